@@ -72,7 +72,8 @@ const (
 	Back    GestureKind = "back"
 	Forward GestureKind = "forward"
 	Reload  GestureKind = "reload"
-	// Accept and Dismiss answer the dialog that waits; Text is the answer to a prompt.
+	// Accept and Dismiss answer the dialog of the tab, where it is the one that waits; Text
+	// is the answer to a prompt.
 	Accept  GestureKind = "accept"
 	Dismiss GestureKind = "dismiss"
 )

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -137,4 +139,92 @@ func TestARecordingIsNotShownToWhoMaySeeOnlySomeOfItsHosts(t *testing.T) {
 	} {
 		require.Equal(t, http.StatusOK, got.Status, "%s: %s", why, got.Body)
 	}
+}
+
+// watcher is a page that shows a live view.
+type watcher struct {
+	*liveWorld
+	conn *websocket.Conn
+}
+
+// watch opens a live view that a caller asks for.
+func (w *liveWorld) watch(as bctrl.Secret, interactive bool) watcher {
+	w.Helper()
+	got := w.with(as, "POST", w.below("embed", "live"), object{"interactive": interactive})
+	require.Equal(w, http.StatusOK, got.Status, "%s", got.Body)
+	var view wire.LiveView
+	require.NoError(w, json.Unmarshal(got.Body, &view))
+	_, path, _ := strings.Cut(view.URL.Reveal(), "/embed/live/")
+	path = "/embed/live/" + path
+	got = w.send("POST", path+"/open", strings.NewReader(`{"session":""}`), "Content-Type", "application/json")
+	require.Equal(w, http.StatusOK, got.Status, "%s", got.Body)
+	conn, _, err := websocket.Dial(w.Context(), w.srv.URL+path+"/socket", nil)
+	require.NoError(w, err)
+	w.Cleanup(func() { _ = conn.CloseNow() })
+	var opened object
+	require.NoError(w, json.Unmarshal(got.Body, &opened))
+	watching := watcher{w, conn}
+	watching.say(object{"type": "hello", "session": opened["session"]})
+	return watching
+}
+
+func (w watcher) say(message object) {
+	w.Helper()
+	data, err := json.Marshal(message)
+	require.NoError(w, err)
+	require.NoError(w, w.conn.Write(w.Context(), websocket.MessageText, data))
+}
+
+func (w watcher) gesture(kind string) {
+	w.say(object{"type": "gesture", "gesture": object{"kind": kind}})
+}
+
+// told reads what the page is told until it is what is awaited.
+func (w watcher) told(awaited func(message map[string]any) bool) map[string]any {
+	w.Helper()
+	for {
+		kind, data, err := w.conn.Read(w.Context())
+		require.NoError(w, err)
+		if kind != websocket.MessageText {
+			continue
+		}
+		var m map[string]any
+		require.NoError(w, json.Unmarshal(data, &m))
+		if awaited(m) {
+			return m
+		}
+	}
+}
+
+func TestAPersonActsOnNoTabThatTheViewMayNotShow(t *testing.T) {
+	w := newLiveWorld(t)
+	mine := browser.Tab{ID: "mine", URL: "https://a.example/", Active: true}
+	theirs := browser.Tab{ID: "theirs", URL: "https://b.example/"}
+	asks := func(tab browser.TabID) *browser.Dialog {
+		return &browser.Dialog{Kind: "confirm", Message: "the dialog of " + string(tab), Tab: tab}
+	}
+	w.stage.show(asks("theirs"), mine, theirs)
+	page := w.watch(w.mint(w.ws.ID, "r", narrowed), true)
+	page.say(object{"type": "take"})
+	state := page.told(func(m map[string]any) bool { return m["person"] == "you" })
+	require.Nil(t, state["dialog"], "it is of the hidden tab")
+	isRefused := func(m map[string]any) bool { return m["code"] == "live.hidden" }
+	page.gesture("accept")
+	page.told(isRefused)
+	w.stage.show(asks("mine"), mine, theirs)
+	page.told(func(m map[string]any) bool { return m["dialog"] != nil })
+	page.say(object{"type": "tab", "tab": "mine"})
+	for _, kind := range []string{"accept", "mousedown"} {
+		page.gesture(kind)
+	}
+	page.say(object{"type": "unknown"}) // is refused once what was said before is done
+	page.told(func(m map[string]any) bool { return m["code"] == "live.unknown_message" })
+	mine.Active, theirs.Active = false, true
+	w.stage.show(nil, mine, theirs)
+	page.told(func(m map[string]any) bool { return m["hidden"] == true })
+	for _, kind := range []string{"mousedown", "keydown", "text", "reload"} {
+		page.gesture(kind)
+		page.told(isRefused)
+	}
+	require.Equal(t, []string{"accept mine", "mousedown mine"}, w.stage.done())
 }

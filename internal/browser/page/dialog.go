@@ -263,6 +263,11 @@ func (t *tab) endEndlessDialogs(session *session, ev page.EventJavascriptDialogO
 
 // AnswerDialog answers the oldest dialog that waits. See [browser.Page].
 func (s *Set) AnswerDialog(ctx context.Context, accept bool, text string) error {
+	return s.answerDialog(ctx, accept, text, func(*tab) bool { return true })
+}
+
+// answerDialog answers the oldest dialog that waits, where it is of such a tab.
+func (s *Set) answerDialog(ctx context.Context, accept bool, text string, isOf func(*tab) bool) error {
 	if err := s.refusePlaceholder(text); err != nil {
 		return err
 	}
@@ -270,7 +275,7 @@ func (s *Set) AnswerDialog(ctx context.Context, accept bool, text string) error 
 	defer cancel()
 	oldest := s.dialogs.oldest()
 	asked := s.dialogs.asked()
-	if oldest == nil || len(s.dialogs.take(func(h *heldDialog) bool { return h == oldest })) == 0 {
+	if oldest == nil || !isOf(oldest.tab) || len(s.dialogs.take(func(h *heldDialog) bool { return h == oldest })) == 0 {
 		return browser.Conflict("page.no_dialog", "no dialog waits for an answer", "observe the page again")
 	}
 	if oldest.ev.Type == page.DialogTypePrompt && accept {

@@ -18,7 +18,7 @@ import (
 func (c screen) Do(ctx context.Context, id browser.TabID, g browser.Gesture) error {
 	switch g.Kind {
 	case browser.Accept, browser.Dismiss:
-		return c.answer(ctx, g)
+		return c.answer(ctx, id, g)
 	}
 	t, err := c.s.anyTab(id)
 	if err != nil {
@@ -51,9 +51,10 @@ func (c screen) Do(ctx context.Context, id browser.TabID, g browser.Gesture) err
 	return c.s.cleanError(ctx, err)
 }
 
-// answer answers the dialog that waits.
-func (c screen) answer(ctx context.Context, g browser.Gesture) error {
-	err := c.s.AnswerDialog(browser.WithDialogs(ctx), g.Kind == browser.Accept, g.Text)
+// answer answers the dialog that waits, where it is of the tab.
+func (c screen) answer(ctx context.Context, id browser.TabID, g browser.Gesture) error {
+	ctx = browser.WithDialogs(ctx)
+	err := c.s.answerDialog(ctx, g.Kind == browser.Accept, g.Text, func(t *tab) bool { return t.id == id })
 	if hasCode(err, browser.CodeDialogOpened, "page.no_dialog") {
 		return nil // the person sees what there is to answer
 	}

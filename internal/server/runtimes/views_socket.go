@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -317,17 +318,50 @@ func (p *viewer) take(ctx context.Context) error {
 
 // gesture does what the person at the page does, who has taken the browser over.
 func (p *viewer) gesture(ctx context.Context, g browser.Gesture) error {
+	asksNothing := g.Kind == browser.MouseMove || g.Kind == browser.MouseUp || g.Kind == browser.KeyUp
 	if !p.lr.control.Touch(p.v.id) {
-		if g.Kind == browser.MouseMove || g.Kind == browser.MouseUp || g.Kind == browser.KeyUp {
+		if asksNothing {
 			return nil // it was handed back in between
 		}
 		return web.WithHint(web.Conflict("live.not_taken", "the browser is not taken over"), "take it over first")
 	}
-	tab, _, err := p.tab(ctx)
+	tab, mayBeUsed, err := p.tab(ctx)
+	if g.Kind == browser.Accept || g.Kind == browser.Dismiss {
+		d, mayBeAnswered := p.dialog(ctx)
+		if d == nil {
+			return nil // it was answered in between
+		}
+		tab, mayBeUsed, err = d.Tab, mayBeAnswered, nil
+	}
 	if err != nil {
 		return err
 	}
+	if !mayBeUsed {
+		if asksNothing {
+			return nil
+		}
+		return errTabHidden
+	}
 	return p.shown.screen.Do(ctx, tab, g)
+}
+
+// errTabHidden is the refusal of what a person does to a tab that the view may not show.
+var errTabHidden = web.WithHint(
+	web.Forbidden("live.hidden", "the mounts that this live view was made with do not permit the host of this tab"),
+	"choose another tab, or ask for a view that is made with the runtime's own mounts")
+
+// dialog returns the question that waits for a person, and whether the view may show the
+// tab that asks it, which need not be the one that is shown.
+func (p *viewer) dialog(ctx context.Context) (d *browser.Dialog, mayBeShown bool) {
+	if d = p.shown.screen.Dialog(); d == nil {
+		return nil, false
+	}
+	tabs, err := p.shown.screen.Tabs(ctx)
+	if err != nil {
+		return d, false
+	}
+	i := slices.IndexFunc(tabs, func(t browser.Tab) bool { return t.ID == d.Tab })
+	return d, i >= 0 && p.mayShow(ctx, tabs[i].URL)
 }
 
 // tab is the tab that is shown, and whether the view may show it.

@@ -164,7 +164,7 @@ func (p *viewer) state(ctx context.Context, control live.ControlState) liveState
 	if state.Shown = string(id); err == nil {
 		state.Hidden = !mayBeShown
 	}
-	if d := p.shown.screen.Dialog(); d != nil && mayBeShown {
+	if d, mayBeShown := p.dialog(ctx); mayBeShown {
 		state.Dialog = &liveDialog{d.Kind, d.Message, d.Default}
 	}
 	return state
