@@ -228,3 +228,13 @@ func TestAPersonActsOnNoTabThatTheViewMayNotShow(t *testing.T) {
 	}
 	require.Equal(t, []string{"accept mine", "mousedown mine"}, w.stage.done())
 }
+
+func TestALoweringHidesAStillTabInALiveView(t *testing.T) {
+	w := newLiveWorld(t)
+	w.stage.show(nil, browser.Tab{ID: "t1", URL: "https://b.example/", Active: true})
+	page := w.watch(w.mint(w.ws.ID, "r", object{}), false)
+	page.told(func(m map[string]any) bool { return m["shown"] == "t1" && m["hidden"] == false })
+	mounts := object{"web": object{"allow": []string{"a.example"}}, "storage": object{"workspace": "s"}}
+	w.ok("PATCH", []string{"workspaces", w.ws.ID}, object{"mounts": mounts}, nil)
+	page.told(func(m map[string]any) bool { return m["hidden"] == true })
+}

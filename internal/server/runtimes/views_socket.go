@@ -13,8 +13,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
 
@@ -60,7 +62,7 @@ func (s *Service) serveLiveSocket(w http.ResponseWriter, rq *web.Request) error 
 			return nil //nolint:nilerr // it has answered the request itself
 		}
 		conn = accepted
-		return s.showLive(ctx, cancel, conn, v, lr)
+		return s.showLive(ctx, cancel, conn, v, lr, asked)
 	})
 	if conn == nil {
 		return whyNotOpened(err)
@@ -111,13 +113,13 @@ type viewer struct {
 	mu     sync.Mutex
 	pinned browser.TabID // the tab that the person has chosen; "" follows the one in front
 	acked  int           // the number of the newest picture that the page shows
-	change chan struct{} // closed and replaced when pinned or acked changes
+	change chan struct{} // closed and replaced when pinned, acked or the rules change
 }
 
 // showLive shows a live view by a connection. Its error is why it has ended: a refusal that
 // the page is told, or that the page has left.
 func (s *Service) showLive(
-	ctx context.Context, cancel context.CancelCauseFunc, conn *websocket.Conn, v *view, lr *liveRuntime,
+	ctx context.Context, cancel context.CancelCauseFunc, conn *websocket.Conn, v *view, lr *liveRuntime, asked *web.Grant,
 ) error {
 	conn.SetReadLimit(maxLiveMessage)
 	hello, err := readHello(ctx, conn)
@@ -137,6 +139,11 @@ func (s *Service) showLive(
 		defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 	}
 	p := &viewer{s: s, v: v, lr: lr, conn: conn, shown: shown, fail: cancel, change: make(chan struct{})}
+	// What is asked again when rules change has the viewer look again at what it may show.
+	defer asked.Require(func(context.Context, store.Queries, access.Caller) error {
+		p.set(func() {})
+		return nil
+	})()
 	expires := time.AfterFunc(time.Until(v.expires), func() { cancel(errViewExpired) })
 	defer expires.Stop()
 	defer context.AfterFunc(lr.life, func() { cancel(errViewEnded) })()
