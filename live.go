@@ -60,7 +60,7 @@ func (rt *Runtime) Live(ctx context.Context, o LiveOptions, opts ...CallOption) 
 }
 
 // LiveViews lists the runtime's live views that have not ended, the oldest first, without
-// their addresses.
+// their addresses. A token sees, and ends, those that were made with it.
 //
 // Access: runtime.connect
 func (rt *Runtime) LiveViews(ctx context.Context, opts ...CallOption) ([]*LiveView, error) {

@@ -238,3 +238,34 @@ func TestALoweringHidesAStillTabInALiveView(t *testing.T) {
 	w.ok("PATCH", []string{"workspaces", w.ws.ID}, object{"mounts": mounts}, nil)
 	page.told(func(m map[string]any) bool { return m["hidden"] == true })
 }
+
+func TestATokenSeesAndRevokesItsOwnLiveViewsAlone(t *testing.T) {
+	w := newLiveWorld(t)
+	path := w.below("embed", "live")
+	callers := map[string]bctrl.Secret{
+		"key": bctrl.NewSecret(w.key), "token": w.mint(w.ws.ID, "r", object{}), "other": w.mint(w.ws.ID, "r", object{}),
+	}
+	made := map[string]string{}
+	for name, as := range callers {
+		var view wire.LiveView
+		require.NoError(t, json.Unmarshal(w.with(as, "POST", path, object{}).Body, &view))
+		made[name] = view.ID
+	}
+	seen := func(as string) (ids []string) {
+		var list wire.LiveViews
+		require.NoError(t, json.Unmarshal(w.with(callers[as], "GET", path, nil).Body, &list))
+		for _, v := range list.LiveViews {
+			ids = append(ids, v.ID)
+		}
+		return ids
+	}
+	require.Equal(t, []string{made["token"]}, seen("token"))
+	require.ElementsMatch(t, []string{made["key"], made["token"], made["other"]}, seen("key"))
+	for _, of := range []string{"key", "other"} {
+		got := w.with(callers["token"], "DELETE", append(path, made[of]), nil)
+		refused(t, got, http.StatusNotFound, "live.not_found", of)
+	}
+	require.Equal(t, http.StatusOK, w.with(callers["token"], "DELETE", append(path, made["token"]), nil).Status)
+	require.Equal(t, http.StatusOK, w.with(callers["key"], "DELETE", append(path, made["other"]), nil).Status)
+	require.Equal(t, []string{made["key"]}, seen("key"))
+}

@@ -209,11 +209,14 @@ func (t *connectURLs) list(runtime string, c access.Caller, now time.Time) []bct
 
 // isOf reports whether a caller may know of a URL and end it: an organization key may
 // of all, the holder of a token of those that were asked for with it.
-func (u *connectURL) isOf(c access.Caller) bool {
+func (u *connectURL) isOf(c access.Caller) bool { return mayKnowOf(u.caller, c) }
+
+// mayKnowOf is [connectURL.isOf] of what a caller has asked for.
+func mayKnowOf(asker, c access.Caller) bool {
 	if c.Token == nil {
 		return true
 	}
-	return u.caller.Token != nil && u.caller.Token.ID == c.Token.ID
+	return asker.Token != nil && asker.Token.ID == c.Token.ID
 }
 
 // revoke ends a URL of a runtime, and its connections.

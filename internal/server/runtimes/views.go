@@ -133,13 +133,15 @@ func (vs *views) find(kind viewKind, token string) *view {
 	return v
 }
 
-// of lists the live views of a runtime that have not ended, the oldest first.
-func (vs *views) of(runtime string, now time.Time) []*view {
+// of lists the live views of a runtime that have not ended and that a caller may know of,
+// as it may of connect URLs, the oldest first.
+func (vs *views) of(runtime string, c access.Caller, now time.Time) []*view {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	var out []*view
 	for _, v := range vs.byToken {
-		if v.kind == liveKind && v.runtime == runtime && now.Before(v.expires) && !v.isRevoked() {
+		if v.kind == liveKind && v.runtime == runtime && mayKnowOf(v.caller, c) &&
+			now.Before(v.expires) && !v.isRevoked() {
 			out = append(out, v)
 		}
 	}
@@ -279,7 +281,7 @@ func (s *Service) listLiveViews(ctx context.Context, rq *web.Request, _ web.None
 	if err != nil {
 		return out, err
 	}
-	for _, v := range s.views.of(rt.ID, time.Now()) {
+	for _, v := range s.views.of(rt.ID, rq.Caller, time.Now()) {
 		out.LiveViews = append(out.LiveViews, v.describe())
 	}
 	return out, nil
@@ -294,7 +296,7 @@ func (s *Service) revokeLiveView(ctx context.Context, rq *web.Request, _ web.Non
 	if err != nil {
 		return out, err
 	}
-	going := s.views.of(rt.ID, time.Now())
+	going := s.views.of(rt.ID, rq.Caller, time.Now())
 	at := slices.IndexFunc(going, func(v *view) bool { return v.id == id })
 	if at < 0 {
 		return out, web.NotFound("live.not_found", "there is no such live view, or it has ended")
