@@ -33,6 +33,9 @@ const (
 	maxMarks  = 5_000
 	// maxMarkText bounds the text of a mark, in bytes.
 	maxMarkText = 300
+	// maxSide bounds the sides of a recording, in pixels: those of pictures are bounded by
+	// the browser, those of a viewport by nobody.
+	maxSide = 2048
 )
 
 // Mark is something that happened while a browser was recorded.
@@ -116,7 +119,7 @@ func (m *Movie) Add(f browser.Frame) error {
 
 // fit returns the picture in the size of the movie, which is that of its first.
 func (m *Movie) fit(f browser.Frame) ([]byte, error) {
-	var img image.Image = image.NewGray(image.Rect(0, 0, max(f.Width, 16), max(f.Height, 16)))
+	var img image.Image = image.NewGray(image.Rect(0, 0, side(f.Width), side(f.Height)))
 	if f.JPEG != nil {
 		is, err := jpeg.DecodeConfig(bytes.NewReader(f.JPEG))
 		if err != nil {
@@ -146,6 +149,9 @@ func (m *Movie) fit(f browser.Frame) ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// side is the side of a picture that stands for a viewport of which none is shown.
+func side(viewport int) int { return min(max(viewport, 16), maxSide) }
 
 // Mark notes something that happens now. What came before the first picture is at its time.
 func (m *Movie) Mark(kind, text string) {

@@ -128,3 +128,13 @@ func TestARecordingBeginsWithTheFirstPage(t *testing.T) {
 		require.Equal(t, "https://b.example/", film.Index.Marks[1].Text)
 	})
 }
+
+// TestAWithheldPictureOfAHugeViewportIsSmall draws one that a client has made 10 million pixels wide.
+func TestAWithheldPictureOfAHugeViewportIsSmall(t *testing.T) {
+	m, err := NewMovie(DefaultLimits())
+	require.NoError(t, err)
+	defer m.Close()
+	require.NoError(t, m.Add(browser.Frame{Width: 10_000_000, Height: 1, Withheld: true}))
+	index := m.Film().Index
+	require.Equal(t, []int{2048, 16}, []int{index.Width, index.Height})
+}
