@@ -110,6 +110,8 @@ type viewer struct {
 	// fail ends the view for the page.
 	fail context.CancelCauseFunc
 
+	acting sync.Mutex // held while something is done that the page asked for
+
 	mu     sync.Mutex
 	pinned browser.TabID // the tab that the person has chosen; "" follows the one in front
 	acked  int           // the number of the newest picture that the page shows
@@ -151,6 +153,7 @@ func (s *Service) showLive(
 		return err
 	}
 	p.run(ctx)
+	p.settle()
 	lr.control.HandBack(v.id)
 	closed := v.event(liveClosed)
 	if err := s.Audit.Record(context.Background(), closed); err != nil {
@@ -212,10 +215,27 @@ func (p *viewer) read(reading, ctx context.Context) {
 			p.refused(ctx, web.AsError(web.BadJSON(err)))
 			continue
 		}
-		if err := p.do(ctx, m); err != nil && ctx.Err() == nil {
+		if err := p.act(ctx, func() error { return p.do(ctx, m) }); err != nil && ctx.Err() == nil {
 			p.refused(ctx, web.AsError(err))
 		}
 	}
+}
+
+// act does something that the page asked for, unless its view has ended.
+func (p *viewer) act(ctx context.Context, do func() error) error {
+	p.acting.Lock()
+	defer p.acting.Unlock()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return do()
+}
+
+// settle waits, once the view has ended, for what the page asked for before: from then on
+// nothing is done. Reading itself goes on until the connection is closed.
+func (p *viewer) settle() {
+	p.acting.Lock()
+	defer p.acting.Unlock()
 }
 
 // refused tells the page that something that it asked for was not done.
