@@ -27,6 +27,14 @@ import (
 // its runtime, or with the key or token that asked for it, or where it is revoked.
 const connectFor = 30 * 24 * time.Hour
 
+// maxConnectURLs bounds those of one runtime: each narrower handle has its own.
+const maxConnectURLs = 1000
+
+// errTooManyConnectURLs is the refusal of one more.
+var errTooManyConnectURLs = web.WithHint(
+	web.Conflict("runtimes.too_many_connect_urls", "the runtime has too many connect URLs"),
+	"revoke those that nobody uses, or ask by a handle that has one")
+
 // connectURLs are all that open a browser. They are in memory alone: the browsers die
 // with the process too. A caller has one for a runtime and for what bounds it there, as
 // long as all of that lasts, and is given the same one however often it asks: clients
@@ -144,6 +152,15 @@ func (t *connectURLs) issue(
 	t.drop(func(u *connectURL) bool { return u.isOver(now) })
 	u := t.byOwner[owner]
 	if u == nil {
+		of := 0
+		for _, other := range t.byOwner {
+			if other.runtime == rt.ID {
+				of++
+			}
+		}
+		if of >= maxConnectURLs {
+			return info, "", errTooManyConnectURLs
+		}
 		u = &connectURL{
 			id:        web.NewID(),
 			workspace: rt.WorkspaceID,

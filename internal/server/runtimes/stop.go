@@ -61,6 +61,7 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	}
 	lr.end()
 	s.connectURLs.forget(lr.id)
+	s.views.forget(lr.id, time.Now())
 	if status == bctrl.RuntimeFailed {
 		s.tell(lr, bctrl.CrashedEvent{})
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ const (
 	minViewTTL     = 10 * time.Second
 	maxViewTTL     = 24 * time.Hour
 	defaultViewTTL = time.Hour
-	// maxViews bounds the views of one runtime that have not ended.
+	// maxViews bounds the views of one runtime that have not ended, and those that have.
 	maxViews = 100
 	// keepEndedViews is how long it is told how a view has ended.
 	keepEndedViews = 24 * time.Hour
@@ -97,14 +98,23 @@ func (vs *views) add(v *view, now time.Time) (token string, err error) {
 	if vs.byToken == nil {
 		vs.byToken = map[[sha256.Size]byte]*view{}
 	}
-	going := 0
+	going, ended := 0, 0
+	var oldest [sha256.Size]byte // of those that have ended
 	for hash, old := range vs.byToken {
 		switch {
 		case now.Sub(old.expires) > keepEndedViews:
 			delete(vs.byToken, hash)
-		case old.runtime == v.runtime && old.kind == v.kind && now.Before(old.expires) && !old.isRevoked():
+		case old.runtime != v.runtime || old.kind != v.kind:
+		case old.usable(now) == nil:
 			going++
+		default:
+			if ended++; ended == 1 || old.id < vs.byToken[oldest].id { // ids are in order of time
+				oldest = hash
+			}
 		}
+	}
+	if ended > maxViews {
+		delete(vs.byToken, oldest)
 	}
 	if going >= maxViews {
 		return "", web.WithHint(web.Conflict(string(v.kind)+".too_many",
@@ -114,6 +124,16 @@ func (vs *views) add(v *view, now time.Time) (token string, err error) {
 	token = newViewSecret()
 	vs.byToken[sha256.Sum256([]byte(token))] = v
 	return token, nil
+}
+
+// forget forgets the live views of a runtime that had ended before it did. Those that had
+// not say so until their time.
+func (vs *views) forget(runtime string, now time.Time) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	maps.DeleteFunc(vs.byToken, func(_ [sha256.Size]byte, v *view) bool {
+		return v.kind == liveKind && v.runtime == runtime && v.usable(now) != nil
+	})
 }
 
 func newViewSecret() string {

@@ -2,9 +2,16 @@ package runtimes
 
 import (
 	"context"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 func TestNothingIsDoneForAPageOnceItsViewHasSettled(t *testing.T) {
@@ -27,4 +34,49 @@ func TestNothingIsDoneForAPageOnceItsViewHasSettled(t *testing.T) {
 		t.Error("it was done for a view that has ended")
 		return nil
 	}))
+}
+
+func TestTheViewsThatAreKeptOfARuntimeAreBounded(t *testing.T) {
+	var vs views
+	now := time.Now()
+	add := func() (*view, error) {
+		v := &view{
+			id: web.NewID(), kind: liveKind, runtime: "rt", expires: now.Add(time.Hour), ended: make(chan struct{}),
+		}
+		_, err := vs.add(v, now)
+		return v, err
+	}
+	for range 3 * maxViews {
+		v, err := add()
+		require.NoError(t, err)
+		v.revoke()
+	}
+	require.LessOrEqual(t, len(vs.byToken), maxViews+1, "those that were revoked")
+	for range maxViews {
+		_, err := add()
+		require.NoError(t, err)
+	}
+	_, err := add()
+	require.Equal(t, "live.too_many", web.AsError(err).Code)
+	vs.forget("another", now)
+	require.Greater(t, len(vs.byToken), maxViews)
+	vs.forget("rt", now)
+	require.Len(t, vs.byToken, maxViews, "those that are to say that the browser has ended")
+}
+
+func TestTheConnectURLsOfARuntimeAreBounded(t *testing.T) {
+	var urls connectURLs
+	now := time.Now()
+	issue := func(runtime string, n int) error {
+		allow := []string{strconv.Itoa(n) + "/"}
+		narrower := &access.Runtime{Chain: bctrl.Chain{{}, {}, {Vault: &bctrl.VaultMount{Allow: allow}}}}
+		_, _, err := urls.issue(store.Runtime{ID: runtime}, access.Caller{Org: "o", KeyID: "k", Runtime: narrower}, now)
+		return err
+	}
+	for n := range maxConnectURLs {
+		require.NoError(t, issue("rt", n))
+	}
+	require.ErrorIs(t, issue("rt", maxConnectURLs), errTooManyConnectURLs)
+	require.NoError(t, issue("rt", 0), "one that there is")
+	require.NoError(t, issue("another", 0))
 }
