@@ -101,6 +101,7 @@ type liveWorld struct {
 	ws    store.Workspace
 	rt    bctrl.RuntimeInfo
 	path  []string // of the runtime
+	opens string   // opens the view that was watched last
 }
 
 func newLiveWorld(t *testing.T) *liveWorld {
@@ -156,6 +157,7 @@ func (w *liveWorld) watch(as bctrl.Secret, interactive bool) watcher {
 	require.NoError(w, json.Unmarshal(got.Body, &view))
 	_, path, _ := strings.Cut(view.URL.Reveal(), "/embed/live/")
 	path = "/embed/live/" + path
+	w.opens = path + "/open"
 	got = w.send("POST", path+"/open", strings.NewReader(`{"session":""}`), "Content-Type", "application/json")
 	require.Equal(w, http.StatusOK, got.Status, "%s", got.Body)
 	conn, _, err := websocket.Dial(w.Context(), w.srv.URL+path+"/socket", nil)
@@ -268,4 +270,27 @@ func TestATokenSeesAndRevokesItsOwnLiveViewsAlone(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.with(callers["token"], "DELETE", append(path, made["token"]), nil).Status)
 	require.Equal(t, http.StatusOK, w.with(callers["key"], "DELETE", append(path, made["other"]), nil).Status)
 	require.Equal(t, []string{made["key"]}, seen("key"))
+}
+
+func TestOpeningALiveViewIsOnRecordAndSoIsWhoCouldNot(t *testing.T) {
+	w := newLiveWorld(t)
+	w.stage.show(nil)
+	w.watch(bctrl.NewSecret(w.key), false)
+	again := func(code string, status int) {
+		got := w.send("POST", w.opens, strings.NewReader(`{"session":""}`), "Content-Type", "application/json")
+		refused(t, got, status, code, "once more")
+	}
+	again("live.opened_twice", http.StatusConflict)
+	again("live.opened_twice", http.StatusConflict)
+	var list wire.LiveViews
+	w.ok("GET", w.below("embed", "live"), nil, &list)
+	w.ok("DELETE", w.below("embed", "live", list.LiveViews[0].ID), nil, nil)
+	again("live.revoked", http.StatusGone)
+	var outcomes []string
+	for _, e := range w.events() {
+		if e.Action == "live.claimed" && e.Object == list.LiveViews[0].ID {
+			outcomes = append(outcomes, string(e.Decision)+" "+e.Outcome)
+		}
+	}
+	require.Equal(t, []string{"allow ok", "deny live.opened_twice", "deny live.revoked"}, outcomes)
 }

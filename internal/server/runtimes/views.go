@@ -72,7 +72,9 @@ type view struct {
 	revoked bool
 	ended   chan struct{} // closed when it is revoked
 	opened  time.Time
-	session [sha256.Size]byte // of the browser tab that has opened it
+	// refusals are the codes with which opening it was refused.
+	refusals []string
+	session  [sha256.Size]byte // of the browser tab that has opened it
 	// leave ends the connection that shows it; nil where none does. Number counts them.
 	leave  context.CancelCauseFunc
 	number int
@@ -254,6 +256,7 @@ func (s *Service) makeLiveView(
 // The actions of the events of views.
 const (
 	liveMade       = "live.made"
+	liveClaimed    = "live.claimed" // by the browser tab that it is for, or refused to another
 	liveOpened     = "live.opened"
 	liveRevoked    = "live.revoked"
 	liveTakenOver  = "live.taken_over"

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/live"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
@@ -84,22 +86,10 @@ func (s *Service) viewPermitted(ctx context.Context, v *view) error {
 // openLiveView gives a live view to the browser tab that asks for it, once: the tab keeps
 // the secret that it is answered with, by which it can open the view again.
 func (s *Service) openLiveView(w http.ResponseWriter, rq *web.Request) error {
-	v, _, err := s.liveView(rq)
-	if err != nil {
-		return err
+	v, secret, first, err := s.claimLiveView(rq)
+	if recorded := s.recordClaim(rq, v, first, err); recorded != nil {
+		return recorded
 	}
-	if err := s.viewPermitted(rq.Context(), v); err != nil {
-		return err
-	}
-	data, err := rq.ReadBody()
-	if err != nil {
-		return err
-	}
-	var in wire.LiveSession
-	if err := strictjson.Unmarshal(data, &in); err != nil {
-		return web.BadJSON(err)
-	}
-	secret, _, err := v.open(in.Session.Reveal(), time.Now().UTC())
 	if err != nil {
 		return err
 	}
@@ -109,4 +99,55 @@ func (s *Service) openLiveView(w http.ResponseWriter, rq *web.Request) error {
 	}
 	web.WriteJSON(w, http.StatusOK, body)
 	return nil
+}
+
+// claimLiveView is [view.open] for a request.
+func (s *Service) claimLiveView(rq *web.Request) (v *view, secret string, first bool, err error) {
+	if v, _, err = s.liveView(rq); err != nil {
+		return v, "", false, err
+	}
+	if err := s.viewPermitted(rq.Context(), v); err != nil {
+		return v, "", false, err
+	}
+	data, err := rq.ReadBody()
+	if err != nil {
+		return v, "", false, err
+	}
+	var in wire.LiveSession
+	if err := strictjson.Unmarshal(data, &in); err != nil {
+		return v, "", false, web.BadJSON(err)
+	}
+	secret, first, err = v.open(in.Session.Reveal(), time.Now().UTC())
+	return v, secret, first, err
+}
+
+// recordClaim records that a view was opened for the first time, or that it is shown no
+// more, or not to a second tab. Whoever has the address can ask any number of times, so each
+// such refusal of a view is recorded once.
+func (s *Service) recordClaim(rq *web.Request, v *view, first bool, problem error) error {
+	if v == nil || problem == nil && !first {
+		return nil
+	}
+	ev := v.event(liveClaimed)
+	ev.RequestID = rq.ID
+	if problem != nil {
+		e := web.AsError(problem)
+		if e.Status != http.StatusConflict && e.Status != http.StatusGone || !v.isFirstRefusal(e.Code) {
+			return nil
+		}
+		ev.Decision, ev.Outcome, ev.Status = audit.Denied, e.Code, e.Status
+	}
+	return s.Audit.Record(context.WithoutCancel(rq.Context()), ev)
+}
+
+// isFirstRefusal notes that opening the view was refused, and reports whether it was so
+// for the first time with a code.
+func (v *view) isFirstRefusal(code string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if slices.Contains(v.refusals, code) {
+		return false
+	}
+	v.refusals = append(v.refusals, code)
+	return true
 }
