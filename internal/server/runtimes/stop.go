@@ -69,6 +69,9 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	if err := lr.browser.Stop(context.Background()); err != nil {
 		s.Log.Error("a browser did not end well", "runtime", lr.id, "error", err)
 	}
+	if lr.place != nil {
+		lr.place.release() // keeping the recording may take minutes, and needs no browser
+	}
 	s.keepRecording(lr)
 	if err := s.recordRuntimeEnd(lr.org, lr.id, status, reason); err != nil {
 		s.Log.Error("the end of a runtime was not recorded", "runtime", lr.id, "error", err)
