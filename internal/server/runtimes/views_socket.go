@@ -137,6 +137,9 @@ func (s *Service) showLive(
 	if err != nil {
 		return errViewEnded
 	}
+	if v.interactive { // who has it may take the browser over at any moment
+		defer lr.uses.begin()()
+	}
 	if own := v.caller.Runtime; own != nil && v.interactive {
 		defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 	}
