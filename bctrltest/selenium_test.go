@@ -98,6 +98,8 @@ func TestARuntimeHasOneWebDriverSessionAtATimeAndItIsWhoseThatBeganIt(t *testing
 	d.refused("POST", "/session", 500, "session not created", "runtimes.webdriver_session_open")
 	d.refused("GET", "/session/another/url", 404, "invalid session id", "runtimes.webdriver_no_session")
 	d.refused("GET", "/shutdown", 404, "unknown command", "runtimes.webdriver_command")
+	d.refused("GET", session, 404, "unknown command", "runtimes.webdriver_command")
+	d.refused("POST", session+"/chromium/launch_app", 404, "unknown command", "runtimes.webdriver_command")
 
 	token, err := rt.Token(t.Context(), bctrl.TokenRequest{})
 	require.NoError(t, err)

@@ -111,6 +111,32 @@ func TestAFileWhoseArchiveLiesIsRefused(t *testing.T) {
 	}
 }
 
+func TestOnlyCommandsThatAreKnownArePassedOn(t *testing.T) {
+	for _, row := range []struct {
+		method, command string
+		known           bool
+		why             string
+	}{
+		{"POST", "url", true, "of WebDriver"},
+		{"GET", "element/e/css/color", true, "of an element"},
+		{"POST", "goog/cdp/execute", true, "of DevTools: the filter decides"},
+		{"DELETE", "url", false, "another method"},
+		{"GET", "element/e", false, "a part of one"},
+		{"GET", "element/e/css/color/x", false, "more than one"},
+		{"GET", "element//text", false, "no element"},
+		{"POST", "element/../click", false, "what would become another"},
+		{"GET", "chromium/heap_snapshot", false, "chromedriver's, which nobody uses"},
+		{"POST", "chromium/send_command_from_websocket", false, "as above"},
+		{"GET", "se/files", false, "a grid's"},
+		{"GET", "goog/cast/get_sinks", false, "another machine's screen"},
+		{"PUT", "url", false, "no method of WebDriver"},
+	} {
+		require.Equal(t, row.known, Known(row.method, strings.Split(row.command, "/")), row.why)
+	}
+	require.True(t, Known("DELETE", nil), "to quit")
+	require.False(t, Known("GET", nil), "capabilities name folders of the machine")
+}
+
 func TestAWindowIsTheLastWhereNoneIsLeft(t *testing.T) {
 	for answer, last := range map[string]bool{
 		`{"value": []}`: true, `{"value": ["a"]}`: false, `{"value": null}`: false, `{"value": {"error": "x"}}`: false,

@@ -56,8 +56,11 @@ var (
 			"there is no such session: it was quit, its last window was closed, it was idle and gave way, or its driver ended"),
 		"make a new one",
 	)
-	errNoWebDriverCommand = web.NotFound("runtimes.webdriver_command", "this is no command of WebDriver that is passed on")
-	errWebDriverEnded     = web.BadGateway("runtimes.webdriver_failed",
+	errNoWebDriverCommand = web.WithHint(
+		web.NotFound("runtimes.webdriver_command", "this is no command of WebDriver that is passed on"),
+		"use those of WebDriver, or a command of DevTools",
+	)
+	errWebDriverEnded = web.BadGateway("runtimes.webdriver_failed",
 		"chromedriver made no session: the server's log says more")
 )
 
@@ -122,6 +125,9 @@ func (s *Service) serveWebDriver(w http.ResponseWriter, rq *web.Request) error {
 
 // serve passes a command on, and ends the session with its last window.
 func (d *driverSession) serve(w http.ResponseWriter, rq *web.Request, command []string) error {
+	if !webdriver.Known(rq.Method, command[2:]) {
+		return errNoWebDriverCommand
+	}
 	if rq.Method == http.MethodDelete && len(command) == 2 {
 		d.quit(rq.Context())
 		answerWebDriver(w, http.StatusOK, webdriver.Null())
