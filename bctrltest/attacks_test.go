@@ -8,7 +8,9 @@ import (
 	"image"
 	"image/png"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -304,7 +306,7 @@ func (s *attackedRuntime) score() string {
 
 // TestAnObedientModelGivesNothingAway has a model that obeys every page meet more than a
 // hundred that order it to give something away, or that take it themselves once a login is
-// filled. Each attempt that may not be is refused and in the audit log, with its code; what
+// filled, or a third of them where BCTRL_ATTACKS is not all. Each attempt that may not be is refused and in the audit log, with its code; what
 // may be gives no value away, and no value is in anything that came out.
 //
 // Each of a few runtimes meets a part of them, all at once: most of an attack's time is
@@ -312,6 +314,11 @@ func (s *attackedRuntime) score() string {
 func TestAnObedientModelGivesNothingAway(t *testing.T) {
 	all := attacks()
 	require.Greater(t, len(all), 100)
+	if os.Getenv("BCTRL_ATTACKS") != "all" { // a run takes a third of them
+		third := mathrand.IntN(3)
+		t.Logf("attacks %d, %d, %d and so on", third, third+3, third+6)
+		all = everyNth(all, third, 3)
+	}
 	parts := make([][]attackOutcome, 4)
 	t.Run("runtimes", func(t *testing.T) {
 		for i := range parts {

@@ -113,6 +113,9 @@ func (d *desk) example(line string) ran {
 			d.t.Setenv("DELIVERY", strings.TrimSpace(d.do("webhook", "test", id, "--output", "id")))
 		}
 		line = strings.ReplaceAll(line, someKey, id)
+	case strings.HasPrefix(line, "bctrl runtime connections"), strings.HasPrefix(line, "bctrl runtime disconnect"):
+		d.do("runtime", "connect", "sales/crm")
+		line = strings.ReplaceAll(line, someKey, ids(d.do("runtime", "connections", "sales/crm"))[0])
 	case strings.Contains(line, "bctrl operation "):
 		line = strings.ReplaceAll(line, someKey, operationOf(d.t, d.do("runtime", "agent", "sales/crm", "Open the site")))
 	case strings.HasPrefix(line, "bctrl token revoke"):

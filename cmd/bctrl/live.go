@@ -13,9 +13,10 @@ func liveRuntime(c *cli) *cobra.Command {
 	cmd := printing[bctrl.LiveView](c, &cobra.Command{
 		Use:   "live <workspace/alias>",
 		Short: "Print an address that shows the browser to a person",
-		Long: `Print an address that shows a runtime's browser as it moves, to the first browser
-tab that opens it. What was filled from the vault is masked. With --interactive
-whoever opens it may take the browser over, and agents wait meanwhile.`,
+		Long: `Print an address that shows a runtime's browser as it moves, to the first
+browser tab that opens it. What was filled from the vault is masked. With
+--interactive whoever opens it may take the browser over, and agents wait
+meanwhile.`,
 		Example:           `  bctrl runtime live sales/crm`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: c.completing(runtimeNames),

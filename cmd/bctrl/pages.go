@@ -21,7 +21,7 @@ own.
 With a flag one is opened, brought to the front or closed before.`,
 		Example: `  bctrl runtime pages sales/crm
   bctrl runtime pages sales/crm --open https://www.example.com/
-  bctrl runtime pages sales/crm --close t2`,
+  bctrl runtime pages sales/crm --close t1`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: c.completing(runtimeNames),
 	})

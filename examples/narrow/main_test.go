@@ -23,7 +23,9 @@ func Example() {
 	// a login beside        mounts.scope_widening     hr/payroll
 	// an administrator's    mounts.denied_by_ceiling  prod/admin/root
 	// passwords in clear    mounts.scope_widening     allowRawReads
-	// another credential    mounts.scope_widening     google-eval
+	// one site              granted
+	// every site            mounts.scope_widening  0
+	// another credential    mounts.scope_widening  google-eval
 	//
 	// BELOW prod/crm/ MAY IT                  BECAUSE
 	// vault.use prod/crm/salesforce      yes  mounts.vault.allow[0]: this entry allows it
