@@ -478,6 +478,15 @@ func (b *instance) HoldsFilled(text []byte) bool {
 	return p != nil && p.HoldsFilled(text)
 }
 
+// FindFilled looks for what the server filled in, in a text that may go on.
+func (b *instance) FindFilled(text []byte, end bool) (found bool, open int) {
+	p := b.pages.Load()
+	if p == nil {
+		return false, 0
+	}
+	return p.FindFilled(text, end)
+}
+
 // Fills is how many secrets the server has filled in, and whether one may still be sent.
 func (b *instance) Fills() (count int, waiting bool) {
 	p := b.pages.Load()

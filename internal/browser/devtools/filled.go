@@ -2,13 +2,10 @@ package devtools
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
-	"slices"
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/domsnapshot"
-	"github.com/chromedp/cdproto/io"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/tracing"
 
@@ -20,52 +17,31 @@ import (
 // pages. A page holds a stand-in, but a site may have answered with the value itself, and
 // an entry may have it typed as it is.
 
-// readOverlap is how much of what a client has read of streams is kept, in bytes, to find
-// a value that is read in two pieces.
-const readOverlap = 1 << 10
-
 // withoutFilledResult takes the place of the answer to a command whose answers are looked
 // through, where it holds a value that was filled.
 func (f *filter) withoutFilledResult(msg message, method string) message {
 	if len(msg.Result) == 0 || !f.ruleFor(method).scan {
 		return msg
 	}
-	found := f.client.HoldsFilled(msg.Result)
-	if method == io.CommandRead && !found {
-		found = f.client.HoldsFilled(f.readOn(msg.Result))
-	}
-	if !found {
+	if !f.client.HoldsFilled(msg.Result) {
 		return msg
 	}
+	return filledAnswer(msg, method)
+}
+
+// filledAnswer takes the place of an answer that holds a filled value.
+func filledAnswer(msg message, method string) message {
 	return message{ID: msg.ID, SessionID: msg.SessionID, Error: &messageError{
 		Code:    codeServerError,
 		Message: refusedText(method, errors.New(holdsFill+"a value that was filled stands in it")),
 	}}
 }
 
-// readOn returns what was read of a stream, behind the end of what was read before.
-func (f *filter) readOn(result jsonv2.Value) []byte {
-	var read struct {
-		Data          string `json:"data"`
-		Base64Encoded bool   `json:"base64Encoded"`
-	}
-	_ = jsonv2.Unmarshal(result, &read, protocol.PageText()) // else there is nothing to find
-	data := []byte(read.Data)
-	if read.Base64Encoded {
-		data, _ = base64.StdEncoding.DecodeString(read.Data) // what it has of it
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	whole := slices.Concat(f.readLast, data)
-	f.readLast = slices.Clone(whole[max(0, len(whole)-readOverlap):])
-	return whole
-}
-
 // rememberResource adds the stream of what a client has loaded.
 func (f *filter) rememberResource(result jsonv2.Value) {
 	var fields params
 	if jsonv2.Unmarshal(result, &fields, protocol.PageText()) == nil {
-		f.rememberHandle(f.streams, fields["resource"], "stream")
+		f.rememberStream(fields["resource"], "stream")
 	}
 }
 
@@ -77,8 +53,10 @@ func (f *filter) cleanTrace(event string, of jsonv2.Value) jsonv2.Value {
 	spoiled := waiting || count != f.fills
 	f.mu.Unlock()
 	if event == tracing.TracingComplete.Method {
-		if stream := f.rememberHandle(f.streams, of, "stream"); stream != "" && spoiled {
-			f.rememberHandle(f.spoiled, of, "stream")
+		if s := f.rememberStream(of, "stream"); s != nil && spoiled {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			s.spoiled = true
 		}
 		return of
 	}

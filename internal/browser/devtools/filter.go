@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/io"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
@@ -31,11 +32,9 @@ type filter struct {
 	client filtered
 
 	mu       sync.Mutex
-	streams  map[string]struct{} // handles of streams that the client's commands opened
+	streams  streams             // those that the client's commands opened
 	contexts map[string]struct{} // browser contexts that the client made
-	spoiled  map[string]struct{} // those of the streams that may hold what was filled
 	fills    int                 // how many fills there were before the client's trace
-	readLast []byte              // the end of what the client has read of streams
 }
 
 // filtered is a client and its browser, as far as the filter between them asks.
@@ -48,6 +47,9 @@ type filtered interface {
 	KeepsRequest(network.RequestID, *network.Request) bool
 	// HoldsFilled reports whether a text holds a value that was filled.
 	HoldsFilled(text []byte) bool
+	// FindFilled is HoldsFilled for a text that goes on unless end is set. open is how many
+	// of its last bytes may begin a value.
+	FindFilled(text []byte, end bool) (found bool, open int)
 	// Fills is how many secrets were filled, and whether one of them may still be sent.
 	Fills() (count int, waiting bool)
 	// pauseOf is the paused request of an id; nil when none waits for the client.
@@ -72,9 +74,8 @@ func newFilter(client filtered) *filter {
 	f := &filter{
 		rules:    make(map[string]rule, len(clientRules)),
 		client:   client,
-		streams:  map[string]struct{}{},
+		streams:  streams{byHandle: map[string]*stream{}},
 		contexts: map[string]struct{}{},
-		spoiled:  map[string]struct{}{},
 	}
 	for _, r := range clientRules {
 		f.rules[r.name] = r
@@ -130,8 +131,11 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 			return message{}, errors.New(badParams)
 		}
 	}
-	if msg.Method == tracing.CommandStart {
+	switch msg.Method {
+	case tracing.CommandStart:
 		clean.noted.fills, _ = f.client.Fills() // before it is looked whether one waits
+	case io.CommandRead, io.CommandClose:
+		clean.noted.stream = p.text("handle")
 	}
 	var err error
 	if r.checkIn != nil {
@@ -156,7 +160,11 @@ func (f *filter) clean(msg message, method string) message {
 	msg = f.withoutFilledResult(msg, method)
 	switch method {
 	case page.CommandPrintToPDF, fetch.CommandTakeResponseBodyAsStream:
-		f.rememberHandle(f.streams, msg.Result, "stream")
+		f.rememberStream(msg.Result, "stream")
+	case io.CommandRead:
+		return f.holdBack(msg)
+	case io.CommandClose:
+		f.forgetStream(msg)
 	case network.CommandLoadNetworkResource:
 		f.rememberResource(msg.Result)
 	case tracing.CommandStart:
@@ -297,18 +305,6 @@ func checkDrag(_ *filter, p params) error {
 	}
 	if data.has("files") {
 		return errors.New(readsFiles)
-	}
-	return nil
-}
-
-func checkStream(f *filter, p params) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, ok := f.streams[p.text("handle")]; !ok {
-		return errors.New(notOwn + "the stream is not one of this client")
-	}
-	if _, spoiled := f.spoiled[p.text("handle")]; spoiled {
-		return errors.New(holdsFill + "a secret was filled while the trace was made")
 	}
 	return nil
 }

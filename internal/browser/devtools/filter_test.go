@@ -16,7 +16,9 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 // filled is the one request that carries a fill in these tests, and mine the
@@ -44,7 +46,15 @@ func (oneClient) KeepsRequest(id network.RequestID, r *network.Request) bool {
 	return id == filled || strings.Contains(r.URL+fmt.Sprint(r.Headers)+body, "stand-in")
 }
 func (oneClient) HoldsFilled(text []byte) bool { return strings.Contains(string(text), "canary") }
-func (oneClient) Fills() (int, bool)           { return 1, false }
+func (oneClient) FindFilled(text []byte, end bool) (found bool, open int) {
+	find := scrub.New(bctrl.NewSecret("canary")).Finder()
+	_, _ = find.Write(text)
+	if end {
+		return find.End(), 0
+	}
+	return find.Found(), find.Open()
+}
+func (oneClient) Fills() (int, bool) { return 1, false }
 func (oneClient) pauseOf(in target.SessionID, id fetch.RequestID) *pause {
 	if in != mine || id != "told" {
 		return nil
@@ -152,6 +162,7 @@ var cases = []struct {
 	{"IO.read", `{"handle":"1"}`, "", "a stream of somebody else"},
 	{"IO.read", `{"handle":"blob:1"}`, "", "a blob by its id"},
 	{"IO.read", `{"handle":"pdf"}`, `{"handle":"pdf"}`, "its own PDF"},
+	{"IO.read", `{"handle":"pdf","offset":3}`, "", "from the midst of a value"},
 	{"IO.close", `{"handle":"1"}`, "", "a stream of somebody else"},
 	{"IO.resolveBlob", `{"objectId":"1"}`, "", "no row names it"},
 
@@ -355,7 +366,7 @@ func TestAClientHoldsABoundedNumberOfHandles(t *testing.T) {
 		require.NoError(t, err)
 		f.clean(message{Result: raw}, "Page.printToPDF")
 	}
-	require.Len(t, f.streams, maxHandles)
+	require.Len(t, f.streams.byHandle, maxHandles)
 }
 
 // FuzzWhatTheBrowserReadsWasChecked compares the filter's reading of a

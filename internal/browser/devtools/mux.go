@@ -71,7 +71,8 @@ type message struct {
 
 // noted is what the answer to a command is seen by beside its method.
 type noted struct {
-	fills int // how many fills there were before a trace began
+	fills  int    // how many fills there were before a trace began
+	stream string // the handle that it names
 }
 
 type messageError struct {

@@ -66,8 +66,10 @@ var clientRules = []rule{
 	{name: "Audits.enable"},
 	{name: "Audits.disable"},
 	{name: "CSS.*"},
+	{name: "CSS.getStyleSheetText", scan: true},
 	{name: "Console.*"},
 	{name: "DOM.*"},
+	{name: "DOM.getOuterHTML", scan: true},
 	{name: "DOM.setFileInputFiles", checkIn: checkFiles, slow: true},
 	{name: "DOM.getFileInfo", refuse: readsFiles},
 	{name: "DOMDebugger.*"},
@@ -75,6 +77,8 @@ var clientRules = []rule{
 	{name: "DOMSnapshot.captureSnapshot", scan: true},
 	{name: "DOMSnapshot.getSnapshot", scan: true},
 	{name: "Debugger.*"},
+	{name: "Debugger.getScriptSource", scan: true},
+	{name: "Debugger.searchInContent", scan: true},
 	{name: "DeviceOrientation.*"},
 	{name: "Emulation.*"},
 	{name: "FedCm.*"},
@@ -109,8 +113,12 @@ var clientRules = []rule{
 
 	// What pages store.
 	{name: "CacheStorage.*"},
+	{name: "CacheStorage.requestCachedResponse", scan: true},
+	{name: "CacheStorage.requestEntries", scan: true},
 	{name: "DOMStorage.*"},
+	{name: "DOMStorage.getDOMStorageItems", scan: true},
 	{name: "IndexedDB.*"},
+	{name: "IndexedDB.requestData", scan: true},
 	{name: "Storage.clearCookies"},
 	{name: "Storage.clearDataForOrigin"},
 	{name: "Storage.clearDataForStorageKey"},
@@ -142,7 +150,7 @@ var clientRules = []rule{
 
 	// Streams: a client reads those that its own commands opened.
 	{name: "IO.close", check: checkStream},
-	{name: "IO.read", check: checkStream, scan: true},
+	{name: "IO.read", check: checkRead},
 
 	// Requests: seen, and intercepted but for those that have to do with a fill.
 	{name: "Fetch.enable"},
@@ -199,7 +207,7 @@ var clientRules = []rule{
 	{name: "Page.disable"},
 	{name: "Page.enable"},
 	{name: "Page.generateTestReport"},
-	{name: "Page.getAppManifest"},
+	{name: "Page.getAppManifest", scan: true},
 	{name: "Page.getFrameTree"},
 	{name: "Page.getInstallabilityErrors"},
 	{name: "Page.getLayoutMetrics"},
@@ -216,7 +224,7 @@ var clientRules = []rule{
 	{name: "Page.removeScriptToEvaluateOnNewDocument"},
 	{name: "Page.resetNavigationHistory"},
 	{name: "Page.screencastFrameAck"},
-	{name: "Page.searchInResource"},
+	{name: "Page.searchInResource", scan: true},
 	{name: "Page.setAdBlockingEnabled"},
 	{name: "Page.setBypassCSP"},
 	{name: "Page.setDeviceMetricsOverride"},

@@ -48,6 +48,9 @@ type Host interface {
 	KeepsRequest(network.RequestID, *network.Request) bool
 	// HoldsFilled reports whether a text holds a value that was filled.
 	HoldsFilled(text []byte) bool
+	// FindFilled is HoldsFilled for a text that goes on unless end is set. open is how many
+	// of its last bytes may begin a value.
+	FindFilled(text []byte, end bool) (found bool, open int)
 	// Fills is how many secrets were filled, and whether one of them may still be sent.
 	Fills() (count int, waiting bool)
 	// CopyFile makes a copy of a file that the browser can read, and returns its path.

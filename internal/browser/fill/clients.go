@@ -64,6 +64,23 @@ func (gs *Guards) HoldsFilled(text []byte) bool {
 	return set != nil && set.Holds(text)
 }
 
+// FindFilled is [Guards.HoldsFilled] for a text that goes on unless end is set. open is how
+// many of its last bytes may begin a value.
+func (gs *Guards) FindFilled(text []byte, end bool) (found bool, open int) {
+	gs.mu.Lock()
+	set := gs.filled.set
+	gs.mu.Unlock()
+	if set == nil {
+		return false, 0
+	}
+	find := set.Finder()
+	_, _ = find.Write(text) // it does not fail
+	if end {
+		return find.End(), 0
+	}
+	return find.Found(), find.Open()
+}
+
 // Fills is how many fills there were. It reports too whether one of them may still be
 // sent.
 func (gs *Guards) Fills() (count int, waiting bool) {

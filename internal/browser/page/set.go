@@ -193,6 +193,11 @@ func (s *Set) KeepsRequest(id network.RequestID, r *network.Request) bool {
 // HoldsFilled reports whether a text that a client is to read holds a filled value.
 func (s *Set) HoldsFilled(text []byte) bool { return s.guards.HoldsFilled(text) }
 
+// FindFilled is HoldsFilled for a text that goes on unless end is set.
+func (s *Set) FindFilled(text []byte, end bool) (found bool, open int) {
+	return s.guards.FindFilled(text, end)
+}
+
 // Fills is how many secrets were filled, and whether one of them may still be sent.
 func (s *Set) Fills() (count int, waiting bool) { return s.guards.Fills() }
 
