@@ -487,6 +487,15 @@ func (b *instance) FindFilled(text []byte, end bool) (found bool, open int) {
 	return p.FindFilled(text, end)
 }
 
+// CheckPrintable refuses to have a tab printed for a client that holds what was filled in.
+func (b *instance) CheckPrintable(ctx context.Context, tab target.ID) error {
+	p := b.pages.Load()
+	if p == nil {
+		return nil
+	}
+	return p.CheckPrintable(ctx, tab)
+}
+
 // Fills is how many secrets the server has filled in, and whether one may still be sent.
 func (b *instance) Fills() (count int, waiting bool) {
 	p := b.pages.Load()

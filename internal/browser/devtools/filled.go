@@ -3,9 +3,10 @@ package devtools
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
-	"github.com/chromedp/cdproto/domsnapshot"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/tracing"
 
@@ -97,28 +98,44 @@ func checkNothingFilled(f *filter, _ params) error {
 	return nil
 }
 
-// checkPage permits what shows the whole page while no filled value stands in it.
-func checkPage(ctx context.Context, f *filter, in target.SessionID, _ params) error {
+// printTime bounds the printing of a page in which something was filled.
+const printTime = 2 * time.Minute
+
+// printPage prints a page in the client's place where anything was filled in the browser,
+// so that it is looked at before and after, as the server's own PDFs are.
+func printPage(ctx context.Context, f *filter, in target.SessionID, p params) error {
 	if count, _ := f.client.Fills(); count == 0 {
 		return nil
 	}
-	text, err := f.client.pageText(ctx, in)
+	ctx, cancel := context.WithTimeout(ctx, printTime)
+	defer cancel()
+	if err := f.client.checkPrintable(ctx, in); err != nil {
+		return err
+	}
+	printed, err := f.client.print(ctx, in, p)
 	if err != nil {
 		return err
 	}
-	if f.client.HoldsFilled(text) {
-		return errors.New(holdsFill + "a value that was filled stands in the page")
+	if err := f.client.checkPrintable(ctx, in); err != nil {
+		return err
 	}
-	return nil
+	return answer(printed)
 }
 
-func (c servedClient) pageText(ctx context.Context, in target.SessionID) (text jsonv2.Value, err error) {
-	if !c.ownsSession(in) {
-		return nil, errors.New(notOwn + "the session is not one of this client")
+func (c servedClient) checkPrintable(ctx context.Context, in target.SessionID) error {
+	c.m.mu.Lock()
+	s := c.m.sessions[in]
+	own := in != "" && s != nil && s.client == c.Client
+	c.m.mu.Unlock()
+	if !own {
+		return errors.New(notOwn + "the session is not one of this client")
 	}
-	err = c.m.callIn(ctx, in, domsnapshot.CommandCaptureSnapshot,
-		domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}, &text)
-	return text, err
+	return c.CheckPrintable(ctx, s.target)
+}
+
+func (c servedClient) print(ctx context.Context, in target.SessionID, p params) (printed jsonv2.Value, err error) {
+	err = c.m.callIn(ctx, in, page.CommandPrintToPDF, p, &printed)
+	return printed, err
 }
 
 // checkResource permits the loading of what the web has: by the runtime's proxy, as all

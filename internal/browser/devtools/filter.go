@@ -54,8 +54,10 @@ type filtered interface {
 	Fills() (count int, waiting bool)
 	// pauseOf is the paused request of an id; nil when none waits for the client.
 	pauseOf(in target.SessionID, id fetch.RequestID) *pause
-	// pageText is what the page of a session consists of.
-	pageText(ctx context.Context, in target.SessionID) (jsonv2.Value, error)
+	// checkPrintable refuses a page that holds what was filled, in any frame.
+	checkPrintable(ctx context.Context, in target.SessionID) error
+	// print prints a page, and returns what the browser answers.
+	print(ctx context.Context, in target.SessionID, p params) (jsonv2.Value, error)
 	// ownsSession reports whether a session is the client's.
 	ownsSession(target.SessionID) bool
 	// sendDownloads turns the events of downloads in a session of the client on or off.

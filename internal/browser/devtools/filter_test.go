@@ -61,8 +61,12 @@ func (oneClient) pauseOf(in target.SessionID, id fetch.RequestID) *pause {
 	}
 	return &pause{request: &network.Request{URL: "https://app.example/a", Headers: network.Headers{"a": "b"}}}
 }
-func (oneClient) pageText(context.Context, target.SessionID) (jsonv2.Value, error) {
-	return jsonv2.Value(`{"strings":["canary"]}`), nil
+func (oneClient) checkPrintable(context.Context, target.SessionID) error {
+	return errors.New("page.pdf_refused: the page shows what was filled")
+}
+func (oneClient) CheckPrintable(context.Context, target.ID) error { return nil }
+func (oneClient) print(context.Context, target.SessionID, params) (jsonv2.Value, error) {
+	return nil, errors.New("it was printed all the same")
 }
 func (oneClient) ownsSession(id target.SessionID) bool { return id == mine }
 func (oneClient) sendDownloads(target.SessionID, bool) {}

@@ -225,6 +225,13 @@ func TestClientsNeverMeetAFill(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, "<p>Wrong: %s", r.FormValue("p"))
 	}
+	s.Handlers["/framed"] = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, "<iframe src='%s/echo'></iframe>", s.LocalhostURL())
+	}
+	s.Handlers["/echo"] = func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<p>"+secret) }
+	s.Handlers["/paper"] = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, "<style>@media screen { p { display: none } }</style><p>%s", secret)
+	}
 	driver, err := chromium.New(chromium.Options{})
 	require.NoError(t, err)
 	b := browsertest.Launch(t, driver, browser.Spec{ID: "fills", Egress: browsertest.Loopback()})
@@ -264,12 +271,17 @@ func TestClientsNeverMeetAFill(t *testing.T) {
 		}
 		// The page holds the echo, so what shows it whole is not made.
 		_, err := protocol.Call(t.Context(), tab, page.PrintToPDF, page.PrintToPDFParams{})
-		require.ErrorContains(t, err, "devtools.holds_fill")
+		require.ErrorContains(t, err, browser.CodePDFRefused)
 		_, err = protocol.Call(t.Context(), tab, page.CaptureSnapshot, page.CaptureSnapshotParams{})
 		require.ErrorContains(t, err, "devtools.holds_fill")
 		browsertest.Open(t.Context(), t, p, s.URL+"/plain")
 		_, err = protocol.Call(t.Context(), tab, page.PrintToPDF, page.PrintToPDFParams{})
 		require.NoError(t, err, "the next page does not")
+		for _, path := range []string{"/framed", "/paper"} {
+			browsertest.Open(t.Context(), t, p, s.URL+path)
+			_, err = protocol.Call(t.Context(), tab, page.PrintToPDF, page.PrintToPDFParams{})
+			require.ErrorContains(t, err, browser.CodePDFRefused, path)
+		}
 	}
 	require.Len(t, s.RequestsTo("/login"), 4)
 	for _, r := range s.RequestsTo("/login") {

@@ -218,7 +218,7 @@ var clientRules = []rule{
 	{name: "Page.handleJavaScriptDialog"},
 	{name: "Page.navigate", check: checkNavigation},
 	{name: "Page.navigateToHistoryEntry"},
-	{name: "Page.printToPDF", checkIn: checkPage, slow: true},
+	{name: "Page.printToPDF", checkIn: printPage, slow: true},
 	{name: "Page.reload"},
 	{name: "Page.removeScriptToEvaluateOnLoad"},
 	{name: "Page.removeScriptToEvaluateOnNewDocument"},

@@ -53,6 +53,8 @@ type Host interface {
 	FindFilled(text []byte, end bool) (found bool, open int)
 	// Fills is how many secrets were filled, and whether one of them may still be sent.
 	Fills() (count int, waiting bool)
+	// CheckPrintable refuses to have a tab printed that holds what was filled, in any frame.
+	CheckPrintable(ctx context.Context, tab target.ID) error
 	// CopyFile makes a copy of a file that the browser can read, and returns its path.
 	CopyFile(ctx context.Context, file browser.File) (path string, err error)
 }

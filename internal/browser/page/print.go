@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/domsnapshot"
 	cdpio "github.com/chromedp/cdproto/io"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
@@ -93,6 +96,44 @@ func (t *tab) checkPrintable(ctx context.Context) error {
 			if len(fields)+len(t.nodesEchoing(texts.laidOut)) > 0 {
 				return errPrintRefused()
 			}
+		}
+	}
+	return nil
+}
+
+// CheckPrintable refuses to have a tab printed for a client where [Set.PDF] would refuse it
+// before it is printed. A client's PDF is read by nobody, so the tab is refused as well
+// where a frame holds a value at all: a page may show on paper what no screen shows.
+func (s *Set) CheckPrintable(ctx context.Context, id target.ID) error {
+	if !s.hasFilled() {
+		return nil
+	}
+	s.mu.Lock()
+	t := s.tabOf(id)
+	s.mu.Unlock()
+	if t == nil {
+		return errPrintRefused()
+	}
+	if err := t.checkPrintable(ctx); err != nil {
+		return err
+	}
+	tree, err := t.frameTree(ctx)
+	if err != nil {
+		return err
+	}
+	looked := map[*session]bool{}
+	for _, f := range tree.order {
+		if looked[f.session] {
+			continue
+		}
+		looked[f.session] = true
+		var all jsonv2.Value
+		if err := f.session.Call(ctx, domsnapshot.CommandCaptureSnapshot,
+			domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}, &all); err != nil {
+			return err
+		}
+		if s.HoldsFilled(all) {
+			return errPrintRefused()
 		}
 	}
 	return nil
