@@ -32,7 +32,8 @@ func TestATraceIsJudgedByTheStartThatTheBrowserTook(t *testing.T) {
 	}
 	read := func(handle string) error {
 		f.clean(message{Params: []byte(`{"stream":"` + handle + `"}`)}, "Tracing.tracingComplete")
-		_, err := f.checkCommand(t.Context(), message{ID: 1, Method: "IO.read", Params: []byte(`{"handle":"` + handle + `"}`)})
+		params := []byte(`{"handle":"` + handle + `"}`)
+		_, err := f.checkCommand(t.Context(), message{ID: 1, Method: "IO.read", Params: params})
 		return err
 	}
 	start(message{Result: []byte(`{}`)})

@@ -411,26 +411,6 @@ func sends(elsewhere string) map[string]string {
 	}
 }
 
-// standInSite has a login, what the scripts of sends need, and a login of HTTP.
-func standInSite(t *testing.T) *browsertest.Site {
-	t.Helper()
-	s := browsertest.NewSite(t, map[string]string{"/": loginForm, "/frame": "<p>frame", "/plain": "<p>plain"})
-	s.Handlers["/worker.js"] = func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/javascript")
-		_, _ = fmt.Fprint(w, `
-			onmessage = e => fetch("/worker", {method: "POST", body: "x=" + e.data}).finally(() => postMessage(1));
-			onfetch = e => e.respondWith(fetch(e.request))`)
-	}
-	s.Handlers["/basic"] = func(w http.ResponseWriter, r *http.Request) {
-		if name, _, is := r.BasicAuth(); !is || name != "ada" {
-			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-		_, _ = fmt.Fprint(w, r.Header.Get("Authorization"))
-	}
-	return s
-}
-
 // TestWhatAClientMakesOfAStandInIsNotItsToIntercept has a client that knows the stand-in,
 // from the page, send it in every way that a page has.
 func TestWhatAClientMakesOfAStandInIsNotItsToIntercept(t *testing.T) {
