@@ -207,6 +207,21 @@ func TestASecretHeaderGoesToTheOriginsOfItsEntryAlone(t *testing.T) {
 				"%s to %s: %s", headers[i].Name, tc.to, tc.why)
 		}
 	}
+	denied := func() (n int) {
+		for _, e := range w.log(bctrl.AuditFilter{}) {
+			if e.Action == string(bctrl.UseVault) && e.Object == "stage/bound" && e.Decision == "deny" {
+				n++
+			}
+		}
+		return n
+	}
+	before := denied()
+	require.Equal(t, 3, before, "the first request to each host is recorded")
+	for range 20 {
+		_, err := headers[0].Value(t.Context(), "https://other.example.com")
+		require.Error(t, err)
+	}
+	require.Equal(t, before, denied(), "a page does not fill the log")
 	config := header(object{"vaultKey": "stage/token"})
 	config["ignoreCertificateErrors"] = []string{"app.example.com"}
 	refused(t, w.launch("two", config), 422, "runtimes.secret_elsewhere", "a launch whose header could never be sent")

@@ -30,9 +30,24 @@ const maxRefusedHosts = 1000
 type hosts struct {
 	mu     sync.Mutex
 	limits map[*bctrl.Chain]struct{}
-	// refused counts what was asked of each host, up to maxRefusedHosts of them.
-	refused map[string]int
+	refused refusedHosts
 	total   int
+}
+
+// refusedHosts counts what was asked of each host, up to maxRefusedHosts of them.
+type refusedHosts map[string]int
+
+// count counts a request that was refused. It reports whether it was the first to its
+// host.
+func (r *refusedHosts) count(host string) (first bool) {
+	if *r == nil {
+		*r = refusedHosts{}
+	}
+	if (*r)[host] == 0 && len(*r) == maxRefusedHosts {
+		return false
+	}
+	(*r)[host]++
+	return (*r)[host] == 1
 }
 
 // limit bounds the browser by levels that were declared below the runtime.
@@ -87,14 +102,7 @@ func (h *hosts) countRefused(host string) (first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.total++
-	if h.refused == nil {
-		h.refused = map[string]int{}
-	}
-	if h.refused[host] == 0 && len(h.refused) == maxRefusedHosts {
-		return false
-	}
-	h.refused[host]++
-	return h.refused[host] == 1
+	return h.refused.count(host)
 }
 
 // refusedSoFar is how many requests were refused, and the hosts they were to, sorted.

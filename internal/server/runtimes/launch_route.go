@@ -167,6 +167,8 @@ type launchSecret struct {
 	mu      sync.Mutex
 	granted *web.Grant // nil before the first use
 	login   launchLogin
+	// elsewhere are the hosts that it was asked for and is not for.
+	elsewhere refusedHosts
 }
 
 // launchLogin is what was read of an entry.
@@ -185,6 +187,23 @@ func (s *Service) newLaunchSecret(x *execution, key string) *launchSecret {
 func (l *launchSecret) loginFor(
 	ctx context.Context, host string, isFor func(vault.Meta) bool,
 ) (launchLogin, error) {
+	login, err := l.current(ctx)
+	if err != nil || isFor(login.meta) {
+		return login, err
+	}
+	refusal := web.WithHint(
+		web.Unprocessable("runtimes.secret_elsewhere", "a vault entry of the launch is not for this host"),
+		"the origins of the entry have to name it with scheme and port, http too, and its certificate has to be valid: "+
+			"add the origin, name another entry, or take the host out of ignoreCertificateErrors",
+	)
+	if !l.countElsewhere(host) {
+		return launchLogin{}, refusal
+	}
+	return launchLogin{}, l.s.recordRefusal(ctx, l.x, bctrl.UseVault, l.key, refusal)
+}
+
+// current returns the entry as it is now, where it may be used.
+func (l *launchSecret) current(ctx context.Context) (launchLogin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.granted == nil || l.s.StillPermittedNow(ctx, l.granted) != nil {
@@ -193,15 +212,15 @@ func (l *launchSecret) loginFor(
 			return launchLogin{}, err
 		}
 	}
-	if !isFor(l.login.meta) {
-		refusal := web.WithHint(
-			web.Unprocessable("runtimes.secret_elsewhere", "a vault entry of the launch is not for this host"),
-			"the origins of the entry have to name it with scheme and port, http too, and its certificate has to be valid: "+
-				"add the origin, name another entry, or take the host out of ignoreCertificateErrors",
-		)
-		return launchLogin{}, l.s.recordRefusal(ctx, l.x, bctrl.UseVault, l.key, refusal)
-	}
 	return l.login, nil
+}
+
+// countElsewhere counts a request to a host that the entry is not for. It reports
+// whether it was the first: a page can make any number of them.
+func (l *launchSecret) countElsewhere(host string) (first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.elsewhere.count(host)
 }
 
 // read decides about the entry, records that it is used, and reads it. Call it with mu
