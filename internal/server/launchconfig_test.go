@@ -227,6 +227,24 @@ func TestASecretHeaderGoesToTheOriginsOfItsEntryAlone(t *testing.T) {
 	refused(t, w.launch("two", config), 422, "runtimes.secret_elsewhere", "a launch whose header could never be sent")
 }
 
+func TestATokenIsShownNoLaunchSecretThatItMayNotUse(t *testing.T) {
+	w := newLaunchWorld(t)
+	config := header(object{"vaultKey": "stage/token", "prefix": "Bearer "})
+	require.Equal(t, http.StatusOK, w.launch("crm", config).Status)
+	shown := func(body object) bctrl.LaunchHeader {
+		token := w.mint(w.ws.ID, "crm", body)
+		var rt bctrl.RuntimeInfo
+		got := w.with(token, "GET", append(w.path, "crm"), nil)
+		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+		decodeInto(t, got, &rt)
+		return rt.Launch.Config.Headers[0]
+	}
+	require.Equal(t, "stage/token", shown(object{}).VaultKey, "it may use it")
+	denied := shown(object{"mounts": object{"vault": object{"allow": []string{}}}})
+	require.Empty(t, denied.VaultKey+denied.Prefix, "its mounts do not permit the entry")
+	require.Equal(t, "Authorization", denied.Name, "the other fields stay")
+}
+
 func TestARuntimeEndsInItsTime(t *testing.T) {
 	t.Parallel()
 	w := newLaunchWorld(t)

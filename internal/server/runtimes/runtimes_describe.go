@@ -1,6 +1,8 @@
 package runtimes
 
 import (
+	"slices"
+
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -17,10 +19,34 @@ func (s *Service) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.
 	if len(own.Chain) > 2 {
 		rt.Mounts = effective
 	}
-	if id := rt.Launch.Credential; id != "" && !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
-		rt.Launch.Credential = ""
-	}
+	rt.Launch = launchShownTo(c, rt.Launch)
 	return s.describeEffective(rt, effective)
+}
+
+// launchShownTo is a launch without what it says of credentials and vault entries that
+// the caller may not use.
+func launchShownTo(c access.Caller, l bctrl.Launch) bctrl.Launch {
+	isHidden := func(verb bctrl.Verb, object string) bool {
+		return object != "" && !access.Decide(c, access.Action{Verb: verb, Object: object})
+	}
+	if isHidden(bctrl.UseAI, l.Credential) {
+		l.Credential = ""
+	}
+	if l.Config == nil {
+		return l
+	}
+	config := *l.Config
+	if p := config.Proxy; p != nil && isHidden(bctrl.UseVault, p.VaultKey) {
+		config.Proxy = &bctrl.LaunchProxy{Bypass: p.Bypass}
+	}
+	config.Headers = slices.Clone(config.Headers)
+	for i := range config.Headers {
+		if h := &config.Headers[i]; isHidden(bctrl.UseVault, h.VaultKey) {
+			h.VaultKey, h.Prefix, h.Value = "", "", ""
+		}
+	}
+	l.Config = &config
+	return l
 }
 
 // describeRuntime describes a runtime under the mounts that it has in its workspace.
