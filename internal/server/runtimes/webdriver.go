@@ -292,6 +292,7 @@ func (s *Service) openWebDriver(
 			if own := opened.caller.Runtime; own != nil {
 				defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 			}
+			defer lr.uses.begin()()
 			driver, err := lr.browser.OpenWebDriver(ctx)
 			if err != nil {
 				return err
@@ -364,8 +365,14 @@ func machineLacks(err error) error {
 	return nil
 }
 
+// driverStart is how long a driver may take to make its session. Meanwhile the runtime
+// can have no other.
+const driverStart = time.Minute
+
 // create makes the driver's session.
 func (d *driverSession) create(ctx context.Context, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, driverStart)
+	defer cancel()
 	program, args := d.driver.Browser()
 	asked, err := webdriver.NewSession(body, webdriver.Browser{Binary: program, Args: args})
 	if err != nil {

@@ -2,11 +2,35 @@ package runtimes
 
 import (
 	"context"
+	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
 )
+
+// hangingDriver answers nothing.
+type hangingDriver struct{ browser.WebDriver }
+
+func (hangingDriver) Browser() (string, []string) { return "b", nil }
+
+func (hangingDriver) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestADriverThatHangsDoesNotKeepThePlaceOfASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		d := driverSession{driver: hangingDriver{}, life: t.Context()}
+		_, err := d.create(t.Context(), []byte(`{"capabilities": {}}`))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, driverStart, time.Since(began))
+	})
+}
 
 // TestAnIdleWebDriverSessionGivesWay also looks that one whose command has not been
 // answered is not idle, however long that takes.
