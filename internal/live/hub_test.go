@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/jpeg"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,8 +167,8 @@ func TestWatchersWhoStallAllCostNothing(t *testing.T) {
 func TestATaskWaitsForThePersonWhoWorks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Control
-		released := 0
-		begin := func() func() { return func() { released++ } }
+		var released atomic.Int32
+		begin := func() func() { return func() { released.Add(1) } }
 		wait := func() (free bool, took time.Duration) {
 			begun := time.Now()
 			free, err := c.Wait(t.Context(), func() {})
@@ -180,12 +181,12 @@ func TestATaskWaitsForThePersonWhoWorks(t *testing.T) {
 		require.False(t, c.Take("bob", begin), "one at a time")
 		require.False(t, c.Touch("bob"))
 		c.HandBack("bob")
-		require.Zero(t, released)
+		require.Zero(t, released.Load())
 
 		free, took = wait()
 		require.True(t, free)
 		require.Equal(t, IdleAfter, took, "who does nothing is waited for a while")
-		require.Equal(t, 1, released)
+		require.EqualValues(t, 1, released.Load())
 		require.False(t, c.Touch("ann"), "and does not have the browser any more")
 
 		require.True(t, c.Take("ann", begin))
@@ -198,7 +199,7 @@ func TestATaskWaitsForThePersonWhoWorks(t *testing.T) {
 		free, took = wait()
 		require.True(t, free)
 		require.Equal(t, 8*time.Second, took, "it is handed back")
-		require.Equal(t, 2, released)
+		require.EqualValues(t, 2, released.Load())
 
 		require.True(t, c.Take("ann", begin))
 		stop := make(chan struct{})

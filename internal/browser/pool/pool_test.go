@@ -179,7 +179,9 @@ func TestAPoolReplacesWhatDiesOrGetsOld(t *testing.T) {
 		passes(10 * time.Second)
 		require.Equal(t, Counts{Ready: 2, Want: 2, Warm: 1, Died: 1}, p.Counts())
 
+		p.mu.Lock()
 		old := p.ready[0].Prepared
+		p.mu.Unlock()
 		passes(maxAge + time.Second)
 		require.True(t, isGone(old))
 		require.Equal(t, 2, p.Counts().Ready)

@@ -28,8 +28,8 @@ const maxRefusedHosts = 1000
 // the whole browser for as long as their execution runs or their client is
 // connected.
 type hosts struct {
-	mu     sync.Mutex
-	limits map[*bctrl.Chain]struct{}
+	mu      sync.Mutex
+	limits  map[*bctrl.Chain]struct{}
 	refused refusedHosts
 	total   int
 }
