@@ -131,7 +131,8 @@ func cannedServer() canned {
 		"GET /v1/workspaces/ws-1/runtimes/crm/connect": `{"id":"cn-1",` +
 			`"url":"wss://api.bctrl.ai/v1/cdp/devtools/browser/token","expiresAt":"2026-12-01T00:00:00Z"}`,
 		"GET /v1/workspaces/ws-1/runtimes/crm/connect-urls": `{"connectUrls":[{"id":"cn-1","runtimeId":"rt-1",` +
-			`"keyId":"key-1","createdAt":"2026-11-01T00:00:00Z","expiresAt":"2026-12-01T00:00:00Z","connections":2}],"nextCursor":null}`,
+			`"keyId":"key-1","createdAt":"2026-11-01T00:00:00Z","expiresAt":"2026-12-01T00:00:00Z",` +
+			`"connections":2}],"nextCursor":null}`,
 		"DELETE /v1/workspaces/ws-1/runtimes/crm/connect-urls/cn-1": `{"id":"cn-1","runtimeId":"rt-1",` +
 			`"createdAt":"2026-11-01T00:00:00Z","expiresAt":"2026-12-01T00:00:00Z","connections":2}`,
 		"GET /v1/operations": `{"operations":[{"id":"op-1","status":"running"}],"nextCursor":null}`,
@@ -161,7 +162,8 @@ func cannedServer() canned {
 		`","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
 	s["DELETE /v1/tokens/01980000-0000-7000-8000-000000000001"] = `{"id":"01980000-0000-7000-8000-000000000001"}`
 	s["POST /v1/workspaces/ws-1/runtimes/crm/embed/live"] = `{"id":"view-1",` +
-		`"url":"https://api.bctrl.ai/embed/live/token","interactive":true,"embedOrigins":["https://app.example.com"],"createdAt":"2026-01-02T03:04:05Z",` +
+		`"url":"https://api.bctrl.ai/embed/live/token","interactive":true,"embedOrigins":["https://app.example.com"],` +
+		`"createdAt":"2026-01-02T03:04:05Z",` +
 		`"expiresAt":"2026-01-02T03:19:05Z"}`
 	s["GET /v1/workspaces/ws-1/runtimes/crm/embed/live"] = `{"liveViews":[{"id":"view-1","interactive":true,` +
 		`"embedOrigins":[],"createdAt":"2026-01-02T03:04:05Z","expiresAt":"2026-01-02T03:19:05Z",` +

@@ -45,8 +45,9 @@ const refusedText = "This address cannot be reached from here."
 //
 // It asks for no password, because Chromium takes none on its command line
 // and answering its question needs the very DevTools domain that fills
-// secrets. Another user of the machine who finds the port gets what the policy
-// permits and no more.
+// secrets. Another user of the machine who finds the port gets what the policy and
+// the gate permit; where the launch has headers or a proxy of its own, they are added
+// to what that user sends, too, so a machine that others use is not for such launches.
 type Proxy struct {
 	// rules is nil until Open, and nothing is let through before.
 	rules     atomic.Pointer[rules]

@@ -17,7 +17,7 @@ import (
 // may do that.
 func folderOf(t *testing.T) *process {
 	t.Helper()
-	user := User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())} //nolint:gosec // the kernel's are of that size
+	user := User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 	if os.Getuid() == 0 {
 		const nobody = 65534
 		user = User{UID: nobody, GID: nobody, Switched: true}

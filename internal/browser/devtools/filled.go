@@ -112,7 +112,7 @@ func printPage(ctx context.Context, f *filter, in target.SessionID, p params) er
 	if err := f.client.checkPrintable(ctx, in); err != nil {
 		return err
 	}
-	printed, err := f.client.print(ctx, in, p)
+	printed, err := f.client.printPDF(ctx, in, p)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (c servedClient) checkPrintable(ctx context.Context, in target.SessionID) e
 	return c.CheckPrintable(ctx, s.target)
 }
 
-func (c servedClient) print(ctx context.Context, in target.SessionID, p params) (printed jsonv2.Value, err error) {
+func (c servedClient) printPDF(ctx context.Context, in target.SessionID, p params) (printed jsonv2.Value, err error) {
 	err = c.m.callIn(ctx, in, page.CommandPrintToPDF, p, &printed)
 	return printed, err
 }

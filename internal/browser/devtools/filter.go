@@ -57,7 +57,7 @@ type filtered interface {
 	// checkPrintable refuses a page that holds what was filled, in any frame.
 	checkPrintable(ctx context.Context, in target.SessionID) error
 	// print prints a page, and returns what the browser answers.
-	print(ctx context.Context, in target.SessionID, p params) (jsonv2.Value, error)
+	printPDF(ctx context.Context, in target.SessionID, p params) (jsonv2.Value, error)
 	// ownsSession reports whether a session is the client's.
 	ownsSession(target.SessionID) bool
 	// sendDownloads turns the events of downloads in a session of the client on or off.

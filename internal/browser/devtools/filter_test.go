@@ -65,7 +65,7 @@ func (oneClient) checkPrintable(context.Context, target.SessionID) error {
 	return errors.New("page.pdf_refused: the page shows what was filled")
 }
 func (oneClient) CheckPrintable(context.Context, target.ID) error { return nil }
-func (oneClient) print(context.Context, target.SessionID, params) (jsonv2.Value, error) {
+func (oneClient) printPDF(context.Context, target.SessionID, params) (jsonv2.Value, error) {
 	return nil, errors.New("it was printed all the same")
 }
 func (oneClient) ownsSession(id target.SessionID) bool { return id == mine }
