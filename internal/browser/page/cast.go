@@ -283,10 +283,10 @@ func (c *cast) attempt(ctx context.Context) (*shot, error) {
 		return nil, errUnsteady
 	}
 	boxes := taken.masked()
-	now := time.Now()
+	now, known := time.Now(), true
 	for _, looks := range [][]nodeMask{taken.before, taken.after} {
 		for _, m := range looks {
-			c.noteMotion(m, now)
+			known = c.noteMotion(m, now) && known
 		}
 	}
 	for _, m := range taken.after {
@@ -302,21 +302,26 @@ func (c *cast) attempt(ctx context.Context) (*shot, error) {
 		}
 		moved.seen = false
 	}
+	if !known {
+		return nil, errUnsteady
+	}
 	return taken, taken.paintOver(boxes)
 }
 
 // noteMotion remembers how far a masked node moves between two looks. What goes to and fro
 // is farther away in between than where it was seen, but not farther than it has moved
-// before.
-func (c *cast) noteMotion(m nodeMask, now time.Time) {
+// before. It reports whether that covers where the node was seen now: a picture may show it
+// where it was a moment ago, which nobody knows of a node that is new or went farther than ever.
+func (c *cast) noteMotion(m nodeMask, now time.Time) (known bool) {
 	moved := c.masked[m.element]
+	known = moved != nil || len(m.boxes) == 0
 	if moved == nil {
 		moved = new(motion)
 		c.masked[m.element] = moved
 	}
 	moved.seen = true
 	if len(m.boxes) == 0 {
-		return
+		return known
 	}
 	at := around(m.boxes)
 	if now.After(moved.until) {
@@ -325,9 +330,11 @@ func (c *cast) noteMotion(m nodeMask, now time.Time) {
 	if moved.last != (box{}) && moved.last != at {
 		way := max(math.Abs(at.left-moved.last.left), math.Abs(at.top-moved.last.top),
 			math.Abs(at.right-moved.last.right), math.Abs(at.bottom-moved.last.bottom))
+		known = known && way <= moved.room
 		moved.room, moved.until = max(moved.room, way), now.Add(restlessFor)
 	}
 	moved.last = at
+	return known
 }
 
 // isSteady reports whether what was to be painted over before was so after, and the other
