@@ -83,6 +83,7 @@ type Set struct {
 	tabs         []*tab             // oldest first
 	tabsSeen     int                // how many there were, to name them
 	notes        []string           // for the next observation, of tabs that are gone
+	floods       map[target.ID]bool // pages that were closed for opening tabs without end: what they opened last comes later
 	brought      int                // how often one came to the front
 	tabsChange   chan struct{}      // closed and replaced when tabs changes
 	agentTargets map[target.ID]bool // tabs that were there before any client, or opened for the agent
@@ -119,6 +120,7 @@ func Open(ctx context.Context, conn browser.CDPConn, around Surroundings, own []
 			ofDocument: map[protocol.Document][]upload{},
 		},
 		agentTargets: map[target.ID]bool{},
+		floods:       map[target.ID]bool{},
 		scrub:        fill.NewScrubber(),
 		refs:         newRefTable(),
 		sessions:     map[target.SessionID]*session{},
@@ -327,7 +329,8 @@ func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarge
 		t := newTab(s, session)
 		t.opener = ev.TargetInfo.OpenerID
 		t.countsAgainstPages = s.countsAgainstPages(t)
-		if over = t.countsAgainstPages && s.listed && s.openedByPages() >= maxTabs; over {
+		late := s.floods[t.opener]
+		if over = late || t.countsAgainstPages && s.listed && s.openedByPages() >= maxTabs; over {
 			floods = s.noteTabRefused(t.opener)
 			break
 		}

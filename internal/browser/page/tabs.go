@@ -51,13 +51,15 @@ func (s *Set) noteTabRefused(opener target.ID) (floods *tab) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.tabsRefused++; t.tabsRefused == maxRefusedTabs {
+		s.floods[opener] = true
 		return t
 	}
 	return nil
 }
 
 // endFlood closes a page that opens tabs without end, and the tabs that it has opened.
-// What comes to the front then says so.
+// What comes to the front says so once they are gone: until then they count among those
+// that pages may have open.
 func (s *Set) endFlood(ctx context.Context, floods *tab) {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
@@ -68,13 +70,21 @@ func (s *Set) endFlood(ctx context.Context, floods *tab) {
 			all = append(all, t)
 		}
 	}
-	s.addNote("page.tab_flood: a page that opens tabs without end was closed, with those that it had opened")
 	s.mu.Unlock()
 	var each sync.WaitGroup
 	for _, t := range all {
-		each.Go(func() { s.closeTab(ctx, t) })
+		each.Go(func() {
+			s.closeTab(ctx, t)
+			select {
+			case <-t.session.gone:
+			case <-ctx.Done():
+			}
+		})
 	}
 	each.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addNote("page.tab_flood: a page that opens tabs without end was closed, with those that it had opened")
 }
 
 // addNote keeps a line for the next observation, of a tab that is gone. Call it with mu held.
