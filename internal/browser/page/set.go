@@ -83,7 +83,7 @@ type Set struct {
 	tabs         []*tab             // oldest first
 	tabsSeen     int                // how many there were, to name them
 	notes        []string           // for the next observation, of tabs that are gone
-	floods       map[target.ID]bool // pages that were closed for opening tabs without end: what they opened last comes later
+	floods       map[target.ID]bool // pages that were closed for opening tabs without end; some of the tabs come later
 	brought      int                // how often one came to the front
 	tabsChange   chan struct{}      // closed and replaced when tabs changes
 	agentTargets map[target.ID]bool // tabs that were there before any client, or opened for the agent

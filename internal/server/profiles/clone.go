@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -58,20 +57,7 @@ func (s *Service) cloneProfile(
 	}
 	size, err := folderSize(s.Folder(p.UID))
 	if err == nil {
-		out, err = web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
-			ev.UID = p.UID
-			err := tx.InsertProfile(ctx, rq.Caller.Org, p)
-			if errors.Is(err, store.ErrExists) {
-				err = web.Conflict("profiles.exists", "there is a browser profile with this id")
-			}
-			return bctrl.BrowserProfile{
-				ID:        p.ID,
-				Label:     p.Label,
-				SizeBytes: size,
-				CreatedAt: now,
-				UpdatedAt: now,
-			}, err
-		})
+		out, err = s.insert(ctx, rq, p, size)
 	}
 	if err != nil {
 		s.RemoveFolder(p.UID)

@@ -65,6 +65,13 @@ func (s *Service) createProfile(
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
+	return s.insert(ctx, rq, p, 0)
+}
+
+// insert keeps a new profile whose data is so large.
+func (s *Service) insert(
+	ctx context.Context, rq *web.Request, p store.Profile, size int64,
+) (bctrl.BrowserProfile, error) {
 	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
 		ev.UID = p.UID
 		err := tx.InsertProfile(ctx, rq.Caller.Org, p)
@@ -74,8 +81,9 @@ func (s *Service) createProfile(
 		return bctrl.BrowserProfile{
 			ID:        p.ID,
 			Label:     p.Label,
-			CreatedAt: now,
-			UpdatedAt: now,
+			SizeBytes: size,
+			CreatedAt: p.CreatedAt,
+			UpdatedAt: p.UpdatedAt,
 		}, err
 	})
 }
