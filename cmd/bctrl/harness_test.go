@@ -63,8 +63,8 @@ func (p place) command(t *testing.T, env ...string) *exec.Cmd {
 type process struct {
 	t   *testing.T
 	cmd *exec.Cmd
-	// url is where it listens.
-	url string
+	// url is where it listens, metrics where it shows them, if at all.
+	url, metrics string
 	// firstKey is the organization key that it printed; empty unless this is
 	// its first run.
 	firstKey string
@@ -85,6 +85,9 @@ func (p place) start(t *testing.T, env ...string) *process {
 		line := strings.TrimSpace(lines.Text())
 		if key, ok := strings.CutPrefix(line, "export BCTRL_API_KEY="); ok {
 			srv.firstKey = key
+		}
+		if url, ok := strings.CutPrefix(line, "Metrics on "); ok {
+			srv.metrics = url
 		}
 		if url, ok := strings.CutPrefix(line, "Listening on "); ok {
 			srv.url = url

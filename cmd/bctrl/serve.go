@@ -12,6 +12,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/custody"
@@ -22,6 +23,7 @@ import (
 // environment.
 type serving struct {
 	Address     string   `env:"BCTRL_ADDRESS" envDefault:"127.0.0.1:8787"`
+	Admin       string   `env:"BCTRL_ADMIN_ADDRESS"`
 	PublicURL   string   `env:"BCTRL_PUBLIC_URL"`
 	Allow       []string `env:"BCTRL_ALLOW_ADDRESS"`
 	Browser     string   `env:"BCTRL_BROWSER"`
@@ -79,7 +81,7 @@ machine or of a private network, unless --allow-address names it.`,
 			}
 		}
 		cfg.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-		return run(cmd, cfg, s.Address)
+		return run(cmd, cfg, s.Address, s.Admin)
 	}
 	return cmd
 }
@@ -92,6 +94,8 @@ func newServing(cmd *cobra.Command) *serving {
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.Address, "address", s.Address, "address to listen on (BCTRL_ADDRESS)")
+	f.StringVar(&s.Admin, "admin-address", s.Admin, "address where operators read metrics, as Prometheus does, and "+
+		"whether the server is ready; default: none (BCTRL_ADMIN_ADDRESS)")
 	f.StringVar(&s.PublicURL, "public-url", s.PublicURL, "where callers reach the server, for links; default: where "+
 		"each caller did (BCTRL_PUBLIC_URL)")
 	f.StringSliceVar(&s.Allow, "allow-address", s.Allow,
@@ -165,22 +169,41 @@ func parseRange(text string) (netip.Prefix, error) {
 	return a.Prefix(a.BitLen())
 }
 
-// run listens before it opens the data, so that a taken port changes nothing
-// on disk.
-func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
+// listen takes the address that a flag has.
+func listen(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is taken: stop what listens there, or choose another --address", address)
+		return nil, fmt.Errorf("%s is taken: stop what listens there, or choose another --%s", address, flag)
 	}
 	if err != nil {
-		return fmt.Errorf("listening: %w", err)
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	return l, nil
+}
+
+// run listens before it opens the data, so that a taken port changes nothing
+// on disk. An empty admin address is none.
+func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) error {
+	l, err := listen("address", address)
+	if err != nil {
+		return err
+	}
+	var admin net.Listener
+	if adminAddress != "" {
+		if admin, err = listen("admin-address", adminAddress); err != nil {
+			return errors.Join(err, l.Close())
+		}
 	}
 	d, err := daemon.Open(cmd.Context(), cfg)
 	if errors.Is(err, custody.ErrPassphraseNeeded) {
 		err = errors.New("the first run with a passphrase needs it: give --ask-passphrase, or set " + passphraseVariable)
 	}
 	if err != nil {
-		return errors.Join(err, l.Close())
+		err = errors.Join(err, l.Close())
+		if admin != nil {
+			err = errors.Join(err, admin.Close())
+		}
+		return err
 	}
 	out := cmd.OutOrStdout()
 	if !d.FirstKey.IsZero() {
@@ -199,13 +222,21 @@ func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
 	if d.Locked() {
 		fmt.Fprintln(out, "Locked until 'bctrl unlock' gives the passphrase.")
 	}
+	if admin != nil {
+		fmt.Fprintf(out, "Metrics on http://%s/metrics\n", admin.Addr())
+	}
 	fmt.Fprintf(out, "Listening on http://%s\n", l.Addr())
 	if exposed(l.Addr()) {
 		note(cmd, "Warning: what is sent to %s crosses the network in clear text, keys and secrets too. Let a proxy with "+
 			"TLS speak "+
 			"to the network, and say its address with --public-url; programs refuse http to another machine.", l.Addr())
 	}
-	return errors.Join(d.Serve(cmd.Context(), l), d.Close())
+	group, ctx := errgroup.WithContext(cmd.Context())
+	group.Go(func() error { return d.Serve(ctx, l) })
+	if admin != nil {
+		group.Go(func() error { return d.ServeAdmin(ctx, admin) })
+	}
+	return errors.Join(group.Wait(), d.Close())
 }
 
 // exposed reports whether a listener is reached from other machines.

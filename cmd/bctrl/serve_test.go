@@ -313,3 +313,47 @@ func TestTheAddressThatIsPrintedIsOneThatProgramsTake(t *testing.T) {
 		require.Equal(t, want, exposed(at), listens)
 	}
 }
+
+// TestOperatorsReadMetricsWhereCallersDoNot: where the server answers callers there are
+// none, and no port for them unless it is asked for.
+func TestOperatorsReadMetricsWhereCallersDoNot(t *testing.T) {
+	where := newPlace(t)
+	where.args = []string{"--admin-address", "127.0.0.1:0"}
+	srv := where.start(t)
+	get := func(url string) (int, string) {
+		t.Helper()
+		rq, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		require.NoError(t, err)
+		rs, err := http.DefaultTransport.RoundTrip(rq)
+		require.NoError(t, err)
+		defer rs.Body.Close()
+		text, err := io.ReadAll(rs.Body)
+		require.NoError(t, err)
+		return rs.StatusCode, string(text)
+	}
+	status, text := get(srv.metrics)
+	require.Equal(t, http.StatusOK, status)
+	for _, name := range []string{
+		"bctrl_runtimes 0", "bctrl_locked 0", "bctrl_audit_events", "bctrl_store_commit_duration_seconds_count",
+		"process_resident_memory_bytes", "go_goroutines",
+	} {
+		require.True(t, strings.Contains(text, "\n"+name), name)
+	}
+	admin := strings.TrimSuffix(srv.metrics, "/metrics")
+	for url, want := range map[string]int{
+		admin + "/readyz": http.StatusOK, admin + "/healthz": http.StatusOK, admin + "/v1/openapi.json": http.StatusNotFound,
+		srv.url + "/metrics": http.StatusNotFound,
+	} {
+		status, _ := get(url)
+		require.Equal(t, want, status, url)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	srv.terminate()
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	fresh := newPlace(t)
+	require.Contains(t, fresh.refused(t, []string{"--admin-address", taken.Addr().String()}), "--admin-address")
+	require.NoDirExists(t, fresh.data)
+}

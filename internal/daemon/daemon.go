@@ -29,6 +29,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/pool"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/metrics"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/seal"
@@ -100,6 +101,7 @@ type Daemon struct {
 	FirstKey bctrl.Secret
 
 	handler      http.Handler
+	metrics      *metrics.Metrics
 	pool         *pool.Pool // nil where no browser is kept ready
 	lock         *flock.Flock
 	store        *store.DB
@@ -155,6 +157,8 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.blobs, err = blob.OpenDisk(filepath.Join(cfg.DataDir, "blobs")); err != nil {
 		return nil, err
 	}
+	d.metrics = metrics.New()
+	d.store.Observe(d.metrics.Committed)
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
 		Store:    d.store,
@@ -174,6 +178,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		PublicURL:       cfg.PublicURL,
 		Blobs:           d.blobs,
 		Log:             d.log,
+		Meter:           d.metrics,
 		Registry:        providers,
 		Prices:          prices,
 	})
@@ -181,6 +186,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.handler = d.Server
+	d.watch()
 	if d.FirstKey, err = d.Server.EnsureOrganization(ctx); err != nil {
 		return nil, err
 	}
@@ -353,11 +359,13 @@ const shutdownGrace = 10 * time.Second
 
 // Serve answers on l until ctx ends, then lets what runs finish, at most 10
 // seconds, and cancels what is left.
-func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
+func (d *Daemon) Serve(ctx context.Context, l net.Listener) error { return d.serve(ctx, l, d.handler) }
+
+func (d *Daemon) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	srv := &http.Server{
-		Handler:           d.handler,
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

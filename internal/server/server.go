@@ -84,6 +84,8 @@ type Config struct {
 	MaxFile int64
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
+	// Meter is told what the server does; nil counts nothing.
+	Meter web.Meter
 }
 
 // Capacity says how many runtimes a server has at a time.
@@ -153,6 +155,7 @@ func newServer(cfg Config) (*Server, error) {
 			Store:     cfg.Store,
 			Custody:   cfg.Custody,
 			Log:       cfg.Log,
+			Meter:     cfg.Meter,
 			PublicURL: cfg.PublicURL,
 			Strangers: cfg.Strangers,
 		}),
@@ -192,6 +195,20 @@ func newServer(cfg Config) (*Server, error) {
 	})
 	s.router = web.NewRouter(s.Kernel, s.routes())
 	return s, nil
+}
+
+// Load is what a server has to do at a moment.
+type Load struct {
+	// Runtimes start or run, and Queued launches wait for room.
+	Runtimes, Queued int
+	// Underway are the requests and operations of callers that have not ended.
+	Underway int
+}
+
+// Load returns what the server has to do now.
+func (s *Server) Load() Load {
+	live, queued := s.runtimes.Load()
+	return Load{Runtimes: live, Queued: queued, Underway: s.Underway()}
 }
 
 // takeOver ends what the server before this one left: its runtimes and operations,

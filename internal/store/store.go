@@ -19,6 +19,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -49,8 +50,9 @@ type DB struct {
 	closed  bool
 	batch   *batch
 	keys    *keyCache
-	// watchers are told of events.
+	// watchers are told of events, observe of each transaction.
 	watchers watchers
+	observe  atomic.Pointer[func(Commit)]
 	laterMu  sync.Mutex
 	later    []*Entry // waits for a transaction to share
 	// unwritten counts the entries of AppendLater that are not durable yet, those in

@@ -185,7 +185,12 @@ func (db *DB) run() {
 	for first := range db.jobs {
 		jobs = db.gather(append(jobs[:0], first))
 		later := db.takeLater()
-		if err := db.batch.commit(jobs, later, &db.watchers); err != nil {
+		begun := time.Now()
+		err := db.batch.commit(jobs, later, &db.watchers)
+		if observe := db.observe.Load(); observe != nil {
+			(*observe)(committed(jobs, later, time.Since(begun), err))
+		}
+		if err != nil {
 			db.returnLater(later)
 		} else {
 			db.laterWritten(len(later))

@@ -78,7 +78,11 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 		return a, err
 	}
 	a.call, a.begun = call, time.Now()
-	a.record = func(end audit.End) { s.RecordOutcome(ev, done, end) }
+	provider := s.knownProvider(call.with.Credential.Provider)
+	a.record = func(end audit.End) {
+		s.Meter.ProviderAnswered(provider, end.Status, end.Took)
+		s.RecordOutcome(ev, done, end)
+	}
 	go func() { // an answer that never ends would keep the server from stopping
 		select {
 		case <-s.StreamsEnd():
@@ -92,6 +96,15 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	}
 	a.idle = time.AfterFunc(idleBound, func() { cancel(errUpstreamTimeout) })
 	return a, nil
+}
+
+// knownProvider is the name of a provider of the registry, or "other": metrics are of
+// all organizations, and the names that these make up are not for whoever reads them.
+func (s *Service) knownProvider(name string) string {
+	if _, ok := s.registry.Provider(name); ok {
+		return name
+	}
+	return "other"
 }
 
 // intend decides about a request once more, resolves it, counts it and returns

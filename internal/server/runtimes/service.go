@@ -95,6 +95,9 @@ func New(k *web.Kernel, cfg Config) *Service {
 	}
 }
 
+// Load is how many runtimes start or run, and how many launches wait for room.
+func (s *Service) Load() (live, queued int) { return s.admission.counts() }
+
 // Routes are all of the area.
 func (s *Service) Routes() []web.Route {
 	return slices.Concat(

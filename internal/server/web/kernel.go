@@ -28,6 +28,8 @@ type Kernel struct {
 	Audit *audit.Log
 	// Log receives what an operator needs to know; never a value.
 	Log *slog.Logger
+	// Meter counts what the server does.
+	Meter Meter
 	// PublicURL is where callers reach the server; nil is wherever each caller did.
 	PublicURL *url.URL
 	// TokenKey is the root key of all runtime tokens.
@@ -49,6 +51,8 @@ type Config struct {
 	Custody *custody.Custodian
 	// Log may be nil, which discards what it is told.
 	Log *slog.Logger
+	// Meter may be nil, which counts nothing.
+	Meter Meter
 	// PublicURL is as in [Kernel].
 	PublicURL *url.URL
 	// Strangers is how many requests without a good caller are refused and
@@ -64,6 +68,7 @@ func NewKernel(cfg Config) *Kernel {
 		Keys:       cfg.Custody.Keys(),
 		Audit:      audit.New(cfg.Store),
 		Log:        cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
+		Meter:      cmp.Or(cfg.Meter, Meter(noMeter{})),
 		PublicURL:  cfg.PublicURL,
 		streamsEnd: make(chan struct{}),
 	}

@@ -23,6 +23,7 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 			ID:      w.Header().Get(wire.HeaderRequestID),
 		}
 		defer rq.leave() // after the answer, whichever it is, has been kept
+		defer func() { k.Meter.Answered(rt.Method, rt.Path, sw.status, time.Since(start)) }()
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				// Not its text, which may hold a value; the stack has none.
