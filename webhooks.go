@@ -89,7 +89,9 @@ type WebhookDelivery struct {
 	Attempts int `json:"attempts"`
 	// Code says why the last attempt failed: "webhooks.timed_out" (no answer in 10
 	// seconds), "webhooks.redirected", "webhooks.not_taken" (a status other than 2xx),
-	// "webhooks.unreachable", "webhooks.address_refused", "webhooks.too_many_waiting".
+	// "webhooks.unreachable", "webhooks.address_refused". Without an attempt it is
+	// "webhooks.too_many_waiting", "webhooks.disabled" or "webhooks.not_wanted" (the
+	// webhook does not get such events, or no longer).
 	Code           string     `json:"code,omitempty"`
 	ResponseStatus int        `json:"responseStatus,omitempty"`
 	NextAttemptAt  *time.Time `json:"nextAttemptAt,omitempty"`

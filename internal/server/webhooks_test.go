@@ -336,6 +336,31 @@ func TestAForgedDeliveryIsNotSentAndHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// TestAWebhookWhoseRowWasChangedAndPutBackGetsNothingElse: what the row said meanwhile
+// was never proven.
+func TestAWebhookWhoseRowWasChangedAndPutBackGetsNothingElse(t *testing.T) {
+	h, r := newHarness(t, impatient), newReceiver(t)
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	release := make(chan struct{})
+	r.answers(func(http.ResponseWriter, *http.Request) { <-release })
+	ws := h.made("w", object{})
+	<-r.got // the webhook is told of one event at a time, and is busy now
+	h.tamper("UPDATE webhooks SET meta = replace(meta, 'workspace.created', 'workspace.deleted')")
+	h.delete("workspaces", ws.ID)
+	h.tamper("UPDATE webhooks SET meta = replace(meta, 'workspace.deleted', 'workspace.created')")
+	close(release)
+	failed := h.delivered(client, hook.ID, bctrl.WebhookFailed, 1)
+	require.Equal(t, "webhooks.not_wanted", failed[0].Code)
+	require.Zero(t, failed[0].Attempts)
+	require.Empty(t, r.got)
+	_, err = client.Webhooks.Redeliver(t.Context(), hook.ID, failed[0].ID)
+	require.NoError(t, err)
+	h.delivered(client, hook.ID, bctrl.WebhookDelivered, 2)
+}
+
 // TestDeliveriesSurviveTheirServer: what the one before could not deliver, the next does.
 func TestDeliveriesSurviveTheirServer(t *testing.T) {
 	r := newReceiver(t)

@@ -26,6 +26,8 @@ import (
 type delivery struct {
 	bctrl.WebhookDelivery
 	Event json.RawMessage `json:"event"`
+	// Asked is set where somebody asked for this delivery, whatever the webhook wants.
+	Asked bool `json:"asked,omitempty"`
 }
 
 // row is the delivery as it is stored.
@@ -266,6 +268,14 @@ func (s *Service) attempt(ctx context.Context, org string, d *delivery) error {
 		d.fail("webhooks.disabled")
 		return nil
 	}
+	wanted, err := d.isWanted(w)
+	if err != nil {
+		return err
+	}
+	if !wanted {
+		d.fail("webhooks.not_wanted")
+		return nil
+	}
 	d.Attempts++
 	status, code := s.send(ctx, w, d)
 	if ctx.Err() != nil {
@@ -282,6 +292,17 @@ func (s *Service) attempt(ctx context.Context, org string, d *delivery) error {
 		d.NextAttemptAt = &next
 	}
 	return nil
+}
+
+// isWanted reports whether a webhook that its seal proves is to have the delivery: what
+// its row said when the event happened may have been changed meanwhile, or put back.
+func (d *delivery) isWanted(w opened) (bool, error) {
+	if d.Asked || d.EventType == bctrl.EventWebhookTest {
+		return true, nil
+	}
+	var e bctrl.Event
+	err := json.Unmarshal(d.Event, &e)
+	return w.wants(e), err
 }
 
 // pause is how long after an attempt the next is made: a fifth more or less than what

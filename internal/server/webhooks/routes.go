@@ -350,6 +350,7 @@ func (s *Service) redeliver(ctx context.Context, rq *web.Request, _ web.None) (o
 			CreatedAt:     now,
 			UpdatedAt:     now,
 		}
+		d.Asked = true
 		return d.WebhookDelivery, put(ctx, tx, rq.Caller.Org, d)
 	})
 	s.wakeUp()
