@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/body"
@@ -83,20 +82,7 @@ func (t *transport) pause(n int, resp *http.Response) time.Duration {
 		wait = rand.N(bound + 1)
 	}
 	if resp != nil {
-		wait = max(wait, min(retryAfter(resp.Header.Get("Retry-After")), maxRetryAfter))
+		wait = max(wait, wire.RetryAfter(resp.Header.Get("Retry-After"), maxRetryAfter))
 	}
 	return wait
-}
-
-// retryAfter reads the header (RFC 9110 §10.2.3): seconds or a date.
-func retryAfter(text string) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	} else if errors.Is(err, strconv.ErrRange) {
-		return maxRetryAfter
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return time.Until(at)
-	}
-	return 0
 }

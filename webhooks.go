@@ -85,9 +85,9 @@ type WebhookDelivery struct {
 	EventID   string        `json:"eventId"`
 	EventType EventType     `json:"eventType"`
 	Status    WebhookStatus `json:"status"`
-	// Attempts counts those so far; there are 8 at most, over some 16 hours.
+	// Attempts counts those so far; there are 12 at most, over some 55 hours.
 	Attempts int `json:"attempts"`
-	// Code says why the last attempt failed: "webhooks.timed_out" (no answer in 10
+	// Code says why the last attempt failed: "webhooks.timed_out" (no answer in 15
 	// seconds), "webhooks.redirected", "webhooks.not_taken" (a status other than 2xx),
 	// "webhooks.unreachable", "webhooks.address_refused". Without an attempt it is
 	// "webhooks.too_many_waiting", "webhooks.disabled" or "webhooks.not_wanted" (the
@@ -185,7 +185,8 @@ func (s *WebhooksService) Test(ctx context.Context, id string, opts ...CallOptio
 }
 
 // Redeliver has the event of a delivery sent once more, as a delivery of its own. The
-// receiver knows it by the event's id, which is the same.
+// receiver knows it by the event's id, which is the same. It is [ErrConflict] for a webhook
+// that is disabled, and for one with 1000 deliveries that wait.
 //
 // Access: webhook.write
 func (s *WebhooksService) Redeliver(

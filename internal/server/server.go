@@ -76,7 +76,7 @@ type Config struct {
 	// 0 is 1000.
 	Strangers int
 	// WebhookPause and WebhookTime are how long after its first attempt a delivery is tried
-	// again, and how long a receiver may take; 0 is 5 and 10 seconds.
+	// again, and how long a receiver may take; 0 is 5 and 15 seconds.
 	WebhookPause, WebhookTime time.Duration
 	// EventsKept is how many events of an organization are kept; 0 is 50,000.
 	EventsKept int

@@ -112,37 +112,48 @@ func (q Queries) Deliveries(ctx context.Context, org, webhook, before string, li
 		org, webhook, cmp.Or(before, beyondIDs), limit)
 }
 
-// FinalDeliveries lists the newest deliveries of a webhook that have ended.
-func (q Queries) FinalDeliveries(ctx context.Context, webhook string, limit int) ([]Delivery, error) {
-	return many(ctx, q, checked(q, scanDelivery), "SELECT "+deliveryColumns+" FROM webhook_deliveries "+
-		"WHERE webhook_uid = $1 AND final ORDER BY id DESC LIMIT $2", webhook, limit)
-}
-
-// DueDeliveries lists deliveries of all organizations that are to be tried before a time:
-// of each webhook the longest due. One that is not as this server wrote it is named by
-// its id alone, since it holds up its webhook until [Tx.EndForgedDelivery].
-func (q Queries) DueDeliveries(
-	ctx context.Context, before time.Time, limit int,
-) (due []Delivery, forged []string, err error) {
-	read := checked(q, scanDelivery)
+// eachDelivery calls fn with the deliveries of a query until it returns false. One that is
+// not as this server wrote it is named by its id alone.
+func (q Queries) eachDelivery(
+	ctx context.Context, fn func(Delivery) (more bool), query string, args ...any,
+) (forged []string, err error) {
+	read, enough := checked(q, scanDelivery), errors.New("enough")
 	err = each(ctx, q, func(row scanner) (none struct{}, err error) {
 		d, err := read(row)
 		if by, ok := errors.AsType[*ForgedError](err); ok {
 			forged = append(forged, by.UID)
 			return none, nil
 		}
-		if _, unchecked := errors.AsType[*uncheckedError](err); unchecked {
-			return none, nil // the server was locked meanwhile
-		}
-		if err == nil {
-			due = append(due, d)
+		if err == nil && !fn(d) {
+			err = enough
 		}
 		return none, err
-	}, func(struct{}) error { return nil }, "SELECT "+deliveryColumns+` FROM webhook_deliveries d
+	}, func(struct{}) error { return nil }, query, args...)
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	return forged, err
+}
+
+// FinalDeliveries calls fn with the deliveries of a webhook that have ended, the newest
+// first, until it returns false. One that is not as this server wrote it is left out.
+func (q Queries) FinalDeliveries(ctx context.Context, webhook string, fn func(Delivery) (more bool)) error {
+	_, err := q.eachDelivery(ctx, fn, "SELECT "+deliveryColumns+
+		" FROM webhook_deliveries WHERE webhook_uid = $1 AND final ORDER BY id DESC", webhook)
+	return err
+}
+
+// DueDeliveries calls fn with deliveries of all organizations that are to be tried before
+// a time, of each webhook the longest due, until it returns false. One that is not as this
+// server wrote it is named by its id alone, since it holds up its webhook until
+// [Tx.EndForgedDelivery].
+func (q Queries) DueDeliveries(
+	ctx context.Context, before time.Time, fn func(Delivery) (more bool),
+) (forged []string, err error) {
+	return q.eachDelivery(ctx, fn, "SELECT "+deliveryColumns+` FROM webhook_deliveries d
 		WHERE NOT final AND due <= $1 AND NOT EXISTS (SELECT 1 FROM webhook_deliveries e
 			WHERE e.webhook_uid = d.webhook_uid AND NOT e.final AND (e.due < d.due OR e.due = d.due AND e.id < d.id))
-		ORDER BY due, id LIMIT $2`, millis(before), limit)
-	return due, forged, err
+		ORDER BY due, id`, millis(before))
 }
 
 // EndForgedDelivery ends a delivery that is not as this server wrote it, and leaves all
@@ -159,10 +170,11 @@ func (tx *Tx) EndForgedDelivery(ctx context.Context, id string) (ended bool, err
 	return true, tx.execChanging(ctx, "UPDATE webhook_deliveries SET final = TRUE WHERE id = $1", id)
 }
 
-// NextDue is when the next delivery is to be tried; false where none is.
-func (q Queries) NextDue(ctx context.Context) (due time.Time, any bool, err error) {
+// NextDue is when the first delivery is to be tried that is not yet due at a time; false
+// where none is.
+func (q Queries) NextDue(ctx context.Context, after time.Time) (due time.Time, any bool, err error) {
 	ms, err := one(ctx, q, func(row scanner) (ms int64, err error) { return ms, row(&ms) },
-		"SELECT COALESCE(MIN(due), -1) FROM webhook_deliveries WHERE NOT final")
+		"SELECT COALESCE(MIN(due), -1) FROM webhook_deliveries WHERE NOT final AND due > $1", millis(after))
 	return fromMillis(ms), ms >= 0, err
 }
 

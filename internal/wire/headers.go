@@ -1,6 +1,12 @@
 package wire
 
-import "strings"
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // The headers of the contract, in the spelling by which net/http keeps them.
 // [Spelled] gives the one that refusals name.
@@ -53,4 +59,21 @@ func Spelled(name string) string {
 		return "BCTRL-" + rest
 	}
 	return name
+}
+
+// RetryAfter reads the header Retry-After (RFC 9110 §10.2.3), seconds or a date, as a time
+// from now that is at most the longest. It is 0 for what is neither, and for a date that
+// is over.
+func RetryAfter(text string, longest time.Duration) time.Duration {
+	seconds, err := strconv.ParseUint(text, 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		return longest
+	}
+	wait := time.Duration(seconds) * time.Second
+	if err != nil {
+		if at, err := http.ParseTime(text); err == nil {
+			wait = max(time.Until(at), 0)
+		}
+	}
+	return min(wait, longest)
 }

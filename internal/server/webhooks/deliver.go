@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math"
-	"math/rand/v2"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -90,7 +87,7 @@ func (s *Service) enqueue(ctx context.Context, tx *store.Tx, org string, e bctrl
 			return err
 		}
 		if waiting >= maxWaiting {
-			d.fail("webhooks.too_many_waiting")
+			d.fail(codeTooManyWaiting)
 		}
 		if err := put(ctx, tx, org, d); err != nil {
 			return err
@@ -135,33 +132,33 @@ func (s *Service) run(ctx context.Context) {
 // unless somebody wakes the service.
 func (s *Service) beginDue(ctx context.Context) time.Duration {
 	now := store.Now()
-	due, forged, err := s.DB.Read().DueDeliveries(ctx, now, maxAtOnce*maxAtOnce)
+	pause := time.Minute // the end of one that is busy wakes it
+	forged, err := s.DB.Read().DueDeliveries(ctx, now, func(row store.Delivery) (more bool) {
+		wait, more := s.begin(ctx, row)
+		pause = min(pause, wait)
+		return more
+	})
 	ended := 0
 	if err == nil {
 		ended, err = s.endForged(ctx, forged)
 	}
+	next, waits := time.Time{}, false
+	if err == nil {
+		next, waits, err = s.DB.Read().NextDue(ctx, now)
+	}
 	if err != nil {
-		s.Log.Error("deliveries of webhooks could not be read", "error", err)
+		if !s.Custody.Locked() {
+			s.Log.Error("deliveries of webhooks could not be read", "error", err)
+		}
 		return whileLocked
 	}
 	if ended > 0 {
-		defer s.wakeUp() // for what they held up
+		s.wakeUp() // for what they held up
 	}
-	pause := time.Minute // the end of one that is busy wakes it
-	for _, row := range due {
-		pause = min(pause, s.begin(ctx, row))
+	if waits {
+		pause = min(pause, time.Until(next))
 	}
-	if len(due) > 0 {
-		return pause
-	}
-	next, any, err := s.DB.Read().NextDue(ctx)
-	if err != nil || !any {
-		return time.Minute
-	}
-	if !next.After(now) {
-		return whileLocked // it is due and was left out: looking again at once finds no more
-	}
-	return min(time.Until(next), time.Minute)
+	return pause
 }
 
 // endForged ends deliveries that this server did not write as they are: nothing of them
@@ -189,109 +186,96 @@ func (s *Service) endForged(ctx context.Context, ids []string) (ended int, err e
 	return ended, err
 }
 
-// begin delivers a row beside its caller, unless its webhook is busy or too many are. A
-// webhook that has to rest is begun by no one before the time that is returned.
-func (s *Service) begin(ctx context.Context, row store.Delivery) time.Duration {
+// begin delivers a row beside its caller, unless its webhook is busy or too many are: then
+// no more can be begun. A webhook that has to rest is begun by no one before the time that
+// is returned.
+func (s *Service) begin(ctx context.Context, row store.Delivery) (wait time.Duration, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if wait := time.Until(s.resting[row.WebhookUID].until); wait > 0 {
-		return wait
+	if len(s.busy) >= maxAtOnce {
+		return time.Minute, false
 	}
-	if len(s.busy) >= maxAtOnce || s.busy[row.WebhookUID] {
-		return time.Minute
+	if wait := time.Until(s.resting[row.WebhookUID].until); wait > 0 {
+		return wait, true
+	}
+	if s.busy[row.WebhookUID] {
+		return time.Minute, true
 	}
 	s.busy[row.WebhookUID] = true
 	s.running.Go(func() {
-		err := s.deliver(ctx, row)
+		got, err := s.deliver(ctx, row)
 		s.mu.Lock()
 		delete(s.busy, row.WebhookUID)
-		s.rest(row.WebhookUID, err)
+		s.rest(row.WebhookUID, got, err)
 		s.mu.Unlock()
 		s.wakeUp()
 	})
-	return time.Minute
-}
-
-// rest is how long a webhook is left alone because what became of its deliveries could
-// not be written down, as on a full disk: its row is still due, and the next attempt may
-// send the same once more.
-type rest struct {
-	until    time.Time
-	failures int
-}
-
-// rest lets a webhook rest after a delivery that ended with an error, each time longer.
-// The caller holds mu.
-func (s *Service) rest(webhook string, err error) {
-	if err == nil {
-		delete(s.resting, webhook)
-		return
-	}
-	failures := s.resting[webhook].failures + 1
-	wait := min(s.pause(failures), longestRest)
-	s.resting[webhook] = rest{until: time.Now().Add(wait), failures: failures}
+	return time.Minute, true
 }
 
 // deliver tries a delivery once, and records what became of it. Its error is that this
 // is not on record.
-func (s *Service) deliver(ctx context.Context, row store.Delivery) error {
+func (s *Service) deliver(ctx context.Context, row store.Delivery) (got answer, err error) {
 	d, err := readDelivery(row)
 	if err == nil {
-		err = s.attempt(ctx, row.Org, &d)
+		got, err = s.attempt(ctx, row.Org, &d)
 	}
 	if err == nil {
 		err = s.record(row.Org, d)
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return nil // the webhook was removed, and its deliveries with it
+		return got, nil // the webhook was removed, and its deliveries with it
 	}
 	if err != nil && ctx.Err() == nil {
 		s.Log.Error("a delivery of a webhook was not recorded", "delivery", row.ID, "error", err)
 	}
-	return err
+	return got, err
 }
 
 // attempt tries a delivery. Its error is that it could not be tried, and is as before.
-func (s *Service) attempt(ctx context.Context, org string, d *delivery) error {
+func (s *Service) attempt(ctx context.Context, org string, d *delivery) (got answer, err error) {
 	row, err := s.DB.Read().Webhook(ctx, org, d.WebhookID)
+	if err == nil {
+		err = s.Keys.Ensure(ctx, org) // after a start nobody of the organization may have asked for anything yet
+	}
 	if err != nil {
-		return err
+		return got, err
 	}
 	w, err := s.open(org, row)
 	switch {
 	case web.IsTampered(err):
 		d.fail(web.AsError(err).Code)
-		return nil
+		return got, nil
 	case err != nil:
-		return err
+		return got, err
 	case !w.Enabled && d.EventType != bctrl.EventWebhookTest:
 		d.fail("webhooks.disabled")
-		return nil
+		return got, nil
 	}
 	wanted, err := d.isWanted(w)
 	if err != nil {
-		return err
+		return got, err
 	}
 	if !wanted {
 		d.fail("webhooks.not_wanted")
-		return nil
+		return got, nil
 	}
 	d.Attempts++
-	status, code := s.send(ctx, w, d)
+	got = s.send(ctx, w, d)
 	if ctx.Err() != nil {
-		return ctx.Err() // the server ends: the next one tries it
+		return got, ctx.Err() // the server ends: the next one tries it
 	}
-	d.ResponseStatus, d.Code, d.UpdatedAt = status, code, store.Now()
+	d.ResponseStatus, d.Code, d.UpdatedAt = got.status, got.code, store.Now()
 	switch {
-	case code == "":
+	case got.code == "":
 		d.Status, d.NextAttemptAt = bctrl.WebhookDelivered, nil
-	case d.Attempts >= attempts, status == http.StatusGone, d.EventType == bctrl.EventWebhookTest:
-		d.fail(code)
+	case d.Attempts >= attempts, got.status == http.StatusGone, d.EventType == bctrl.EventWebhookTest:
+		d.fail(got.code)
 	default:
-		next := store.Now().Add(s.pause(d.Attempts))
+		next := store.Now().Add(max(s.pause(d.Attempts), got.retryAfter))
 		d.NextAttemptAt = &next
 	}
-	return nil
+	return got, nil
 }
 
 // isWanted reports whether a webhook that its seal proves is to have the delivery: what
@@ -305,22 +289,22 @@ func (d *delivery) isWanted(w opened) (bool, error) {
 	return w.wants(e), err
 }
 
-// pause is how long after an attempt the next is made: a fifth more or less than what
-// doubles as it were, so that receivers that were away are not asked all at once.
-func (s *Service) pause(attempt int) time.Duration {
-	wait := float64(s.firstPause) * math.Pow(pauseFactor, float64(attempt-1))
-	wait = min(wait, float64(longestPause))
-	return time.Duration(wait * (0.8 + 0.4*rand.Float64()))
+// answer is what a receiver did with one attempt. The code is empty where it has taken
+// the delivery.
+type answer struct {
+	status int // 0 where there was no answer
+	code   string
+	// retryAfter is how long the receiver asks to be left alone, within reason.
+	retryAfter time.Duration
 }
 
-// send sends a delivery to its receiver. The code is empty where the receiver has taken
-// it. Nothing that it answers is kept but the status.
-func (s *Service) send(ctx context.Context, w opened, d *delivery) (status int, code string) {
+// send sends a delivery to its receiver. Nothing that it answers is kept but the status.
+func (s *Service) send(ctx context.Context, w opened, d *delivery) answer {
 	ctx, cancel := context.WithTimeout(ctx, s.attemptTime)
 	defer cancel()
 	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(d.Event))
 	if err != nil {
-		return 0, "webhooks.unreachable"
+		return answer{code: "webhooks.unreachable"}
 	}
 	now := time.Now()
 	rq.Header.Set("Content-Type", "application/json")
@@ -332,21 +316,24 @@ func (s *Service) send(ctx context.Context, w opened, d *delivery) (status int, 
 	switch {
 	case err == nil:
 	case errors.Is(err, egress.ErrRefused):
-		return 0, "webhooks.address_refused"
+		return answer{code: "webhooks.address_refused"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return 0, "webhooks.timed_out"
+		return answer{code: "webhooks.timed_out"}
 	default:
-		return 0, "webhooks.unreachable"
+		return answer{code: "webhooks.unreachable"}
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // the connection can be used again after a short answer
+	got := answer{status: resp.StatusCode, code: "webhooks.not_taken"}
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
-		return resp.StatusCode, ""
+		got.code = ""
+		return got
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return resp.StatusCode, "webhooks.redirected"
+		got.code = "webhooks.redirected"
 	}
-	return resp.StatusCode, "webhooks.not_taken"
+	got.retryAfter = wire.RetryAfter(resp.Header.Get("Retry-After"), longestPause)
+	return got
 }
 
 // record records what became of a delivery, and disables a webhook that takes nothing.
@@ -364,25 +351,13 @@ func (s *Service) record(org string, d delivery) error {
 			return nil
 		}
 		if d.ResponseStatus != http.StatusGone {
-			failing, err := isFailing(ctx, tx, d.WebhookID)
+			failing, err := s.isFailing(ctx, tx, org, row)
 			if err != nil || !failing {
 				return err
 			}
 		}
 		return s.disable(ctx, tx, org, row, d.Code)
 	})
-}
-
-// isFailing reports whether the newest deliveries of a webhook have all failed.
-func isFailing(ctx context.Context, tx *store.Tx, webhook string) (bool, error) {
-	rows, err := tx.FinalDeliveries(ctx, webhook, maxFailing)
-	if err != nil || len(rows) < maxFailing {
-		return false, err
-	}
-	return !slices.ContainsFunc(rows, func(row store.Delivery) bool {
-		d, err := readDelivery(row)
-		return err != nil || d.Status != bctrl.WebhookFailed || d.EventType == bctrl.EventWebhookTest
-	}), nil
 }
 
 // disable disables a webhook that has taken nothing for long, and tells of it.

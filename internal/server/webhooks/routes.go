@@ -214,15 +214,22 @@ func changeOf[Out any](
 }
 
 func (s *Service) update(ctx context.Context, rq *web.Request, in bctrl.WebhookUpdate) (bctrl.Webhook, error) {
-	return changeOf(ctx, s, rq, func(w *opened) error {
+	out, err := changeOf(ctx, s, rq, func(w *opened) error {
 		web.SetIfGiven(&w.URL, in.URL)
 		web.SetIfGiven(&w.Description, in.Description)
 		web.SetIfGiven(&w.Events, in.Events)
 		if in.Enabled != nil {
 			w.Enabled, w.DisabledFor = *in.Enabled, ""
 		}
+		if in.URL != nil || in.Enabled != nil {
+			w.FailuresFrom = store.Now()
+		}
 		return s.check(*w)
 	}, describe)
+	if err == nil && (in.URL != nil || in.Enabled != nil) {
+		s.endRest(out.ID)
+	}
+	return out, err
 }
 
 func (s *Service) rotate(ctx context.Context, rq *web.Request, in wire.WebhookRotate) (created, error) {
@@ -250,6 +257,7 @@ func (s *Service) remove(ctx context.Context, rq *web.Request, _ web.None) (web.
 	if err := rq.Authorize(id); err != nil {
 		return web.None{}, err
 	}
+	defer s.endRest(id)
 	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		row, err := tx.Webhook(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
@@ -278,7 +286,7 @@ func (s *Service) test(ctx context.Context, rq *web.Request, _ web.None) (out bc
 	ev := rq.Event()
 	rq.MarkRecorded()
 	err = s.Use(ctx, ev, func() error {
-		if err := s.attempt(ctx, rq.Caller.Org, &d); err != nil {
+		if _, err := s.attempt(ctx, rq.Caller.Org, &d); err != nil {
 			return err
 		}
 		return s.record(rq.Caller.Org, d)
@@ -313,6 +321,13 @@ func (s *Service) deliveries(
 	return list, nil
 }
 
+func errTooManyWaiting() *bctrl.Error {
+	return web.WithHint(
+		web.Conflict(codeTooManyWaiting, strconv.Itoa(maxWaiting)+" deliveries of the webhook wait already"),
+		"send it again once its receiver has taken some",
+	)
+}
+
 // redeliver has an event delivered once more, as a delivery of its own. The receiver
 // knows it by the id of the event.
 func (s *Service) redeliver(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.WebhookDelivery, err error) {
@@ -336,6 +351,13 @@ func (s *Service) redeliver(ctx context.Context, rq *web.Request, _ web.None) (o
 			return out, err
 		}
 		d, err := readDelivery(stored)
+		if err != nil {
+			return out, err
+		}
+		waiting, err := tx.WaitingDeliveries(ctx, row.UID)
+		if err == nil && waiting >= maxWaiting {
+			err = errTooManyWaiting()
+		}
 		if err != nil {
 			return out, err
 		}

@@ -21,6 +21,9 @@ type meta struct {
 	WorkspaceID string            `json:"workspaceId,omitempty"`
 	Enabled     bool              `json:"enabled"`
 	DisabledFor string            `json:"disabledFor,omitempty"`
+	// FailuresFrom is since when failures count towards disabling it: somebody has enabled
+	// it then, or moved it to another address.
+	FailuresFrom time.Time `json:"failuresFrom,omitzero"`
 }
 
 // wants reports whether a webhook is to have an event.

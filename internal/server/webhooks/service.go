@@ -19,16 +19,19 @@ import (
 const (
 	// attempts is how often a delivery is tried. The second try follows the first after
 	// firstPause, each later one after pauseFactor times as long, up to longestPause,
-	// some 16 hours in all.
-	attempts     = 8
+	// some 55 hours in all: Standard Webhooks asks for several days, so that a receiver
+	// that broke in the evening is mended before anything is lost.
+	attempts     = 12
 	firstPause   = 5 * time.Second
 	pauseFactor  = 5
 	longestPause = 10 * time.Hour
-	// longestRest bounds how long a webhook is left alone whose deliveries cannot be
-	// written down: soon after the disk has room again they go on.
+	// longestRest bounds how long a webhook is left alone whose receiver has too much to
+	// do and does not say for how long, and one whose deliveries cannot be written down:
+	// soon after the disk has room again they go on.
 	longestRest = 10 * time.Minute
-	// attemptTime is how long a receiver may take to answer.
-	attemptTime = 10 * time.Second
+	// attemptTime is how long a receiver may take to answer. Standard Webhooks asks for 15 to
+	// 30 seconds.
+	attemptTime = 15 * time.Second
 	// maxAtOnce bounds how many receivers are told at once; one is told of one event at a
 	// time, so that events arrive in order where none fails.
 	maxAtOnce = 16
@@ -48,11 +51,14 @@ const (
 	whileLocked = time.Second
 )
 
+// codeTooManyWaiting says that maxWaiting deliveries of a webhook wait already.
+const codeTooManyWaiting = "webhooks.too_many_waiting"
+
 // Config says what deliveries are made with.
 type Config struct {
 	// Egress decides where receivers may be.
 	Egress egress.Policy
-	// FirstPause and AttemptTime are, where they are 0, 5 and 10 seconds.
+	// FirstPause and AttemptTime are, where they are 0, 5 and 15 seconds.
 	FirstPause, AttemptTime time.Duration
 }
 
@@ -72,7 +78,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	busy    map[string]bool // webhooks that are being told, by uid
-	resting map[string]rest // those whose last delivery could not be recorded, by uid
+	resting map[string]rest // webhooks that are left alone, by uid
 }
 
 // New makes the service, which gets the hub's events from then on. [Service.Start] has
