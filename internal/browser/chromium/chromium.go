@@ -478,6 +478,15 @@ func (b *instance) HoldsFilled(text []byte) bool {
 	return p != nil && p.HoldsFilled(text)
 }
 
+// MaskFilled takes what the server filled in out of a text.
+func (b *instance) MaskFilled(text string) string {
+	p := b.pages.Load()
+	if p == nil {
+		return text
+	}
+	return p.MaskFilled(text)
+}
+
 // FindFilled looks for what the server filled in, in a text that may go on.
 func (b *instance) FindFilled(text []byte, end bool) (found bool, open int) {
 	p := b.pages.Load()

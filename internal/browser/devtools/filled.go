@@ -1,12 +1,15 @@
 package devtools
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/tracing"
 
@@ -14,20 +17,146 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// What clients take out of the browser in one piece is held to what was filled into its
-// pages. A page holds a stand-in, but a site may have answered with the value itself, and
-// an entry may have it typed as it is.
+// What the browser tells clients is held to what was filled into its pages. A page holds a
+// stand-in, but a site may have answered with the value itself, and an entry may have it
+// typed as it is.
+//
+// Every message is looked through, but for what a client's own scripts return: they could
+// write a value in a way of their own, so that looking would promise what cannot be kept.
+// Where a value stands in a text that is handed out whole, as a body or a snapshot, the
+// client is told so. In all else, as events and the trees of a page, the value alone is
+// taken out: clients go on by what stands beside it.
 
-// withoutFilledResult takes the place of the answer to a command whose answers are looked
-// through, where it holds a value that was filled.
-func (f *filter) withoutFilledResult(msg message, method string) message {
-	if len(msg.Result) == 0 || !f.ruleFor(method).scan {
-		return msg
+// withoutFilled returns a message as [filter.clean] does, without filled values.
+func (f *filter) withoutFilled(msg message, method string) message {
+	if e := msg.Error; e != nil {
+		msg.Error = &messageError{
+			Code:    e.Code,
+			Message: f.client.MaskFilled(e.Message),
+			Data:    f.masked(e.Data),
+		}
 	}
-	if !f.client.HoldsFilled(msg.Result) {
+	r := f.ruleFor(method)
+	switch {
+	case isPicture(method), isOfScripts(msg, method) && !r.scan:
 		return msg
+	case len(msg.Params) > 0:
+		msg.Params = f.masked(msg.Params)
+	case len(msg.Result) == 0 || !f.client.HoldsFilled(msg.Result):
+	case r.scan:
+		return filledAnswer(msg, method)
+	default:
+		if msg.Result = f.masked(msg.Result); string(msg.Result) == nothingTold {
+			return filledAnswer(msg, method)
+		}
 	}
-	return filledAnswer(msg, method)
+	return msg
+}
+
+// isPicture reports whether what a message has is no text.
+func isPicture(method string) bool {
+	switch method {
+	case page.CommandCaptureScreenshot, page.ScreencastFrame.Method:
+		return true
+	}
+	return false
+}
+
+// isOfScripts reports whether a message has what a client's own scripts return: the answer
+// to a command that runs or reads them, or a call of what the client has put into a page.
+func isOfScripts(msg message, method string) bool {
+	domain, _, _ := strings.Cut(method, ".")
+	isAnswer := len(msg.Params) == 0
+	return isAnswer && (domain == "Runtime" || domain == "Debugger") || method == runtime.BindingCalled.Method
+}
+
+// nothingTold stands for what cannot be told without a filled value.
+const nothingTold = "{}"
+
+// masked returns JSON with the filled values taken out of its texts, and nothing of it
+// where that does not do.
+func (f *filter) masked(in jsonv2.Value) jsonv2.Value {
+	if len(in) == 0 || !f.client.HoldsFilled(in) {
+		return in
+	}
+	out, err := f.maskTexts(in)
+	if err != nil || f.client.HoldsFilled(out) {
+		return jsonv2.Value(nothingTold)
+	}
+	return out
+}
+
+// maskTexts takes the filled values out of the texts in JSON, names among them. Between
+// texts it stays as it is written, numbers too.
+func (f *filter) maskTexts(in jsonv2.Value) (out jsonv2.Value, err error) {
+	for rest := in; len(rest) > 0; {
+		start := bytes.IndexByte(rest, '"')
+		if start < 0 {
+			return append(out, rest...), nil
+		}
+		out = append(out, rest[:start]...)
+		rest = rest[start:]
+		literal := rest[:endOfText(rest)]
+		rest = rest[len(literal):]
+		var text string
+		if err := jsonv2.Unmarshal(literal, &text, protocol.PageText()); err != nil {
+			return nil, err
+		}
+		masked := f.client.MaskFilled(text)
+		if masked == text {
+			out = append(out, literal...)
+			continue
+		}
+		again, err := jsonv2.Marshal(masked, protocol.PageText())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, again...)
+	}
+	return out, nil
+}
+
+// endOfText is where the text in JSON ends that in begins with.
+func endOfText(in jsonv2.Value) int {
+	for i := 1; i < len(in); i++ {
+		switch in[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(in)
+}
+
+// withoutPiece takes the piece of an answer out of the event that has one, once something
+// was filled: a value may come in two.
+func (f *filter) withoutPiece(event jsonv2.Value) jsonv2.Value {
+	if count, _ := f.client.Fills(); count == 0 {
+		return event
+	}
+	var fields params
+	if jsonv2.Unmarshal(event, &fields, protocol.PageText()) != nil {
+		return jsonv2.Value(nothingTold)
+	}
+	if !fields.has("data") {
+		return event
+	}
+	delete(fields, "data")
+	without, err := jsonv2.Marshal(fields, protocol.PageText())
+	if err != nil {
+		return jsonv2.Value(nothingTold)
+	}
+	return without
+}
+
+// checkPieces permits that answers are told in pieces while nothing was filled.
+func checkPieces(f *filter, p params) error {
+	if count, _ := f.client.Fills(); count > 0 {
+		return errors.New(holdsFill + "what comes in pieces cannot be looked through for what was filled: " +
+			"use Network.getResponseBody")
+	}
+	return checkCarriesNoFill(f, p)
 }
 
 // filledAnswer takes the place of an answer that holds a filled value.

@@ -47,8 +47,10 @@ type filtered interface {
 	KeepsRequest(network.RequestID, *network.Request) bool
 	// HoldsFilled reports whether a text holds a value that was filled.
 	HoldsFilled(text []byte) bool
+	// MaskFilled takes the values that were filled out of a text.
+	MaskFilled(text string) string
 	// FindFilled is HoldsFilled for a text that goes on unless end is set. open is how many
-	// of its last bytes may begin a value.
+	// of its last bytes may begin a value, and are not handed out yet.
 	FindFilled(text []byte, end bool) (found bool, open int)
 	// Fills is how many secrets were filled, and whether one of them may still be sent.
 	Fills() (count int, waiting bool)
@@ -159,7 +161,7 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 // clean returns a message of the browser as the client may see it. method is
 // the event's or that of the command that msg answers.
 func (f *filter) clean(msg message, method string) message {
-	msg = f.withoutFilledResult(msg, method)
+	msg = f.withoutFilled(msg, method)
 	switch method {
 	case page.CommandPrintToPDF, fetch.CommandTakeResponseBodyAsStream:
 		f.rememberStream(msg.Result, "stream")
@@ -178,6 +180,8 @@ func (f *filter) clean(msg message, method string) message {
 		if id := f.rememberHandle(f.contexts, msg.Result, "browserContextId"); id != "" {
 			f.client.KeepDownloadsOf(cdp.BrowserContextID(id))
 		}
+	case network.DataReceived.Method:
+		msg.Params = f.withoutPiece(msg.Params)
 	case network.RequestWillBeSent.Method:
 		msg.Params = f.withoutLoginHeader(f.withoutFilledBody(msg.Params))
 	case network.RequestWillBeSentExtraInfo.Method, network.ResponseReceived.Method,

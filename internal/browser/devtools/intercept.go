@@ -92,7 +92,8 @@ func (m *Mux) keepPaused(msg message) bool {
 	m.mu.Lock()
 	others := s.whole && m.owners.hidesFrame(s.client, ev.FrameID)
 	m.mu.Unlock()
-	if by := s.client.host; others || by != nil && by.KeepsRequest(ev.NetworkID, ev.Request) {
+	by := s.client.host
+	if others || by != nil && (by.KeepsRequest(ev.NetworkID, ev.Request) || by.HoldsFilled(msg.Params)) {
 		m.takePause(s.client, key) // what was paused by this id before is over
 		m.spawn(func(ctx context.Context) { m.letGo(ctx, key, login) })
 		return true

@@ -30,7 +30,8 @@ type rule struct {
 	ignore string
 	// result is what is answered then; empty is none.
 	result answer
-	// scan says that its answers are looked through for filled values.
+	// scan says that its answers are whole texts: one that holds a filled value is refused,
+	// where in others the value is taken out.
 	scan bool
 }
 
@@ -187,7 +188,7 @@ var clientRules = []rule{
 	{name: "Network.setCookies"},
 	{name: "Network.setExtraHTTPHeaders"},
 	{name: "Network.setUserAgentOverride"},
-	{name: "Network.streamResourceContent", check: checkCarriesNoFill, scan: true},
+	{name: "Network.streamResourceContent", check: checkPieces, scan: true},
 	{name: "Network.continueInterceptedRequest", refuse: oldFetch},
 	{name: "Network.getRequestPostData", check: checkCarriesNoFill, scan: true},
 	{name: "Network.getResponseBodyForInterception", refuse: oldFetch},

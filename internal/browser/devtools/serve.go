@@ -48,8 +48,10 @@ type Host interface {
 	KeepsRequest(network.RequestID, *network.Request) bool
 	// HoldsFilled reports whether a text holds a value that was filled.
 	HoldsFilled(text []byte) bool
+	// MaskFilled takes the values that were filled out of a text.
+	MaskFilled(text string) string
 	// FindFilled is HoldsFilled for a text that goes on unless end is set. open is how many
-	// of its last bytes may begin a value.
+	// of its last bytes may begin a value, and are not handed out yet.
 	FindFilled(text []byte, end bool) (found bool, open int)
 	// Fills is how many secrets were filled, and whether one of them may still be sent.
 	Fills() (count int, waiting bool)

@@ -64,8 +64,24 @@ func (gs *Guards) HoldsFilled(text []byte) bool {
 	return set != nil && set.Holds(text)
 }
 
+// MaskFilled returns a text with [scrub.Mark] in the place of every filled value.
+func (gs *Guards) MaskFilled(text string) string {
+	gs.mu.Lock()
+	set := gs.filled.set
+	gs.mu.Unlock()
+	if set == nil {
+		return text
+	}
+	return set.String(text)
+}
+
+// openBytes is how much of the end of a text that goes on is taken for the beginning of a
+// value, in bytes. It does not depend on what the text is: from how much is held back of a
+// text of its own, a client would learn letter by letter how a value begins.
+const openBytes = 4 << 10
+
 // FindFilled is [Guards.HoldsFilled] for a text that goes on unless end is set. open is how
-// many of its last bytes may begin a value.
+// many of its last bytes are not to be handed out yet, as they may begin a value.
 func (gs *Guards) FindFilled(text []byte, end bool) (found bool, open int) {
 	gs.mu.Lock()
 	set := gs.filled.set
@@ -78,7 +94,7 @@ func (gs *Guards) FindFilled(text []byte, end bool) (found bool, open int) {
 	if end {
 		return find.End(), 0
 	}
-	return find.Found(), find.Open()
+	return find.Found(), max(find.Open(), min(openBytes, len(text)))
 }
 
 // Fills is how many fills there were. It reports too whether one of them may still be

@@ -3,6 +3,7 @@ package fill
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,4 +160,25 @@ func TestNoGuardOutlivesItsBrowser(t *testing.T) {
 		require.False(t, gs.Watching(), why)
 		require.False(t, g.endTimer.Stop(), "%s: no timer runs on", why)
 	}
+}
+
+// TestAReaderLearnsNothingFromHowMuchIsHeldBack reads texts of its own, which end as the value
+// begins, letter by letter.
+func TestAReaderLearnsNothingFromHowMuchIsHeldBack(t *testing.T) {
+	gs := guards(new([]bool))
+	found, open := gs.FindFilled([]byte("s3cret"), false)
+	require.False(t, found)
+	require.Zero(t, open, "nothing was filled")
+	gs.Arm(guardOf(heldBack))
+	for _, before := range []string{"", strings.Repeat(".", 100), strings.Repeat(".", 1<<20)} {
+		for n := range len(realOne) {
+			right, wrong := before+realOne[:n], before+strings.Repeat("~", n)
+			found, open := gs.FindFilled([]byte(right), false)
+			require.False(t, found)
+			_, other := gs.FindFilled([]byte(wrong), false)
+			require.Equal(t, other, open)
+		}
+	}
+	found, _ = gs.FindFilled([]byte(realOne), true)
+	require.True(t, found)
 }

@@ -195,6 +195,9 @@ func (s *Set) KeepsRequest(id network.RequestID, r *network.Request) bool {
 // HoldsFilled reports whether a text that a client is to read holds a filled value.
 func (s *Set) HoldsFilled(text []byte) bool { return s.guards.HoldsFilled(text) }
 
+// MaskFilled takes the values that were filled out of a text.
+func (s *Set) MaskFilled(text string) string { return s.guards.MaskFilled(text) }
+
 // FindFilled is HoldsFilled for a text that goes on unless end is set.
 func (s *Set) FindFilled(text []byte, end bool) (found bool, open int) {
 	return s.guards.FindFilled(text, end)
