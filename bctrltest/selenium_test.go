@@ -1,9 +1,13 @@
 package bctrltest_test
 
 import (
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -40,7 +44,7 @@ type webDriverAnswer struct {
 	Status int
 	Value  struct {
 		SessionID, Error, Message string
-		Data                      struct{ Code, Field string }
+		Data                      struct{ Code, Field, Hint string }
 	}
 }
 
@@ -116,6 +120,75 @@ func TestARuntimeHasOneWebDriverSessionAtATimeAndItIsWhoseThatBeganIt(t *testing
 	require.NotEmpty(t, other.begin(), "the place is free at once")
 }
 
+// TestTheSessionOfAClientThatIsGoneIsEndedByRevokingItsURL has nobody who knows its id.
+func TestTheSessionOfAClientThatIsGoneIsEndedByRevokingItsURL(t *testing.T) {
+	_, launch := seleniumRuntimes(t)
+	rt := launch("a")
+	d := webDriverOf(t, rt)
+	d.begin()
+	a := d.send("POST", "/session", `{"capabilities": {}}`)
+	require.Equal(t, "runtimes.webdriver_session_open", a.Value.Data.Code)
+	require.Contains(t, a.Value.Data.Hint, "revoke its connect URL")
+	urls, err := rt.ConnectURLs(t.Context())
+	require.NoError(t, err)
+	require.Len(t, urls, 1)
+	require.NoError(t, rt.RevokeConnectURL(t.Context(), urls[0].ID))
+	next := webDriverOf(t, rt)
+	require.Eventually(t, func() bool {
+		return next.send("POST", "/session", `{"capabilities": {}}`).Status == http.StatusOK
+	}, 10*time.Second, time.Millisecond, "the place is free")
+}
+
+// TestTheTokenOfAWebDriverIsFoundNowhere looks for it in all that comes out of a session, which
+// goes well and badly.
+func TestTheTokenOfAWebDriverIsFoundNowhere(t *testing.T) {
+	ctx, start, sc := t.Context(), time.Now(), &scanner{}
+	var log, sdk syncBuffer
+	everything := &slog.HandlerOptions{Level: slog.Level(-100), AddSource: true}
+	srv := bctrltest.New(t, bctrltest.WithLog(slog.New(slog.NewJSONHandler(&log, everything))))
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := srv.Client(bctrl.WithHTTPClient(&http.Client{Transport: listening{sc, transport}}),
+		bctrl.WithLogger(slog.New(slog.NewTextHandler(&sdk, everything))),
+		bctrl.WithHook(func(_ context.Context, a bctrl.Attempt) { _, _ = fmt.Fprintf(&sdk, "%+v %v\n", a, a.Err) }))
+	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "w"})
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("a").Selenium(ctx, bctrl.Launch{})
+	require.NoError(t, err)
+	d := webDriverOf(t, rt)
+	d.http.Transport = listening{sc, d.http.Transport}
+	token := d.base[strings.LastIndexByte(d.base, '/')+1:]
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	require.NoError(t, err)
+	sc.canaries = append(sc.canaries, newCanary("connect token", token, raw...))
+
+	session := d.begin()
+	for command, method := range map[string]string{
+		session + "/url": "POST", session + "/cookie": "GET", session + "/se/file": "POST", session + "/element": "POST",
+		"/session/another/url": "GET", "/session": "POST", "/shutdown": "GET", session + "/launch": "POST", "/%2e%2e": "GET",
+		session: "DELETE",
+	} {
+		d.send(method, command, `{"using": "css selector"}`)
+	}
+	d.send("POST", "/session", `{"capabilities": {"alwaysMatch": {"proxy": {"proxyType": "direct"}}}}`)
+	sc.text("a runtime printed", []byte(fmt.Sprintf("%v %+v %#v", rt, rt.Info, rt.Info)))
+	urls, err := rt.ConnectURLs(ctx)
+	require.NoError(t, err)
+	for ev, err := range client.Audit.Events(ctx, bctrl.AuditFilter{}) {
+		require.NoError(t, err)
+		sc.text("the audit log", []byte(fmt.Sprintf("%+v", ev)))
+	}
+	require.NoError(t, rt.RevokeConnectURL(ctx, urls[0].ID))
+	d.send("GET", "/status", "")
+	d.send("POST", "/session", `{"capabilities": {}}`)
+	require.NoError(t, rt.Stop(ctx))
+	sc.text("the server's log", log.Bytes())
+	sc.text("the log of the SDK", sdk.Bytes())
+	require.Contains(t, string(log.Bytes()), "webdriver/{token}", "the log names the route")
+	seed, _ := newSeed("none")
+	sc.check(t, seed, start)
+}
+
 func TestAWebDriverSessionEndsWithItsRuntimeAndItsRight(t *testing.T) {
 	_, launch := seleniumRuntimes(t)
 	for alias, end := range map[string]func(*bctrl.Runtime) error{
@@ -184,7 +257,7 @@ func TestAWebDriverSessionAsksForNoOtherBrowser(t *testing.T) {
 	require.Equal(t, "runtimes.webdriver_capability", a.Value.Data.Code, "twice")
 	require.Equal(t, "request.invalid_json", d.send("POST", "/session", `[`).Value.Data.Code)
 	a = d.send("POST", "/session", `{"capabilities": {"alwaysMatch": {"browserName": "chrome",
-		"acceptInsecureCerts": false, "proxy": {},
+		"acceptInsecureCerts": false, "proxy": {}, "webSocketUrl": false,
 		"pageLoadStrategy": "eager", "se:name": "x", "goog:chromeOptions": {"args": ["--headless=new", "--no-sandbox"],
 		"extensions": []}}}}`)
 	require.Equal(t, http.StatusOK, a.Status, "what programs write out of habit: %s", a.Value.Message)

@@ -80,6 +80,7 @@ func TestSeleniumOfPythonDrivesARuntimeBesideTheAgent(t *testing.T) {
 	rt, address := driven(t, site)
 	want := did()
 	want["file"], want["pdf"], want["cdp"] = "note.txt brought", "%PDF", "refused"
+	want["bidi"] = "runtimes.webdriver_bidi"
 	for range 2 {
 		require.Equal(t, want, run(t, "python/selenium_client.py", given{Base: site, Key: address}))
 		atWork(t, rt, site)
@@ -332,4 +333,11 @@ func TestSeleniumIsHeldToWhatClientsOfDevToolsAre(t *testing.T) {
 	input, err := driver.FindElement(selenium.ByCSSSelector, "input[type=file]")
 	require.NoError(t, err)
 	require.ErrorContains(t, input.SendKeys("/etc/passwd"), "refused")
+	recorded := 0
+	for ev, err := range client.Audit.Events(t.Context(), bctrl.AuditFilter{Action: string(bctrl.GetStorage)}) {
+		require.NoError(t, err)
+		require.Equal(t, []string{"runtimes.machine_path", rt.ID}, []string{ev.Outcome, ev.RuntimeID})
+		recorded++
+	}
+	require.Equal(t, 1, recorded, "the path of a machine is in the log")
 }

@@ -14,12 +14,19 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 
 def drive(site, address, _):
+    bidi = webdriver.ChromeOptions()
+    bidi.enable_bidi = True
+    try:
+        webdriver.Remote(command_executor=address, options=bidi).quit()
+        refused = "a session"
+    except WebDriverException as e:
+        refused = e.msg.split(":")[0]
     options = webdriver.ChromeOptions()
     options.add_argument("--headless=new")
     options.add_argument("--no-sandbox")
     driver = webdriver.Remote(command_executor=address, options=options)
     try:
-        return use(driver, site)
+        return use(driver, site) | {"bidi": refused}
     finally:
         driver.quit()
 

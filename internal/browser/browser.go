@@ -109,12 +109,13 @@ type Browser interface {
 	// either side ends, filtered: a client drives the tabs of this browser,
 	// which is its runtime, and reaches nothing past them. Messages of a client
 	// are at most [MaxCommand] bytes. Where conn is a [ClientFiles] too, the client
-	// gives pages files of it; else none.
+	// gives pages files of it; else none. Where it is a [ClientRights], that is asked
+	// what the client may, and told what it was refused.
 	ServeCDP(ctx context.Context, conn CDPConn) error
 	// OpenWebDriver starts a WebDriver for one session, which is held to what clients of
-	// ServeCDP are held to. Its error wraps [ErrNoWebDriver] or [ErrNoNetwork] where the
-	// machine lacks something.
-	OpenWebDriver(ctx context.Context) (WebDriver, error)
+	// ServeCDP are held to, by the rights of its client. Its error wraps [ErrNoWebDriver] or
+	// [ErrNoNetwork] where the machine lacks something.
+	OpenWebDriver(ctx context.Context, rights ClientRights) (WebDriver, error)
 	// Done is closed when the process is gone, for whatever reason.
 	Done() <-chan struct{}
 	// Err says why it is gone: nil after Stop.
@@ -153,6 +154,18 @@ type CDPConn interface {
 type ClientFiles interface {
 	// OpenFile finds a file by what the client calls it.
 	OpenFile(ctx context.Context, name string) (File, error)
+}
+
+// CodeMachinePath is the code of a file that a client has named by a path of the machine.
+const CodeMachinePath = "runtimes.machine_path"
+
+// ClientRights are what a client may by the mounts of whoever let it in, at the moment.
+type ClientRights interface {
+	// PrintedText reads what a PDF says that the client has printed: see [Printing].
+	PrintedText(ctx context.Context, pdf []byte) (string, error)
+	// RecordRefusal records that the client was refused something, and returns what it is
+	// told: the refusal, or why that could not be recorded.
+	RecordRefusal(ctx context.Context, refusal *bctrl.Error) error
 }
 
 // Ref names an element in an [Observation]. It stays the same for as long as

@@ -15,7 +15,7 @@ type fakeWebDriver struct {
 	done chan struct{}
 }
 
-func (b *fakeBrowser) OpenWebDriver(ctx context.Context) (WebDriver, error) {
+func (b *fakeBrowser) OpenWebDriver(ctx context.Context, _ ClientRights) (WebDriver, error) {
 	return &fakeWebDriver{done: make(chan struct{})}, b.alive(ctx)
 }
 

@@ -106,7 +106,9 @@ func check(field string, asked capabilities) (out checked, err error) {
 		case "proxy":
 			err = refuse("runtimes.webdriver_proxy", at, "the runtime's browser reaches sites by the server's own proxy")
 		case "webSocketUrl":
-			err = refuse("runtimes.webdriver_bidi", at, "WebDriver BiDi is not spoken: leave it out")
+			if string(text) != "false" {
+				err = refuse("runtimes.webdriver_bidi", at, "WebDriver BiDi is not spoken: leave it out")
+			}
 		case optionsName:
 			out.options, err = checkOptions(at, text)
 		default:

@@ -25,6 +25,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
@@ -312,4 +313,40 @@ func (o *Outsider) Seen() (all []string) {
 		all = append(all, ev.method+" "+string(ev.Params))
 	}
 	return all
+}
+
+// Rights are those of a client, for tests that look at what it was refused.
+type Rights struct {
+	// ReadPDF says what a PDF says.
+	ReadPDF func(ctx context.Context, pdf []byte) (string, error)
+
+	mu      sync.Mutex
+	refused []string
+}
+
+// PrintedText implements [browser.ClientRights].
+func (r *Rights) PrintedText(ctx context.Context, pdf []byte) (string, error) {
+	return r.ReadPDF(ctx, pdf)
+}
+
+// RecordRefusal implements [browser.ClientRights].
+func (r *Rights) RecordRefusal(_ context.Context, refusal *bctrl.Error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused = append(r.refused, refusal.Code)
+	return refusal
+}
+
+// Refused are the codes of what the client was refused, and records nothing of it any more.
+func (r *Rights) Refused() (codes []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	codes, r.refused = r.refused, nil
+	return codes
+}
+
+// RightsConn is the end of a connection of a client with rights.
+type RightsConn struct {
+	MemConn
+	*Rights
 }

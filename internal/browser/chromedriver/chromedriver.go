@@ -69,6 +69,13 @@ type Options struct {
 	Env []string
 }
 
+// Conn is the connection that stands for the browser, with the files that the client of the
+// session has brought for pages.
+type Conn interface {
+	browser.CDPConn
+	browser.ClientFiles
+}
+
 // programs are what a session needs of the machine.
 type programs struct{ chromedriver, perl string }
 

@@ -118,7 +118,7 @@ func (f *files) open(path string) (browser.File, error) {
 }
 
 // errNotBrought refuses what else is at a path of the machine.
-var errNotBrought = browser.Forbidden("runtimes.machine_path", "a page is given no files of a machine",
+var errNotBrought = browser.Forbidden(browser.CodeMachinePath, "a page is given no files of a machine",
 	"have the client bring the file: Selenium does so with a file detector")
 
 // sessionPipe is the pipe of a session, with the files that its client has brought.
@@ -127,7 +127,7 @@ type sessionPipe struct {
 	files *files
 }
 
-var _ browser.ClientFiles = sessionPipe{}
+var _ Conn = sessionPipe{}
 
 // OpenFile finds a file that pages may be given.
 func (p sessionPipe) OpenFile(_ context.Context, path string) (browser.File, error) {

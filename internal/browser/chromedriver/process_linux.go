@@ -58,7 +58,7 @@ type process struct {
 // Start starts a chromedriver for one session. Of the browser it sees what serve serves
 // it, which is called once chromedriver asks for a browser. ctx bounds the start alone.
 func Start(
-	ctx context.Context, o Options, serve func(context.Context, browser.CDPConn) error,
+	ctx context.Context, o Options, serve func(context.Context, Conn) error,
 ) (_ browser.WebDriver, err error) {
 	programs, err := find(candidates)
 	if err != nil {
@@ -213,7 +213,7 @@ func attributes(user User) *syscall.SysProcAttr {
 
 // serveDevTools serves the one connection that stands for the browser.
 func (p *process) serveDevTools(
-	ctx context.Context, l *net.UnixListener, serve func(context.Context, browser.CDPConn) error,
+	ctx context.Context, l *net.UnixListener, serve func(context.Context, Conn) error,
 ) {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	conn, err := l.Accept()

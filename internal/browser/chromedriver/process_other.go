@@ -10,7 +10,7 @@ import (
 
 // Start fails: only Linux has networks of one's own.
 func Start(
-	context.Context, Options, func(context.Context, browser.CDPConn) error,
+	context.Context, Options, func(context.Context, Conn) error,
 ) (browser.WebDriver, error) {
 	return nil, browser.ErrNoNetwork
 }

@@ -505,6 +505,17 @@ func (b *instance) CheckPrintable(ctx context.Context, tab target.ID) error {
 	return p.CheckPrintable(ctx, tab)
 }
 
+// CheckPrinted refuses a PDF that a client has printed and that says what was filled in.
+func (b *instance) CheckPrinted(
+	ctx context.Context, pdf []byte, read func(context.Context, []byte) (string, error),
+) error {
+	p := b.pages.Load()
+	if p == nil {
+		return nil
+	}
+	return p.CheckPrinted(ctx, pdf, read)
+}
+
 // Fills is how many secrets the server has filled in, and whether one may still be sent.
 func (b *instance) Fills() (count int, waiting bool) {
 	p := b.pages.Load()

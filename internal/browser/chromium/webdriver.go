@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/chromedriver"
 	"github.com/bctrl-go/bctrl/internal/browser/devtools"
@@ -16,7 +17,9 @@ import (
 func (*Driver) CheckWebDriver() error { return chromedriver.Check() }
 
 // OpenWebDriver starts a chromedriver that drives this browser. See [browser.Browser].
-func (b *instance) OpenWebDriver(ctx context.Context) (browser.WebDriver, error) {
+func (b *instance) OpenWebDriver(
+	ctx context.Context, rights browser.ClientRights,
+) (browser.WebDriver, error) {
 	// Held until it is among those that the browser's end closes.
 	b.driversMu.Lock()
 	defer b.driversMu.Unlock()
@@ -27,7 +30,9 @@ func (b *instance) OpenWebDriver(ctx context.Context) (browser.WebDriver, error)
 		User: chromedriver.User{UID: b.user.uid, GID: b.user.gid, Switched: b.user.switched},
 		Dir:  b.dirs.root,
 		Env:  environmentOf(b.dirs),
-	}, b.ServeCDP)
+	}, func(ctx context.Context, conn chromedriver.Conn) error {
+		return b.ServeCDP(ctx, drivenConn{conn, rights})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +46,21 @@ func (b *instance) OpenWebDriver(ctx context.Context) (browser.WebDriver, error)
 	})
 	b.drivers = append(b.drivers, d)
 	return d, nil
+}
+
+// drivenConn is the connection of a chromedriver, whose client has rights.
+type drivenConn struct {
+	chromedriver.Conn
+	browser.ClientRights
+}
+
+// OpenFile implements [browser.ClientFiles]. A path of the machine is recorded.
+func (c drivenConn) OpenFile(ctx context.Context, path string) (browser.File, error) {
+	file, err := c.Conn.OpenFile(ctx, path)
+	if refusal, ok := errors.AsType[*bctrl.Error](err); ok && refusal.Code == browser.CodeMachinePath {
+		err = c.RecordRefusal(ctx, refusal)
+	}
+	return file, err
 }
 
 // closeWebDrivers ends what drives the browser, which has ended.

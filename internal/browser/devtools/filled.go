@@ -2,15 +2,12 @@ package devtools
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/tracing"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -159,11 +156,14 @@ func checkPieces(f *filter, p params) error {
 	return checkCarriesNoFill(f, p)
 }
 
+// errFilledAnswer refuses an answer that holds a filled value.
+var errFilledAnswer = errors.New(holdsFill + "a value that was filled stands in it")
+
 // filledAnswer takes the place of an answer that holds a filled value.
 func filledAnswer(msg message, method string) message {
 	return message{ID: msg.ID, SessionID: msg.SessionID, Error: &messageError{
 		Code:    codeServerError,
-		Message: refusedText(method, errors.New(holdsFill+"a value that was filled stands in it")),
+		Message: refusedText(method, errFilledAnswer),
 	}}
 }
 
@@ -225,46 +225,6 @@ func checkNothingFilled(f *filter, _ params) error {
 		return errors.New(holdsFill + "the memory of a page may hold what was filled: use a runtime without fills")
 	}
 	return nil
-}
-
-// printTime bounds the printing of a page in which something was filled.
-const printTime = 2 * time.Minute
-
-// printPage prints a page in the client's place where anything was filled in the browser,
-// so that it is looked at before and after, as the server's own PDFs are.
-func printPage(ctx context.Context, f *filter, in target.SessionID, p params) error {
-	if count, _ := f.client.Fills(); count == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, printTime)
-	defer cancel()
-	if err := f.client.checkPrintable(ctx, in); err != nil {
-		return err
-	}
-	printed, err := f.client.printPDF(ctx, in, p)
-	if err != nil {
-		return err
-	}
-	if err := f.client.checkPrintable(ctx, in); err != nil {
-		return err
-	}
-	return answer(printed)
-}
-
-func (c servedClient) checkPrintable(ctx context.Context, in target.SessionID) error {
-	c.m.mu.Lock()
-	s := c.m.sessions[in]
-	own := in != "" && s != nil && s.client == c.Client
-	c.m.mu.Unlock()
-	if !own {
-		return errors.New(notOwn + "the session is not one of this client")
-	}
-	return c.CheckPrintable(ctx, s.target)
-}
-
-func (c servedClient) printPDF(ctx context.Context, in target.SessionID, p params) (printed jsonv2.Value, err error) {
-	err = c.m.callIn(ctx, in, page.CommandPrintToPDF, p, &printed)
-	return printed, err
 }
 
 // checkResource permits the loading of what the web has: by the runtime's proxy, as all

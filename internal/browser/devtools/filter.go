@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/tracing"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
@@ -35,6 +36,7 @@ type filter struct {
 	streams  streams             // those that the client's commands opened
 	contexts map[string]struct{} // browser contexts that the client made
 	fills    int                 // how many fills there were before the client's trace
+	refused  map[string]struct{} // the codes of refusals that were recorded
 }
 
 // filtered is a client and its browser, as far as the filter between them asks.
@@ -56,10 +58,11 @@ type filtered interface {
 	Fills() (count int, waiting bool)
 	// pauseOf is the paused request of an id; nil when none waits for the client.
 	pauseOf(in target.SessionID, id fetch.RequestID) *pause
-	// checkPrintable refuses a page that holds what was filled, in any frame.
-	checkPrintable(ctx context.Context, in target.SessionID) error
-	// print prints a page, and returns what the browser answers.
-	printPDF(ctx context.Context, in target.SessionID, p params) (jsonv2.Value, error)
+	// printUnfilled prints a page that says nothing filled, and returns what the browser
+	// answers.
+	printUnfilled(ctx context.Context, in target.SessionID, p params) (jsonv2.Value, error)
+	// recordRefusal records what the client was refused, and returns what it is told.
+	recordRefusal(ctx context.Context, refusal *bctrl.Error) error
 	// ownsSession reports whether a session is the client's.
 	ownsSession(target.SessionID) bool
 	// sendDownloads turns the events of downloads in a session of the client on or off.
@@ -80,6 +83,7 @@ func newFilter(client filtered) *filter {
 		client:   client,
 		streams:  streams{byHandle: map[string]*stream{}},
 		contexts: map[string]struct{}{},
+		refused:  map[string]struct{}{},
 	}
 	for _, r := range clientRules {
 		f.rules[r.name] = r

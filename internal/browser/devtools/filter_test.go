@@ -45,7 +45,9 @@ func (oneClient) KeepsRequest(id network.RequestID, r *network.Request) bool {
 	}
 	return id == filled || strings.Contains(r.URL+fmt.Sprint(r.Headers)+body, "stand-in")
 }
-func (oneClient) HoldsFilled(text []byte) bool { return scrub.New(bctrl.NewSecret("canary")).Holds(text) }
+func (oneClient) HoldsFilled(text []byte) bool {
+	return scrub.New(bctrl.NewSecret("canary")).Holds(text)
+}
 func (oneClient) MaskFilled(text string) string {
 	return scrub.New(bctrl.NewSecret("canary")).String(text)
 }
@@ -64,15 +66,16 @@ func (oneClient) pauseOf(in target.SessionID, id fetch.RequestID) *pause {
 	}
 	return &pause{request: &network.Request{URL: "https://app.example/a", Headers: network.Headers{"a": "b"}}}
 }
-func (oneClient) checkPrintable(context.Context, target.SessionID) error {
-	return errors.New("page.pdf_refused: the page shows what was filled")
+func (oneClient) printUnfilled(context.Context, target.SessionID, params) (jsonv2.Value, error) {
+	return nil, errors.New("page.pdf_refused: the page shows what was filled")
 }
 func (oneClient) CheckPrintable(context.Context, target.ID) error { return nil }
-func (oneClient) printPDF(context.Context, target.SessionID, params) (jsonv2.Value, error) {
-	return nil, errors.New("it was printed all the same")
+func (oneClient) CheckPrinted(context.Context, []byte, func(context.Context, []byte) (string, error)) error {
+	return nil
 }
-func (oneClient) ownsSession(id target.SessionID) bool { return id == mine }
-func (oneClient) sendDownloads(target.SessionID, bool) {}
+func (oneClient) recordRefusal(_ context.Context, refusal *bctrl.Error) error { return refusal }
+func (oneClient) ownsSession(id target.SessionID) bool                        { return id == mine }
+func (oneClient) sendDownloads(target.SessionID, bool)                        {}
 func (oneClient) giveFiles(_ context.Context, names []string) ([]string, error) {
 	paths := []string{}
 	for _, name := range names {

@@ -1,6 +1,7 @@
 package devtools_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/heapprofiler"
+	cdpio "github.com/chromedp/cdproto/io"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -26,6 +28,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+	"github.com/bctrl-go/bctrl/internal/doctext"
 )
 
 // interceptor is a client from outside that intercepts what it can.
@@ -34,6 +37,8 @@ type interceptor struct {
 	conn  *protocol.Conn
 	root  protocol.Session
 	leave func()
+	// rights are the client's, which record what it was refused.
+	rights *browsertest.Rights
 
 	mu sync.Mutex
 	// seen is all that it was told, and paused what was paused for it: "request /path" or
@@ -50,8 +55,12 @@ func intercept(t *testing.T, b browser.Browser) *interceptor {
 	here, there := browsertest.PipeConn()
 	life, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- b.ServeCDP(life, there) }()
-	c := &interceptor{t: t}
+	documents := doctext.NewReader()
+	c := &interceptor{t: t, rights: &browsertest.Rights{ReadPDF: func(ctx context.Context, pdf []byte) (string, error) {
+		read, err := documents.Read(ctx, pdf, 1<<20)
+		return read.Text, err
+	}}}
+	go func() { served <- b.ServeCDP(life, browsertest.RightsConn{MemConn: there, Rights: c.rights}) }()
 	var answers sync.WaitGroup
 	c.conn = protocol.NewConn(life, here, func(session target.SessionID, method string, params jsonv2.Value) {
 		c.mu.Lock()
@@ -232,6 +241,13 @@ func TestClientsNeverMeetAFill(t *testing.T) {
 	s.Handlers["/paper"] = func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, "<style>@media screen { p { display: none } }</style><p>%s", secret)
 	}
+	s.Handlers["/while"] = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `<script>onbeforeprint = () => document.body.insertAdjacentHTML("beforeend",
+			"<p id=now>" + %q.split("").join("<b></b>")); onafterprint = () => now.remove()</script><body>x`, secret)
+	}
+	s.Handlers["/hidden"] = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, "<p hidden>%s</p><p>shown", secret)
+	}
 	driver, err := chromium.New(chromium.Options{})
 	require.NoError(t, err)
 	b := browsertest.Launch(t, driver, browser.Spec{ID: "fills", Egress: browsertest.Loopback()})
@@ -270,14 +286,25 @@ func TestClientsNeverMeetAFill(t *testing.T) {
 			c.decideBy(nil)
 		}
 		// The page holds the echo, so what shows it whole is not made.
+		before.rights.Refused()
 		_, err := protocol.Call(t.Context(), tab, page.PrintToPDF, page.PrintToPDFParams{})
 		require.ErrorContains(t, err, browser.CodePDFRefused)
+		require.Equal(t, []string{browser.CodePDFRefused}, before.rights.Refused(), "it is recorded")
 		_, err = protocol.Call(t.Context(), tab, page.CaptureSnapshot, page.CaptureSnapshotParams{})
 		require.ErrorContains(t, err, "devtools.holds_fill")
 		browsertest.Open(t.Context(), t, p, s.URL+"/plain")
 		_, err = protocol.Call(t.Context(), tab, page.PrintToPDF, page.PrintToPDFParams{})
 		require.NoError(t, err, "the next page does not")
-		for _, path := range []string{"/framed", "/paper"} {
+		if hang {
+			continue
+		}
+		browsertest.Open(t.Context(), t, p, s.URL+"/hidden")
+		printed, err := protocol.Call(t.Context(), tab, page.PrintToPDF, page.PrintToPDFParams{
+			TransferMode: page.PrintToPDFTransferModeReturnAsStream,
+		})
+		require.NoError(t, err, "what is not on paper may be in the page, as for an agent's PDF")
+		requirePDF(t, tab, printed.Stream)
+		for _, path := range []string{"/framed", "/paper", "/while"} {
 			browsertest.Open(t.Context(), t, p, s.URL+path)
 			_, err = protocol.Call(t.Context(), tab, page.PrintToPDF, page.PrintToPDFParams{})
 			require.ErrorContains(t, err, browser.CodePDFRefused, path)
@@ -287,6 +314,20 @@ func TestClientsNeverMeetAFill(t *testing.T) {
 	for _, r := range s.RequestsTo("/login") {
 		require.True(t, strings.Contains(r.Body, "p=correct-Horse_7.battery"), "the value has arrived")
 	}
+}
+
+// requirePDF reads a client's stream, which is a whole PDF.
+func requirePDF(t *testing.T, tab protocol.Session, stream cdpio.StreamHandle) {
+	t.Helper()
+	var pdf []byte
+	for {
+		part, err := protocol.Call(t.Context(), tab, cdpio.Read, cdpio.ReadParams{Handle: stream, Size: 5 << 10})
+		require.NoError(t, err)
+		if pdf = append(pdf, part.Data...); part.EOF {
+			break
+		}
+	}
+	require.True(t, bytes.HasPrefix(pdf, []byte("%PDF-")) && bytes.Contains(pdf, []byte("%%EOF")))
 }
 
 // TestClientsNeverMeetALoginOfHTTP has the client answer the site's question itself, with

@@ -57,6 +57,9 @@ type Host interface {
 	Fills() (count int, waiting bool)
 	// CheckPrintable refuses to have a tab printed that holds what was filled, in any frame.
 	CheckPrintable(ctx context.Context, tab target.ID) error
+	// CheckPrinted refuses a PDF that says what was filled. What its pages say is read by
+	// read; nil refuses.
+	CheckPrinted(ctx context.Context, pdf []byte, read func(context.Context, []byte) (string, error)) error
 	// CopyFile makes a copy of a file that the browser can read, and returns its path.
 	CopyFile(ctx context.Context, file browser.File) (path string, err error)
 }
@@ -67,6 +70,8 @@ type servedClient struct {
 	*Client
 	// files are the client's; nil is none.
 	files browser.ClientFiles
+	// rights are the client's; nil where nobody is asked, and nobody told.
+	rights browser.ClientRights
 }
 
 // Serve serves one client from outside until either side or ctx ends; what it
@@ -83,7 +88,8 @@ func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
 		client.Close(ctx)
 	}()
 	files, _ := conn.(browser.ClientFiles)
-	return copyMessages(ctx, conn, client, newFilter(servedClient{by, client, files}))
+	rights, _ := conn.(browser.ClientRights)
+	return copyMessages(ctx, conn, client, newFilter(servedClient{by, client, files, rights}))
 }
 
 // copyMessages copies between conn and client through f until one of them ends.
@@ -107,7 +113,11 @@ func copyMessages(ctx context.Context, conn browser.CDPConn, client *Client, f *
 			if err != nil {
 				return
 			}
-			b, err := jsonv2.Marshal(f.clean(msg, method), protocol.PageText())
+			clean := f.clean(msg, method)
+			if clean.Error != nil && msg.Error == nil { // it is refused, whether that can be recorded or not
+				_ = f.recordRefusal(ctx, errFilledAnswer)
+			}
+			b, err := jsonv2.Marshal(clean, protocol.PageText())
 			if err != nil {
 				return
 			}
@@ -181,6 +191,7 @@ func passCommand(ctx context.Context, msg message, client *Client, f *filter) bo
 		client.answerError(msg, asBrowser)
 		return true
 	case err != nil:
+		err = f.recordRefusal(ctx, err)
 		client.answerError(msg, &messageError{
 			Code:    codeMethodNotFound,
 			Message: refusedText(msg.Method, err),

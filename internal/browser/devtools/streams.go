@@ -23,6 +23,7 @@ type streams struct {
 type stream struct {
 	spoiled bool   // it may hold what was filled, and is not handed over
 	held    []byte // was read, but may begin a filled value
+	rewind  bool   // the server has read it, and the client begins anew
 }
 
 // rememberStream adds the stream whose handle a result holds under name; nil is none.
@@ -84,6 +85,9 @@ func checkRead(f *filter, p params) error {
 	if count, _ := f.client.Fills(); count > 0 && p.has("offset") {
 		return errors.New(holdsFill + "streams are read from their beginning on once something was filled: " +
 			"leave offset out")
+	}
+	if s := f.streams.byHandle[p.text("handle")]; s.rewind {
+		s.rewind, p["offset"] = false, jsonv2.Value("0")
 	}
 	return nil
 }

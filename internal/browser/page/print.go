@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/cdp/jsonv2"
-	"github.com/chromedp/cdproto/domsnapshot"
 	cdpio "github.com/chromedp/cdproto/io"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
@@ -51,7 +49,7 @@ func (s *Set) PDF(ctx context.Context, how browser.Printing) ([]byte, error) {
 			return err
 		}
 		if s.hasFilled() {
-			if err := errors.Join(t.checkPrintable(ctx), s.checkPrinted(ctx, printed, how)); err != nil {
+			if err := errors.Join(t.checkPrintable(ctx), s.CheckPrinted(ctx, printed, how.Text)); err != nil {
 				return err
 			}
 		}
@@ -102,8 +100,7 @@ func (t *tab) checkPrintable(ctx context.Context) error {
 }
 
 // CheckPrintable refuses to have a tab printed for a client where [Set.PDF] would refuse it
-// before it is printed. A client's PDF is read by nobody, so the tab is refused as well
-// where a frame holds a value at all: a page may show on paper what no screen shows.
+// before it is printed, and after.
 func (s *Set) CheckPrintable(ctx context.Context, id target.ID) error {
 	if !s.hasFilled() {
 		return nil
@@ -114,29 +111,7 @@ func (s *Set) CheckPrintable(ctx context.Context, id target.ID) error {
 	if t == nil {
 		return errPrintRefused()
 	}
-	if err := t.checkPrintable(ctx); err != nil {
-		return err
-	}
-	tree, err := t.frameTree(ctx)
-	if err != nil {
-		return err
-	}
-	looked := map[*session]bool{}
-	for _, f := range tree.order {
-		if looked[f.session] {
-			continue
-		}
-		looked[f.session] = true
-		var all jsonv2.Value
-		if err := f.session.Call(ctx, domsnapshot.CommandCaptureSnapshot,
-			domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}, &all); err != nil {
-			return err
-		}
-		if s.HoldsFilled(all) {
-			return errPrintRefused()
-		}
-	}
-	return nil
+	return t.checkPrintable(ctx)
 }
 
 // holdsValue reports whether a frame's document holds a value itself.
@@ -146,19 +121,21 @@ func (t *tab) holdsValue(f *frame) bool {
 	return t.direct[f.document()]
 }
 
-// checkPrinted refuses a PDF that says something filled: on its pages, or in its title,
-// links and other texts beside them.
-func (s *Set) checkPrinted(ctx context.Context, pdf []byte, how browser.Printing) error {
+// CheckPrinted refuses a PDF that says something filled: on its pages, whose text is read by
+// read, or in its title, links and other texts beside them.
+func (s *Set) CheckPrinted(
+	ctx context.Context, pdf []byte, read func(context.Context, []byte) (string, error),
+) error {
 	for _, text := range stringsOf(pdf) {
 		plain, err := url.QueryUnescape(text)
 		if s.scrub.Text(text) != text || err == nil && s.scrub.Text(plain) != plain {
 			return errPrintRefused()
 		}
 	}
-	if how.Text == nil {
+	if read == nil {
 		return errPrintRefused()
 	}
-	said, err := how.Text(ctx, pdf)
+	said, err := read(ctx, pdf)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -145,7 +145,7 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 			defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 		}
 		defer lr.uses.begin()()
-		client := clientSocket{socket{conn}, s, lr, opened.caller, rq.ID}
+		client := clientSocket{socket{conn}, clientRights{s, lr, opened.caller, rq.ID}}
 		if err := lr.browser.ServeCDP(ctx, client); err != nil {
 			s.Log.Debug("a DevTools connection ended", "runtime", lr.id, "error", err)
 		}

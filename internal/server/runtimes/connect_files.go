@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
@@ -14,19 +13,18 @@ import (
 // namespace that its caller's mounts give.
 type clientSocket struct {
 	socket
-	s      *Service
-	live   *liveRuntime
-	caller access.Caller
-	// requestID is of the request that the connection began with.
-	requestID string
+	clientRights
 }
 
-var _ browser.ClientFiles = clientSocket{}
+var _ interface {
+	browser.ClientFiles
+	browser.ClientRights
+} = clientSocket{}
 
 // errMachinePath is the answer to a path of a machine. It is not repeated: it may be of the
 // client's own.
 func errMachinePath() *bctrl.Error {
-	return web.WithHint(web.Forbidden("runtimes.machine_path", "a page is given no files of a machine"),
+	return web.WithHint(web.Forbidden(browser.CodeMachinePath, "a page is given no files of a machine"),
 		"name a file of the runtime's storage, as /storage/reports/q1.pdf; "+
 			"rt.Files.Stage or bctrl storage cp puts one there")
 }
@@ -40,8 +38,7 @@ func (c clientSocket) OpenFile(ctx context.Context, name string) (browser.File, 
 	}
 	key, ok := strings.CutPrefix(name, bctrl.ClientPath(""))
 	if !ok && isMachinePath(name) {
-		return browser.File{}, c.s.recordRefusal(ctx, x, bctrl.GetStorage,
-			c.s.refusedObject(ctx, x, bctrl.GetStorage, ""), errMachinePath())
+		return browser.File{}, c.RecordRefusal(ctx, errMachinePath())
 	}
 	if err := bctrl.ValidStoragePath(key); err != nil {
 		return browser.File{}, err
@@ -54,28 +51,4 @@ func (c clientSocket) OpenFile(ctx context.Context, name string) (browser.File, 
 func isMachinePath(name string) bool {
 	drive := len(name) > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/')
 	return drive || strings.HasPrefix(name, "/") || strings.HasPrefix(name, "\\") || strings.HasPrefix(name, "file:")
-}
-
-// execution is what the client does, as the mounts and the log know it.
-func (c clientSocket) execution(ctx context.Context) (*execution, error) {
-	rt, err := c.s.DB.Read().Runtime(ctx, c.live.org, c.live.id)
-	if err != nil {
-		return nil, err
-	}
-	ws, err := c.s.DB.Read().Workspace(ctx, c.live.org, rt.WorkspaceID)
-	if err != nil {
-		return nil, err
-	}
-	x := &execution{
-		org:       c.live.org,
-		live:      c.live,
-		ws:        ws,
-		rt:        rt,
-		caller:    c.caller,
-		requestID: c.requestID,
-	}
-	if own := c.caller.Runtime; own != nil {
-		x.below = own.Chain[2:]
-	}
-	return x, nil
 }

@@ -49,7 +49,8 @@ func commandOf(r *http.Request) []string {
 var (
 	errSessionOpen = web.WithHint(
 		web.Conflict("runtimes.webdriver_session_open", "the runtime has a WebDriver session, and can have one at a time"),
-		"quit it first; one that has been idle for five minutes gives way by itself",
+		"quit it first; where its client is gone, revoke its connect URL, or wait: it gives way after five minutes "+
+			"without a command",
 	)
 	errNoSession = web.WithHint(
 		web.NotFound("runtimes.webdriver_no_session",
@@ -293,7 +294,7 @@ func (s *Service) openWebDriver(
 				defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 			}
 			defer lr.uses.begin()()
-			driver, err := lr.browser.OpenWebDriver(ctx)
+			driver, err := lr.browser.OpenWebDriver(ctx, clientRights{s, lr, opened.caller, rq.ID})
 			if err != nil {
 				return err
 			}
