@@ -170,8 +170,11 @@ func (d *desk) example(line string) ran {
 		in = typed(command)
 	}
 	require.Equal(d.t, "bctrl", args[0])
-	if args[1] == "serve" {
+	switch {
+	case args[1] == "serve":
 		return d.serves(in, args[1:])
+	case strings.HasPrefix(command, "bctrl runtime bridge "):
+		return d.bridges(args[1:])
 	}
 	return d.run(in, args[1:]...)
 }
@@ -225,6 +228,18 @@ func (d *desk) serves(in string, args []string) ran {
 	var stderr bytes.Buffer
 	code := execute(ctx, args, strings.NewReader(in), out, &stderr)
 	return ran{out.String(), "", code}
+}
+
+// bridges runs a bridge until it has said where it is. Its port is made a free one.
+func (d *desk) bridges(args []string) ran {
+	ctx, stop := context.WithCancel(d.t.Context())
+	defer stop()
+	if i := slices.Index(args, "9222"); i >= 0 {
+		args[i] = "0"
+	}
+	out, stderr := &until{text: "/devtools/browser/", then: stop}, &until{text: "/devtools/browser/", then: stop}
+	code := execute(ctx, args, strings.NewReader(""), out, stderr)
+	return ran{out.String(), stderr.String(), code}
 }
 
 // until calls then when a text was written.

@@ -22,7 +22,7 @@ workspace/alias, such as sales/crm. It may use what its workspace may, or less:
 what is lowered at its launch or for one act stays lowered. With a runtime token
 in BCTRL_API_KEY a dot stands for the token's runtime.`,
 	}, listRuntimes(c), launchRuntime(c), getRuntime(c), stopRuntime(c),
-		runtimeEvents(c), connectRuntime(c), connectionsRuntime(c), disconnectRuntime(c),
+		runtimeEvents(c), connectRuntime(c), connectionsRuntime(c), disconnectRuntime(c), bridgeRuntime(c),
 		actRuntime(c), observeRuntime(c), extractRuntime(c), agentRuntime(c),
 		gotoRuntime(c), pagesRuntime(c), liveRuntime(c), recordingRuntime(c),
 		screenshotRuntime(c), pdfRuntime(c), shellRuntime(c)))
