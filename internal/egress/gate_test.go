@@ -53,9 +53,7 @@ func (g *testGate) lower(host string) {
 
 func throughGate(t *testing.T, g *testGate) (*Proxy, *http.Client) {
 	t.Helper()
-	proxy, err := NewProxy(onlyLoopback, g.gate, Route{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
+	proxy := openProxy(t, onlyLoopback, g.gate, Route{})
 	at, err := url.Parse(proxy.URL())
 	require.NoError(t, err)
 	transport := &http.Transport{Proxy: http.ProxyURL(at)}

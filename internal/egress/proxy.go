@@ -45,9 +45,10 @@ const refusedText = "This address cannot be reached from here."
 //
 // It asks for no password, because Chromium takes none on its command line
 // and answering its question needs the very DevTools domain that fills
-// secrets. Another user of the machine who finds the port gets what the policy and
-// the gate permit; where the launch has headers or a proxy of its own, they are added
-// to what that user sends, too, so a machine that others use is not for such launches.
+// secrets. It asks an [Owner] about each connection instead: another program of the
+// machine that finds the port is told nothing and given nothing. Where there is no owner
+// to ask, such a program gets what the policy and the gate permit, with the headers and
+// by the upstream proxy of the route.
 type Proxy struct {
 	// rules is nil until Open, and nothing is let through before.
 	rules     atomic.Pointer[rules]
@@ -76,19 +77,10 @@ type rules struct {
 	gate   Gate // nil lets everything through
 }
 
-// NewProxy listens on a free loopback port and applies policy, gate and route until
-// Close. A nil gate lets the browser speak to every host.
-func NewProxy(policy Policy, gate Gate, route Route) (*Proxy, error) {
-	p, err := NewShutProxy(route)
-	if err == nil {
-		p.Open(policy, gate)
-	}
-	return p, err
-}
-
-// NewShutProxy is [NewProxy] for a browser of which it is not known yet what it may
-// reach: it refuses every address until Open.
-func NewShutProxy(route Route) (*Proxy, error) {
+// NewProxy listens on a free loopback port for a browser of which it is not known yet
+// which it is and what it may reach: it serves nobody until Serve, and refuses every
+// address until Open.
+func NewProxy(route Route) (*Proxy, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the browser: %w", err)
@@ -122,8 +114,17 @@ func NewShutProxy(route Route) (*Proxy, error) {
 		BaseContext:       func(net.Listener) context.Context { return p.ctx },
 		ErrorLog:          silent,
 	}
-	p.work.Go(func() { _ = p.server.Serve(listener) }) // ends by Close
 	return p, nil
+}
+
+// Serve serves the connections of owner from now on, also those that were opened before;
+// nil is everybody's. It returns at once and is called once.
+func (p *Proxy) Serve(owner Owner) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.work.Go(func() { _ = p.server.Serve(ownedListener{p.listener, owner}) }) // ends by Close
+	}
 }
 
 // Open applies policy and gate from now on. It is called once.
@@ -165,6 +166,9 @@ func (p *Proxy) Close() error {
 	if first {
 		p.cancel()
 		p.err = p.server.Close()
+		if err := p.listener.Close(); !errors.Is(err, net.ErrClosed) { // it was never served
+			p.err = errors.Join(p.err, err)
+		}
 	}
 	p.mu.Unlock()
 

@@ -23,9 +23,7 @@ var onlyLoopback = Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0
 // through returns a proxy and a client that uses it.
 func through(t *testing.T, policy Policy) (*Proxy, *http.Client) {
 	t.Helper()
-	proxy, err := NewProxy(policy, nil, Route{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
+	proxy := openProxy(t, policy, nil, Route{})
 	at, err := url.Parse(proxy.URL())
 	require.NoError(t, err)
 	transport := &http.Transport{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +30,15 @@ type Header struct {
 	// origin of the request that it begins with. Where there is an error the request
 	// leaves without the field.
 	Value func(ctx context.Context, origin string) (string, error)
+	// IsSecret is set where the value is one.
+	IsSecret bool
+}
+
+// HasSecrets reports whether requests travel with what nobody but the browser may send: a
+// secret header, or the login of a proxy.
+func (r Route) HasSecrets() bool {
+	return r.Upstream != nil && r.Upstream.Login != nil ||
+		slices.ContainsFunc(r.Headers, func(h Header) bool { return h.IsSecret })
 }
 
 // opens reports whether the proxy has to look into what the browser sends to a host,

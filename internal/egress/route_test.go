@@ -138,9 +138,7 @@ func login(password string) func(context.Context) (string, string, error) {
 // viaRoute returns a client behind a proxy of a route, under the policy given.
 func viaRoute(t *testing.T, policy Policy, route Route) (*Proxy, *http.Client) {
 	t.Helper()
-	proxy, err := NewProxy(policy, nil, route)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
+	proxy := openProxy(t, policy, nil, route)
 	at, err := url.Parse(proxy.URL())
 	require.NoError(t, err)
 	transport := &http.Transport{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -138,6 +139,24 @@ func TestALaunchThatIsRefusedLeavesNothing(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.launch("crm", object{}).Status, "the alias is free")
 }
 
+// noOwner is a driver that cannot tell whose connections are.
+type noOwner struct{ browser.Driver }
+
+func (noOwner) Launch(context.Context, browser.Spec) (browser.Browser, error) {
+	return nil, fmt.Errorf("%w: readlink /proc/4711/fd/3", browser.ErrNoOwner)
+}
+
+func TestALaunchWithSecretsIsRefusedWhereOthersCouldUseThem(t *testing.T) {
+	h := newHarness(t)
+	h.startWith(noOwner{})
+	ws := h.workspace("sales", sales())
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": "crm", "kind": "browser",
+		"driver": "stagehand", "launch": object{}})
+	refused(t, got, http.StatusUnprocessableEntity, "runtimes.secrets_unguarded", "no launch that callers repeat")
+	require.Contains(t, string(got.Body), "Linux", "what the operator can do")
+	require.NotContains(t, string(got.Body), "4711")
+}
+
 func TestASecretHeaderIsDecidedAtEachRequest(t *testing.T) {
 	w := newLaunchWorld(t)
 	got := w.launch("crm", header(object{"vaultKey": "stage/token", "prefix": "Bearer "}))
@@ -147,6 +166,7 @@ func TestASecretHeaderIsDecidedAtEachRequest(t *testing.T) {
 	decodeInto(t, got, &rt)
 	require.Equal(t, "stage/token", rt.Launch.Config.Headers[0].VaultKey, "what was launched is shown")
 
+	require.True(t, w.driver.route().HasSecrets())
 	one := w.driver.route().Headers[0]
 	require.True(t, one.Of("app.example.com"))
 	require.False(t, one.Of("example.com"))

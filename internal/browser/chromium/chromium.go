@@ -200,7 +200,7 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		go b.watchMemory(most)
 	}
 
-	if err := b.waitReady(ctx); err != nil {
+	if err := b.begin(ctx, spec.Route); err != nil {
 		if errors.Is(err, devtools.ErrBrowserGone) {
 			<-b.done
 			return nil, errors.Join(err, b.err) // b.err has its last words
@@ -234,7 +234,7 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 			return err
 		}
 	}
-	b.proxy, err = egress.NewShutProxy(spec.Route)
+	b.proxy, err = egress.NewProxy(spec.Route)
 	return err
 }
 
@@ -248,6 +248,14 @@ func (b *instance) openDisplay(ctx context.Context, c bctrl.LaunchConfig) (path 
 	width, height := viewport(c)
 	b.display, err = startDisplay(ctx, server, b.dirs, b.user, width, height)
 	return path, err
+}
+
+// begin lets the browser's connections to its proxy, and waits until it is ready.
+func (b *instance) begin(ctx context.Context, route egress.Route) error {
+	if err := b.serveProxy(route); err != nil {
+		return err
+	}
+	return b.waitReady(ctx)
 }
 
 // waitReady waits until the browser answers, tells it where downloads go, and notes the

@@ -11,5 +11,8 @@ func TestMain(m *testing.M) {
 	if temp := os.Getenv(serverEnv); temp != "" {
 		runServer(temp)
 	}
+	if address := os.Getenv(visitEnv); address != "" {
+		runVisit(address)
+	}
 	goleak.VerifyTestMain(m)
 }

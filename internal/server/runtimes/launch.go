@@ -203,6 +203,13 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 			browser.ErrNoDisplay.Error(),
 		), "launch.config.headful")
 	}
+	if errors.Is(err, browser.ErrNoOwner) {
+		refusal = web.WithHint(
+			web.Unprocessable("runtimes.secrets_unguarded", "the server cannot keep the secrets of this launch "+
+				"from other programs of its machine"),
+			browser.ErrNoOwner.Error()+"; or launch without vaultKey in headers and proxy",
+		)
+	}
 	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		refusal = e
 	}

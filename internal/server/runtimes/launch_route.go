@@ -70,6 +70,7 @@ func (s *Service) route(ctx context.Context, x *execution, c bctrl.LaunchConfig)
 		}
 		if h.VaultKey != "" {
 			secret := s.newLaunchSecret(x, h.VaultKey)
+			header.IsSecret = true
 			header.Value = func(ctx context.Context, to string) (string, error) {
 				login, err := secret.loginFor(ctx, hostOfOrigin(to), func(m vault.Meta) bool {
 					return m.IsForOrigin(to) && !namesHost(c.IgnoreCertificateErrors, hostOfOrigin(to))

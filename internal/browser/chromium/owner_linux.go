@@ -1,0 +1,156 @@
+package chromium
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
+)
+
+const (
+	// ownerTries is how often a connection is looked for: the descriptors of a process are
+	// no snapshot, and may be without one while others come and go.
+	ownerTries = 3
+	// ownerPause is between two of them.
+	ownerPause = 5 * time.Millisecond
+)
+
+// owner knows the connections that the processes of a browser make.
+//
+// The kernel tells of a connection which user's it is and the number (inode) of its
+// socket, and of each process the numbers of the sockets that it has. Chromium's
+// connections are those of its network service, which has no sandbox of its own that would
+// hide them.
+type owner struct {
+	pgid int
+	user account
+
+	mu sync.Mutex // one look at a time, whoever else connects
+	// last is the process that made the last connection: it makes nearly all.
+	last int
+}
+
+// newOwner returns whose connections those of a process group are. It fails where this
+// process may not see the sockets of the group.
+func newOwner(pgid int, user account) (egress.Owner, error) {
+	o := &owner{pgid: pgid, user: user, last: pgid}
+	nobodys := netip.AddrPortFrom(netip.AddrFrom4([4]byte{}), 0)
+	if _, err := findSocket(nobodys, nobodys); !errors.Is(err, errNoSocket) {
+		return nil, err // the kernel does not tell
+	}
+	// Descriptor 3 is the browser's end of its pipe: see start.
+	err := o.asUser(func() error {
+		_, err := os.Readlink(filepath.Join(descriptorsOf(pgid), "3"))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o.check, nil
+}
+
+// check is an [egress.Owner].
+func (o *owner) check(peer, at netip.AddrPort) (err error) {
+	for try := range ownerTries {
+		if try > 0 {
+			time.Sleep(ownerPause)
+		}
+		var again bool
+		if again, err = o.look(peer, at); err == nil || !again {
+			return err
+		}
+	}
+	return err
+}
+
+// look looks once, and says whether to look again.
+func (o *owner) look(peer, at netip.AddrPort) (again bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s, err := findSocket(peer, at)
+	if err != nil {
+		return true, err
+	}
+	if s.uid != o.user.uid {
+		return false, errNotOwn
+	}
+	return true, o.asUser(func() error { return o.findAmongMembers(s.inode) })
+}
+
+// findAmongMembers returns nil where a process of the group has a socket.
+func (o *owner) findAmongMembers(inode uint32) error {
+	link := "socket:[" + strconv.FormatUint(uint64(inode), 10) + "]"
+	if pgid, err := syscall.Getpgid(o.last); err == nil && pgid == o.pgid && holds(o.last, link) {
+		return nil
+	}
+	pids, err := membersOf(o.pgid)
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if pid != o.last && holds(pid, link) {
+			o.last = pid
+			return nil
+		}
+	}
+	return errNotOwn
+}
+
+// descriptorsOf is the folder with the open files of a process.
+func descriptorsOf(pid int) string { return filepath.Join("/proc", strconv.Itoa(pid), "fd") }
+
+// holds reports whether a process has a file open that the kernel names link. Of those
+// that hide their files, as renderers may, it has none.
+func holds(pid int, link string) bool {
+	dir, err := os.Open(descriptorsOf(pid))
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return false
+	}
+	target := make([]byte, len(link)+1)
+	for _, name := range names {
+		n, err := unix.Readlinkat(int(dir.Fd()), name, target)
+		if err == nil && string(target[:n]) == link {
+			return true
+		}
+	}
+	return false
+}
+
+// asUser calls f with the rights to files that the browsers' user has: a server that is
+// root without CAP_SYS_PTRACE, as in a container, may not look at another user's
+// processes, and that user may (ptrace(2), access mode checking).
+func (o *owner) asUser(f func() error) error {
+	if o.user.isSelf() {
+		return f()
+	}
+	failed := make(chan error, 1)
+	go func() {
+		// The thread is locked for good, and ends with the goroutine where it does not get
+		// its own ids back.
+		runtime.LockOSThread()
+		gid, _ := unix.SetfsgidRetGid(int(o.user.gid)) // what it was; these do not fail otherwise
+		uid, _ := unix.SetfsuidRetUid(int(o.user.uid))
+		err := f()
+		_, _ = unix.SetfsuidRetUid(uid)
+		_, _ = unix.SetfsgidRetGid(gid)
+		if now, _ := unix.SetfsuidRetUid(-1); now == uid { // -1 changes nothing and tells
+			runtime.UnlockOSThread()
+		}
+		failed <- err
+	}()
+	return <-failed
+}

@@ -1,0 +1,56 @@
+package egress
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Owner returns nil where a connection was made by the browser that a proxy is for, and
+// else why it is not served. peer is the end of whoever made it, at that of the proxy.
+// It is asked once a connection, of several at a time perhaps.
+type Owner func(peer, at netip.AddrPort) error
+
+// ownedListener accepts connections of which nothing is read before their owner is known.
+// A nil owner takes each.
+type ownedListener struct {
+	net.Listener
+	owner Owner
+}
+
+// Accept implements [net.Listener]. It does not wait for the owner: who is no browser
+// would hold up the browser.
+func (l ownedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	tcp, ok := conn.(*net.TCPConn)
+	if err != nil || !ok || l.owner == nil {
+		return conn, err
+	}
+	return &ownedConn{TCPConn: tcp, check: sync.OnceValue(func() error { return checkOwner(l.owner, tcp) })}, nil
+}
+
+func checkOwner(owner Owner, conn *net.TCPConn) error {
+	peer, ok := conn.RemoteAddr().(*net.TCPAddr)
+	at, atOK := conn.LocalAddr().(*net.TCPAddr)
+	if !ok || !atOK {
+		return fmt.Errorf("a connection from %v to %v", conn.RemoteAddr(), conn.LocalAddr())
+	}
+	return owner(peer.AddrPort(), at.AddrPort())
+}
+
+// ownedConn ends as soon as something is to be read of it, where it is none of the
+// browser's. The server reads before it answers.
+type ownedConn struct {
+	*net.TCPConn
+	check func() error
+}
+
+// Read implements [net.Conn].
+func (c *ownedConn) Read(b []byte) (int, error) {
+	if err := c.check(); err != nil {
+		_ = c.Close()
+		return 0, err
+	}
+	return c.TCPConn.Read(b)
+}
