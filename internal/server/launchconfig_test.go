@@ -193,6 +193,37 @@ func TestASecretHeaderIsDecidedAtEachRequest(t *testing.T) {
 	w.ok("PATCH", []string{"workspaces", w.ws.ID}, object{"mounts": object{"vault": object{"allow": []string{}}}}, nil)
 	_, err := one.Value(t.Context(), "https://app.example.com")
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount, "a workspace that was lowered")
+	denied := func() (n int) {
+		for _, e := range w.log(bctrl.AuditFilter{}) {
+			if e.Action == string(bctrl.UseVault) && e.Object == "stage/token" && e.Decision == "deny" {
+				n++
+			}
+		}
+		return n
+	}
+	refuses := func(want error, recorded int, why string) {
+		t.Helper()
+		for range 20 {
+			_, err := one.Value(t.Context(), "https://app.example.com")
+			require.ErrorIs(t, err, want, why)
+		}
+		require.Equal(t, recorded, denied(), "%s: a page does not fill the log", why)
+	}
+	mount := func(prefixes []string) {
+		w.ok("PATCH", []string{"workspaces", w.ws.ID}, object{"mounts": object{"vault": object{"allow": prefixes}}}, nil)
+	}
+	refuses(bctrl.ErrOutsideMount, 1, "the first was recorded")
+	require.Equal(t, http.StatusOK, w.do("DELETE", []string{"vault", "stage/token"}, nil, nil).Status)
+	refuses(bctrl.ErrOutsideMount, 1, "what is outside the mounts has no other state")
+	mount([]string{"stage/"})
+	events := len(w.events())
+	refuses(bctrl.ErrNotFound, 1, "an entry that is gone")
+	require.LessOrEqual(t, len(w.events()), events+1)
+	mount([]string{})
+	refuses(bctrl.ErrOutsideMount, 2, "lowered again, which is another state")
+	mount([]string{"stage/"})
+	require.Equal(t, http.StatusOK, w.do("PUT", []string{"vault", "stage/token"}, nil, object{"password": "new"}).Status)
+	requireValue("Bearer new", "it serves again at once")
 	var log strings.Builder
 	require.NoError(t, json.NewEncoder(&log).Encode(w.events()))
 	require.False(t, strings.Contains(log.String(), launchCanary), "an event holds a secret")

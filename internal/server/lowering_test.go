@@ -296,6 +296,8 @@ func TestAFilledLoginIsNotSentOnceItIsNoLongerPermitted(t *testing.T) {
 	last := events[len(events)-1]
 	require.Equal(t, audit.Denied, last.Decision)
 	require.Equal(t, "prod/crm", last.Object)
+	require.ErrorIs(t, fill.StillPermitted(ctx), bctrl.ErrOutsideMount)
+	require.Len(t, l.events(), len(events), "a page that sends it again does not fill the log")
 	l.to(l.mounts("s"))
 	require.NoError(t, fill.StillPermitted(ctx), "a decision of each moment")
 	l.ok("PUT", []string{"vault", "prod/crm"}, object{"password": "rotated"}, nil)

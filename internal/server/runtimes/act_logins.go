@@ -3,6 +3,7 @@ package runtimes
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -64,6 +65,7 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	if err != nil {
 		return fill, err
 	}
+	var denied lastRefusal
 	err = l.open(ctx, granted, key, func(opened vault.OpenedLogin) error {
 		uid := opened.Entry.UID
 		granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {
@@ -76,11 +78,11 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 			Origins:        opened.Meta.Origins,
 			Patterns:       opened.Meta.OriginPatterns,
 			Direct:         opened.Meta.Fill == bctrl.FillDirect,
-			StillPermitted: func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key) },
+			StillPermitted: func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key, &denied) },
 			Report:         func(ctx context.Context, what *bctrl.Error) { l.recordAfterFill(ctx, key, what) },
 		}
 		if field == "totp" {
-			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }
+			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key, &denied) }
 		}
 		if fill.Value, err = opened.Field(field); field == "totp" && err == nil && fill.Direct {
 			fill.Value, err = opened.LastingCode(ctx) // no later one takes its place
@@ -117,8 +119,10 @@ func (l logins) open(ctx context.Context, g *web.Grant, key string, do func(vaul
 
 // freshCode makes a one-time code when the page sends one: the period of the one that
 // was filled may be over by then.
-func (l logins) freshCode(ctx context.Context, g *web.Grant, key string) (code bctrl.Secret, err error) {
-	if err := l.stillPermitted(ctx, g, key); err != nil {
+func (l logins) freshCode(
+	ctx context.Context, g *web.Grant, key string, denied *lastRefusal,
+) (code bctrl.Secret, err error) {
+	if err := l.stillPermitted(ctx, g, key, denied); err != nil {
 		return code, err
 	}
 	err = l.open(ctx, g, key, func(opened vault.OpenedLogin) (err error) {
@@ -140,12 +144,32 @@ func (l logins) recordAfterFill(ctx context.Context, key string, what *bctrl.Err
 }
 
 // stillPermitted decides once more about a login, when the page sends it. Where it may
-// no longer be used, that is recorded.
-func (l logins) stillPermitted(ctx context.Context, g *web.Grant, key string) error {
+// no longer be used, that is recorded, but not again for each time that the page sends it.
+func (l logins) stillPermitted(ctx context.Context, g *web.Grant, key string, denied *lastRefusal) error {
 	err := l.s.StillPermittedNow(ctx, g)
-	if refusal, ok := errors.AsType[*bctrl.Error](err); ok &&
-		(errors.Is(err, bctrl.ErrOutsideMount) || errors.Is(err, bctrl.ErrNotFound)) {
+	refusal, ok := errors.AsType[*bctrl.Error](err)
+	if !ok || !errors.Is(err, bctrl.ErrOutsideMount) && !errors.Is(err, bctrl.ErrNotFound) {
+		denied.isAnother("")
+		return err
+	}
+	if denied.isAnother(refusal.Code) {
 		return l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, refusal)
 	}
 	return err
+}
+
+// lastRefusal is how something was decided that a page has decided as often as it likes.
+type lastRefusal struct {
+	mu   sync.Mutex
+	code string
+}
+
+// isAnother reports whether a decision, by the code of its refusal or "", is another than
+// the one before.
+func (r *lastRefusal) isAnother(code string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.code
+	r.code = code
+	return code != was
 }

@@ -160,7 +160,9 @@ func refusalOfProxy(err error) error {
 
 // launchSecret is a vault entry that the browser of a runtime uses for as long as it
 // lives. Each use is decided by the mounts as they are then. The first is recorded, and
-// so is the first of each value that the entry has later.
+// so is the first of each value that the entry has later. A page can make any number of
+// requests, so of those that are refused the first is recorded, until what it was refused
+// for has changed.
 type launchSecret struct {
 	logins
 	key string
@@ -168,6 +170,10 @@ type launchSecret struct {
 	mu      sync.Mutex
 	granted *web.Grant // nil before the first use
 	login   launchLogin
+	// refused is the last refusal while granted is nil, and refusedFor what there was then:
+	// see basis.
+	refused    error
+	refusedFor string
 	// elsewhere are the hosts that it was asked for and is not for.
 	elsewhere refusedHosts
 }
@@ -207,13 +213,40 @@ func (l *launchSecret) loginFor(
 func (l *launchSecret) current(ctx context.Context) (launchLogin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.granted == nil || l.s.StillPermittedNow(ctx, l.granted) != nil {
-		if err := l.read(ctx); err != nil {
-			l.granted = nil
-			return launchLogin{}, err
+	if l.granted != nil && l.s.StillPermittedNow(ctx, l.granted) == nil {
+		return l.login, nil
+	}
+	l.granted = nil
+	basis := l.basis(ctx)
+	if l.refused != nil && l.refusedFor == basis {
+		return launchLogin{}, l.refused
+	}
+	l.refused = nil
+	if err := l.read(ctx); err != nil {
+		l.granted = nil
+		if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Status < 500 && ctx.Err() == nil {
+			l.refused, l.refusedFor = err, basis
 		}
+		return launchLogin{}, err
 	}
 	return l.login, nil
+}
+
+// basis is what read decides by and reads: the code of the refusal that there would be, or
+// the entry and its version. Nothing is recorded.
+func (l *launchSecret) basis(ctx context.Context) string {
+	caller, err := l.s.currentCaller(ctx, l.x)
+	if err != nil {
+		return web.AsError(err).Code
+	}
+	if !new(web.Grant{Caller: caller}).Decide(&caller, access.Action{Verb: bctrl.UseVault, Object: l.key}) {
+		return web.OutsideMount(bctrl.UseVault).Code
+	}
+	e, err := vault.Find(ctx, l.s.DB.Read(), caller.Org, l.key, "")
+	if err != nil {
+		return web.AsError(err).Code
+	}
+	return e.UID + " " + strconv.FormatInt(int64(e.Version), 10)
 }
 
 // countElsewhere counts a request to a host that the entry is not for. It reports
