@@ -36,15 +36,19 @@ func counter(t *testing.T) string {
 	return site.URL
 }
 
-// launched is a runtime with a real browser.
-func launched(t *testing.T) *bctrl.Runtime {
+// launched is the address of a runtime with a real browser. When the test ends it has to be
+// none the worse.
+func launched(t *testing.T, ws *bctrl.Workspace, alias, site string) (address string) {
 	t.Helper()
-	client := bctrltest.New(t, bctrltest.WithBrowser()).Client()
-	ws, err := client.Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "clients"})
+	rt, err := ws.Runtimes.Browser(alias).Playwright(t.Context(), bctrl.Launch{})
 	require.NoError(t, err)
-	rt, err := ws.Runtimes.Browser("b").Playwright(t.Context(), bctrl.Launch{})
+	address, err = rt.ConnectURL(t.Context())
 	require.NoError(t, err)
-	return rt
+	t.Cleanup(func() {
+		_, err := rt.Page.Goto(context.WithoutCancel(t.Context()), site)
+		require.NoError(t, err)
+	})
+	return address
 }
 
 // installed is the path of a file below node_modules.
@@ -74,18 +78,17 @@ func ref(t *testing.T, outline, of string) string {
 }
 
 // TestClientsOfAgentsDriveARuntimeUnchanged has each do the same: open a page, fill and
-// press, read what came of it, look at requests and tabs, and take a picture.
+// press, read what came of it, look at requests and tabs, and take a picture. Each has a
+// runtime of its own: @playwright/mcp and agent-browser both take the tab that is there,
+// and in one browser would open pages and press buttons in it for each other.
 func TestClientsOfAgentsDriveARuntimeUnchanged(t *testing.T) {
-	rt, site := launched(t), counter(t)
-	address, err := rt.ConnectURL(t.Context())
+	site := counter(t)
+	ws, err := bctrltest.New(t, bctrltest.WithBrowser()).Client().Workspaces.Create(t.Context(),
+		bctrl.WorkspaceCreate{Name: "clients"})
 	require.NoError(t, err)
-
-	t.Cleanup(func() { // the runtime is none the worse for them
-		_, err := rt.Page.Goto(context.WithoutCancel(t.Context()), site)
-		require.NoError(t, err)
-	})
 	t.Run("@playwright/mcp", func(t *testing.T) {
 		t.Parallel()
+		address := launched(t, ws, "playwright", site)
 		s := startTools(t, node(t), installed(t, "@playwright", "mcp", "cli.js"), "--cdp-endpoint", address,
 			"--output-dir", t.TempDir())
 		s.tool("browser_navigate", map[string]any{"url": site})
@@ -106,6 +109,7 @@ func TestClientsOfAgentsDriveARuntimeUnchanged(t *testing.T) {
 
 	t.Run("chrome-devtools-mcp", func(t *testing.T) {
 		t.Parallel()
+		address := launched(t, ws, "devtools", site)
 		s := startTools(t, node(t), installed(t, "chrome-devtools-mcp", "build", "src", "bin", "chrome-devtools-mcp.js"),
 			"--wsEndpoint", address, "--usageStatistics=false")
 		id, err := strconv.Atoi(ref(t, s.tool("new_page", map[string]any{"url": site}), `(?m)^(\d+): .*\[selected\]`))
@@ -128,6 +132,7 @@ func TestClientsOfAgentsDriveARuntimeUnchanged(t *testing.T) {
 
 	t.Run("agent-browser", func(t *testing.T) {
 		t.Parallel()
+		address := launched(t, ws, "agent-browser", site)
 		env := environment(t)
 		folder := t.TempDir()
 		do := func(arguments ...string) string {
