@@ -50,8 +50,8 @@ type download struct {
 }
 
 const (
-	// maxContexts bounds the tabs and sessions whose context is remembered, maxKnown the
-	// downloads.
+	// maxContexts bounds the tabs and sessions whose context is remembered, and the contexts
+	// with a folder, maxKnown the downloads.
 	maxContexts = 4096
 	maxKnown    = 256
 	// ownCommands is below the ids of the bridge's own commands, and above those of
@@ -98,6 +98,9 @@ func (l *link) noteBehavior(ctx context.Context, m message, msg []byte) ([]byte,
 	in := p.BrowserContextID
 	if m.Method == setDownloadsOfAPage {
 		in = d.contexts[m.SessionID]
+	}
+	if len(d.folders) == maxContexts { // of contexts that have ended long ago, most of them
+		clear(d.folders)
 	}
 	d.folders[in], d.last = to, to
 	ofConnection := m.Method == setDownloads && m.SessionID == ""

@@ -504,6 +504,9 @@ func (b *instance) FindFilled(text []byte, end bool) (found bool, open int) {
 	return p.FindFilled(text, end)
 }
 
+// HasWindow reports whether the browser shows its pages in a window.
+func (b *instance) HasWindow() bool { return b.display != nil }
+
 // CheckPrintable refuses to have a tab printed for a client that holds what was filled in.
 func (b *instance) CheckPrintable(ctx context.Context, tab target.ID) error {
 	p := b.pages.Load()

@@ -60,6 +60,7 @@ func (oneClient) FindFilled(text []byte, end bool) (found bool, open int) {
 	return find.Found(), find.Open()
 }
 func (oneClient) Fills() (int, bool) { return 1, false }
+func (oneClient) HasWindow() bool    { return false }
 func (oneClient) pauseOf(in target.SessionID, id fetch.RequestID) *pause {
 	if in != mine || id != "told" {
 		return nil
@@ -415,4 +416,23 @@ func FuzzWhatTheBrowserReadsWasChecked(f *testing.F) {
 			t.Fatal("a zero byte ends the message early")
 		}
 	})
+}
+
+// windowed is a client of a browser that has a window.
+type windowed struct{ oneClient }
+
+func (windowed) HasWindow() bool { return true }
+
+// Rod looks at the command line for whether the browser has windows, and is shown nothing
+// else of it.
+func TestTheCommandLineSaysAloneWhetherThereIsAWindow(t *testing.T) {
+	for want, client := range map[string]filtered{
+		`{"arguments":["--headless"]}`: oneClient{},
+		`{"arguments":[]}`:             windowed{},
+	} {
+		_, err := newFilter(client).checkCommand(t.Context(), message{ID: 1, Method: "Browser.getBrowserCommandLine"})
+		var told answer
+		require.ErrorAs(t, err, &told)
+		require.Equal(t, want, string(told))
+	}
 }

@@ -28,8 +28,6 @@ type rule struct {
 	// ignore is why the command is answered as if it were done, but not passed on:
 	// clients give it as they connect, and would give up without it.
 	ignore string
-	// result is what is answered then; empty is none.
-	result answer
 	// scan says that its answers are whole texts: one that holds a filled value is refused,
 	// where in others the value is taken out.
 	scan bool
@@ -146,7 +144,7 @@ var clientRules = []rule{
 	{name: "Browser.crashGpuProcess", refuse: endsRuntime},
 	{name: "Browser.executeBrowserCommand", refuse: seesMachine},
 	// Rod looks there for whether the browser has windows.
-	{name: "Browser.getBrowserCommandLine", ignore: seesMachine, result: `{"arguments":["--headless"]}`},
+	{name: "Browser.getBrowserCommandLine", check: answerCommandLine},
 	{name: "Browser.setDownloadBehavior", checkIn: answerDownloads},
 
 	// Streams: a client reads those that its own commands opened.

@@ -60,6 +60,8 @@ type Host interface {
 	// CheckPrinted refuses a PDF that says what was filled. What its pages say is read by
 	// read; nil refuses.
 	CheckPrinted(ctx context.Context, pdf []byte, read func(context.Context, []byte) (string, error)) error
+	// HasWindow reports whether the browser shows its pages in a window.
+	HasWindow() bool
 	// CopyFile makes a copy of a file that the browser can read, and returns its path.
 	CopyFile(ctx context.Context, file browser.File) (path string, err error)
 }
