@@ -15,7 +15,8 @@ func accessRights() []string {
 	return strings.Fields(`ai.read ai.write ai.use vault.readRaw vault.write vault.use vault.list
 		storage.get storage.put storage.delete storage.list storage.sign workspace.read workspace.write
 		runtime.launch runtime.list runtime.read runtime.stop runtime.connect runtime.disconnect runtime.execute
-		operation.read operation.cancel profile.read profile.write token.write self.read subaccount.read subaccount.write
+		runtime.save_profile operation.read operation.cancel profile.read profile.write profile.export token.write
+		self.read subaccount.read subaccount.write
 		audit.read credential.read credential.write capability.read capability.write capability.invoke
 		binding.read binding.write secret.read secret.write
 		seal.read seal.write webhook.read webhook.write`)

@@ -47,6 +47,7 @@ func textOf(where string) string {
 		{".Vault.Deny[0]", "z"},
 		{".Locale", "de"}, {".Timezone", "UTC"}, {".ColorScheme", "dark"},
 		{".Permissions[0].Origin", "https://a.example"}, {".Grant[0]", "midi"}, {".Permissions[0].Deny[0]", "sensors"},
+		{".SameSite", "None"}, {".SourceScheme", "Secure"}, {".TopLevelSite", "https://a.example"},
 		{".Downloads.Policy", "allow"}, {".Proxy.Server", "http://a"}, {".Headers[0].Value", ""},
 	} {
 		if strings.HasSuffix(where, special[0]) {
@@ -68,6 +69,9 @@ func (a *arguments) of(t reflect.Type, where string) reflect.Value {
 		return reflect.ValueOf(json.RawMessage(`{"a":"` + a.str(where, "a") + `"}`))
 	case *http.Header:
 		return reflect.ValueOf(http.Header{a.str(where+".name", "X-A"): {a.str(where, "a")}})
+	case *CookieImport: // cookies, or a bundle
+		cookies := a.of(reflect.TypeFor[[]Cookie](), where+".Cookies")
+		return reflect.ValueOf(CookieImport{Cookies: cookies.Interface().([]Cookie)})
 	case *Invocation, *CredentialAuth: // tables of their own
 		return v
 	}
@@ -83,6 +87,9 @@ func (a *arguments) of(t reflect.Type, where string) reflect.Value {
 			if f := t.Field(i); f.IsExported() && f.Type.PkgPath() != "time" {
 				v.Field(i).Set(a.of(f.Type, where+"."+f.Name))
 			}
+		}
+		if c, ok := v.Addr().Interface().(*Cookie); ok {
+			c.Secure = true // as one that is partitioned has to be
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(t.Elem()))

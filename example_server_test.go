@@ -160,6 +160,11 @@ func cannedServer() canned {
 	}
 	s["POST /v1/workspaces/ws-1/runtimes/crm/tokens"] = `{"token":"` + exampleToken +
 		`","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
+	s["POST /v1/workspaces/ws-1/runtimes/crm/save-profile"] = `{"profileId":"sf-bot","cookies":12,"sizeBytes":51200,` +
+		`"savedAt":"2026-01-02T03:04:05Z"}`
+	s["POST /v1/browser-profiles/sf-bot/cookies/export"] = `{"profileId":"sf-bot","cookies":12,` +
+		`"exportedAt":"2026-01-02T03:04:05Z","bundle":"YmN0cmwgY29va2llcyAxCg=="}`
+	s["POST /v1/browser-profiles/sf-bot/cookies/import"] = `{"imported":1,"expired":0,"cookies":13}`
 	s["DELETE /v1/tokens/01980000-0000-7000-8000-000000000001"] = `{"id":"01980000-0000-7000-8000-000000000001"}`
 	s["POST /v1/workspaces/ws-1/runtimes/crm/embed/live"] = `{"id":"view-1",` +
 		`"url":"https://api.bctrl.ai/embed/live/token","interactive":true,"embedOrigins":["https://app.example.com"],` +

@@ -189,6 +189,8 @@ func samples(t *testing.T) map[string]any {
 		filled[AuditHead](),
 		filled[AuditProblem](), filled[AuditProblemKind](),
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
+		filled[Cookie](), filled[CookieSameSite](), filled[CookiePartition](), filled[CookieImport](),
+		filled[CookieExport](), filled[CookiesImported](), filled[ProfileSaved](),
 		filled[Subaccount](), filled[SubaccountCreate](),
 		filled[SecretInfo](), filled[SecretCreate](), filled[SecretUpdate](), filled[SecretImport](),
 		filled[SecretsImported](),

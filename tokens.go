@@ -35,8 +35,8 @@ type TokenRequest struct {
 
 // Token mints a runtime token: an API key for code that must not see the
 // organization key, such as an agent's process. Its holder can use what this
-// handle may, lowered by the request's mounts, and read, execute on, connect to
-// and stop this runtime, nothing else; and can weaken it further with
+// handle may, lowered by the request's mounts, and read, execute on, connect to,
+// save the profile of and stop this runtime, nothing else; and can weaken it further with
 // [Attenuate], without a request. Mounts that widen are [ErrWidening] before
 // anything is sent.
 //

@@ -151,8 +151,8 @@ func TestAProfileKeepsItsCookiesAndHasOneBrowser(t *testing.T) {
 		return rt
 	}
 	t.Run("while the server runs", func(t *testing.T) {
-		ws, err := bctrltest.New(t, bctrltest.WithBrowser()).Client().Workspaces.Create(t.Context(),
-			bctrl.WorkspaceCreate{Name: "w"})
+		client := bctrltest.New(t, bctrltest.WithBrowser()).Client()
+		ws, err := client.Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w"})
 		require.NoError(t, err)
 		first := visit(t, ws, "a", "bot", "stranger")
 		_, err = launch(ws, "b", "bot")
@@ -161,6 +161,15 @@ func TestAProfileKeepsItsCookiesAndHasOneBrowser(t *testing.T) {
 		require.ErrorIs(t, err, bctrl.ErrConflict, "the alias has a runtime")
 		other := visit(t, ws, "b", "", "stranger")
 		require.NoError(t, other.Stop(t.Context()))
+		saved, err := first.SaveProfile(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, saved.Cookies, "set a moment ago")
+		_, err = client.Profiles.Clone(t.Context(), "bot", bctrl.BrowserProfileCreate{ID: "copy"})
+		require.NoError(t, err)
+		require.NoError(t, visit(t, ws, "copied", "copy", "friend").Stop(t.Context()), "while the first one runs")
+		page, err := first.Page.Goto(t.Context(), site.URL)
+		require.NoError(t, err)
+		require.Equal(t, "friend", page.Title, "which goes on")
 		require.NoError(t, first.Stop(t.Context()))
 		requireNothingLeft(t, dir)
 		again := visit(t, ws, "a", "bot", "friend")

@@ -34,6 +34,19 @@ func browsers(t *testing.T, dir string) (pids []int) {
 	return pids
 }
 
+// cookiesKept is the size of the one profile's cookies on disk.
+func cookiesKept(t *testing.T, data string) int64 {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(data, "profiles", "*", "cookies"))
+	require.NoError(t, err)
+	if len(found) != 1 {
+		return 0
+	}
+	info, err := os.Stat(found[0])
+	require.NoError(t, err)
+	return info.Size()
+}
+
 // TestAKilledServerTakesItsBrowsersAlong kills the real process while browsers
 // run: they must go too, and the next server must find their runtimes ended,
 // their names free, their cookies kept and their folders gone.
@@ -43,6 +56,10 @@ func TestAKilledServerTakesItsBrowsersAlong(t *testing.T) {
 		if _, err := r.Cookie("who"); err == nil {
 			title = "friend"
 		}
+		if _, err := r.Cookie("session"); err == nil {
+			title += " in session"
+		}
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "x", Path: "/"})
 		http.SetCookie(w, &http.Cookie{
 			Name:   "who",
 			Value:  "x",
@@ -80,6 +97,8 @@ func TestAKilledServerTakesItsBrowsersAlong(t *testing.T) {
 	require.Equal(t, "stranger", page.Title)
 	launch("passing", bctrl.Launch{})
 	require.Greater(t, len(browsers(t, temp)), 1)
+	require.Eventually(t, func() bool { return cookiesKept(t, where.data) > 150 }, 30*time.Second, 5*time.Millisecond,
+		"cookies are kept while the browser runs, before Chromium writes them")
 
 	srv.kill()
 	require.Eventually(t, func() bool {
@@ -100,6 +119,9 @@ func TestAKilledServerTakesItsBrowsersAlong(t *testing.T) {
 	launch("passing", bctrl.Launch{})
 	again := launch("kept", profile)
 	require.NotEqual(t, first.ID, again.ID)
+	page, err = again.Page.Goto(ctx, site.URL)
+	require.NoError(t, err)
+	require.Equal(t, "friend in session", page.Title, "a login outlives its server")
 	srv.terminate()
 	require.Empty(t, browsers(t, temp))
 	left, err = filepath.Glob(filepath.Join(temp, "bctrl-*"))

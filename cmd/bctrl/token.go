@@ -21,8 +21,8 @@ func tokens(c *cli) *cobra.Command {
 
 A runtime token is an API key for code that must not see the organization's,
 such as an agent's process. Its holder can use what one runtime may, and read,
-execute on, connect to and stop that runtime, and nothing else. It ends with its
-time, its runtime, its workspace, or when it is revoked.
+execute on, connect to, save the profile of and stop that runtime, and nothing
+else. It ends with its time, its runtime, its workspace, or when it is revoked.
 
 Whoever holds a token can weaken it, without asking anybody, and nothing makes
 it stronger. In BCTRL_API_KEY it works for these commands too; a dot then stands

@@ -31,12 +31,16 @@ const (
 	// RuntimeDisconnect is to end a connect URL.
 	RuntimeDisconnect Verb = "runtime.disconnect"
 	RuntimeExecute    Verb = "runtime.execute"
+	// RuntimeSaveProfile is to have what the browser has kept in its profile now.
+	RuntimeSaveProfile Verb = "runtime.save_profile"
 
 	OperationRead   Verb = "operation.read"
 	OperationCancel Verb = "operation.cancel"
 
 	ProfileRead  Verb = "profile.read"
 	ProfileWrite Verb = "profile.write"
+	// ProfileExport is to take a profile's cookies away, sealed under a passphrase.
+	ProfileExport Verb = "profile.export"
 
 	SecretRead  Verb = "secret.read"
 	SecretWrite Verb = "secret.write"
@@ -85,7 +89,8 @@ var mounted = []Verb{
 
 // own are the rights that a runtime caller has to its own runtime.
 var own = []Verb{
-	RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeDisconnect, RuntimeExecute, OperationRead, OperationCancel,
+	RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeDisconnect, RuntimeExecute, RuntimeSaveProfile,
+	OperationRead, OperationCancel,
 }
 
 // ForRuntimes reports whether a runtime caller can have the right at all. All

@@ -51,11 +51,9 @@ type Prepared interface {
 type Spec struct {
 	// ID names the runtime; it appears in temporary folder names only.
 	ID string
-	// ProfileDir is a directory that keeps lasting cookies and storage between
-	// runs: the browser works on a copy, which is saved when it ends, stopped
-	// or crashed. It is made when there is none and may be closed to all but
-	// the server. Empty for an ephemeral browser, whose data is removed.
-	ProfileDir string
+	// Profile keeps cookies and site data between runs; nil for an ephemeral browser,
+	// whose data is removed.
+	Profile *Profile
 	// Config says how the browser appears and how much it may use; it is valid.
 	// What it says of sites that are reached is in Route, and how long it lives the
 	// caller sees to.
@@ -116,6 +114,9 @@ type Browser interface {
 	// ServeCDP are held to, by the rights of its client. Its error wraps [ErrNoWebDriver] or
 	// [ErrNoNetwork] where the machine lacks something.
 	OpenWebDriver(ctx context.Context, rights ClientRights) (WebDriver, error)
+	// SaveProfile makes what the browser has now the newest of its profile, as its end
+	// would; the browser goes on. One without a profile gives [ErrNoProfile].
+	SaveProfile(ctx context.Context) error
 	// Done is closed when the process is gone, for whatever reason.
 	Done() <-chan struct{}
 	// Err says why it is gone: nil after Stop.

@@ -11,6 +11,13 @@ import (
 // profile.
 var ErrProfileInUse = errors.New("the profile is in use by another browser")
 
+// ErrNoProfile is the error of saving the profile of a browser that has none.
+var ErrNoProfile = errors.New("the browser has no profile")
+
+// ErrProfileDamaged is in the error of Launch when what the profile has kept cannot be
+// read: it was changed, or belongs to another.
+var ErrProfileDamaged = errors.New("what is kept of the profile is damaged")
+
 // ErrMemory is in the error of a browser that was ended because it used more memory than
 // its launch permits.
 var ErrMemory = errors.New("the browser used more memory than its launch permits")

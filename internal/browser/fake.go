@@ -66,7 +66,7 @@ func (b *fakeBrowser) Assign(spec Spec) {
 	f := b.fake
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b.id, b.gate, b.onEvent = spec.ID, spec.Gate, spec.OnEvent
+	b.id, b.gate, b.onEvent, b.profile = spec.ID, spec.Gate, spec.OnEvent, spec.Profile
 	if f.running == nil {
 		f.running = map[string]*fakeBrowser{}
 	}
@@ -136,6 +136,7 @@ type fakeBrowser struct {
 	gate egress.Gate
 	// onEvent is told what happens; nil is nobody.
 	onEvent func(Event)
+	profile *Profile // nil of an ephemeral browser
 
 	mu     sync.Mutex
 	url    string

@@ -150,6 +150,14 @@ func (s *surface) profiles() []methodCall {
 		{"BrowserProfilesService.Clone", func() error {
 			return failing(s.client.Profiles.Clone(ctx, "b", bctrl.BrowserProfileCreate{ID: "c"}))
 		}},
+		{"BrowserProfilesService.ExportCookies", func() error {
+			return failing(s.client.Profiles.ExportCookies(ctx, "b", bctrl.NewSecret("a long passphrase")))
+		}},
+		{"BrowserProfilesService.ImportCookies", func() error {
+			return failing(s.client.Profiles.ImportCookies(ctx, "b", bctrl.CookieImport{Cookies: []bctrl.Cookie{
+				{Name: "n", Value: bctrl.NewSecret("v"), Domain: "example.com"},
+			}}))
+		}},
 		{"BrowserProfilesService.Delete", func() error { return s.client.Profiles.Delete(ctx, "b") }},
 	}
 }
@@ -203,6 +211,7 @@ func (s *surface) runtimes() []methodCall {
 			opened, err = s.rt.Connect(ctx)
 			return err
 		}},
+		{"Runtime.SaveProfile", func() error { return failing(s.rt.SaveProfile(ctx)) }},
 		{"Runtime.ConnectURLs", func() error { return failing(s.rt.ConnectURLs(ctx)) }},
 		{"Runtime.RevokeConnectURL", func() error { return s.rt.RevokeConnectURL(ctx, opened.ID) }},
 		{"Runtime.Live", func() (err error) {

@@ -264,11 +264,12 @@ func (h *harness) launchIn(ws store.Workspace, alias, group string) (rt bctrl.Ru
 	return rt
 }
 
-// launchRecorded launches a runtime that is recorded.
+// launchRecorded launches a runtime that is recorded, with a browser profile of its own.
 func (h *harness) launchRecorded(ws store.Workspace, alias string) (rt bctrl.RuntimeInfo) {
 	h.Helper()
 	h.ok("POST", []string{"workspaces", ws.ID, "runtimes"}, object{
-		"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral", "record": true},
+		"alias": alias, "kind": "browser", "driver": "stagehand",
+		"launch": object{"mode": "profile", "profileId": alias, "record": true},
 	}, &rt)
 	return rt
 }

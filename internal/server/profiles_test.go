@@ -70,27 +70,28 @@ func TestACloneHasWhatWasKeptAndLivesByItself(t *testing.T) {
 	h := newHarness(t)
 	path := []string{"browser-profiles", "sf-bot"}
 	h.ok("POST", path[:1], object{"id": "sf-bot"}, nil)
+	ws := h.made("w", object{})
+	rt := h.launchWith(ws, "crm", "sf-bot")
 	saved := filepath.Join(h.dir, "profiles", h.profileUID("sf-bot"))
 	for _, number := range []string{"9", "10"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(saved, number, "Default"), 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(saved, number, "Default", "Cookies"), []byte(number), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(saved, number), []byte("data "+number), 0o600))
 	}
-	ws := h.made("w", object{})
-	h.ok("POST", []string{"workspaces", ws.ID, "runtimes"}, object{"alias": "crm", "kind": "browser",
-		"driver": "stagehand", "launch": object{"mode": "profile", "profileId": "sf-bot"}}, nil)
+	require.NoError(t, os.Mkdir(filepath.Join(saved, "11"), 0o700)) // of before data were sealed
+	require.True(t, h.browsers.GiveCookies(rt.ID, cookie("sid")))
 
 	var p bctrl.BrowserProfile
 	h.ok("POST", append(path, "clone"), object{"id": "copy", "label": "a copy"}, &p)
 	require.Equal(t, "copy", p.ID)
-	require.EqualValues(t, 2, p.SizeBytes)
 	require.Empty(t, p.RuntimeID, "nobody uses it, as somebody does the other")
 	copied := filepath.Join(h.dir, "profiles", h.profileUID("copy"))
-	kept, err := os.ReadFile(filepath.Join(copied, "1", "Default", "Cookies"))
+	kept, err := os.ReadFile(filepath.Join(copied, "1"))
 	require.NoError(t, err)
-	require.Equal(t, "10", string(kept), "the newest, which is the highest number")
+	require.Equal(t, "data 10", string(kept), "the newest, which is the highest number")
 	info, err := os.Stat(copied)
 	require.NoError(t, err)
 	require.EqualValues(t, 0o700, info.Mode().Perm(), "closed to others")
+	other := h.launchWith(ws, "copied", "copy")
+	require.Equal(t, []string{"sid"}, h.cookiesOf(other.ID), "what the browser had a moment ago")
 
 	for _, tc := range []struct {
 		why, from, to string
@@ -107,6 +108,7 @@ func TestACloneHasWhatWasKeptAndLivesByItself(t *testing.T) {
 	folders, err := os.ReadDir(filepath.Join(h.dir, "profiles"))
 	require.NoError(t, err)
 	require.Len(t, folders, 2, "a refusal leaves no folder")
+	h.ok("POST", []string{"workspaces", ws.ID, "runtimes", "copied", "stop"}, nil, nil)
 	h.ok("DELETE", []string{"browser-profiles", "copy"}, nil, nil)
 	require.DirExists(t, saved)
 }

@@ -62,7 +62,9 @@ func newSurface(t *testing.T) *surface {
 		Capabilities: &bctrl.CapabilityMount{Allow: []string{"acme/"}},
 	}})
 	require.NoError(t, err)
-	s.rt, err = s.ws.Runtimes.Browser("r").Stagehand(ctx, bctrl.Launch{Record: true})
+	s.rt, err = s.ws.Runtimes.Browser("r").Stagehand(ctx, bctrl.Launch{
+		Mode: bctrl.ModeProfile, ProfileID: "of-r", Record: true,
+	})
 	require.NoError(t, err)
 	step, err := bctrl.GotoStep(bctrl.GotoArgs{URL: "http://127.0.0.1:9"})
 	require.NoError(t, err)

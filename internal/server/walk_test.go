@@ -25,6 +25,7 @@ var (
 		storage.get storage.put storage.delete storage.list storage.sign capability.read capability.invoke`)
 	// walkOwn are rights that a runtime has to itself, whatever its mounts.
 	walkOwn = strings.Fields("runtime.read runtime.stop runtime.connect runtime.disconnect runtime.execute " +
+		"runtime.save_profile " +
 		"operation.read operation.cancel")
 	// walkAnybody are rights of everybody who is somebody.
 	walkAnybody = []string{"self.read"}

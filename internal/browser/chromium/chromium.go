@@ -29,6 +29,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/devtools"
 	"github.com/bctrl-go/bctrl/internal/browser/page"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 const (
@@ -86,7 +87,9 @@ func New(o Options) (*Driver, error) {
 // instance is one running browser.
 type instance struct {
 	user      account
-	profile   *profile // nil for an ephemeral browser
+	profile   *profile   // nil for an ephemeral browser
+	jar       *cookieJar // nil where nobody is told of cookies
+	given     []wire.Cookie
 	dirs      dirs
 	proxy     *egress.Proxy
 	proc      *process
@@ -110,6 +113,8 @@ type instance struct {
 	ready chan struct{} // closed when it has answered first
 	guard sync.WaitGroup
 	hung  atomic.Bool // it was killed because it did not answer
+	// held counts who holds its processes still: see [instance.holdStill].
+	held atomic.Int32
 
 	driversMu sync.Mutex // guards drivers
 	drivers   []browser.WebDriver
@@ -195,6 +200,15 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		case <-b.life.Done():
 		}
 	})
+	if b.jar != nil {
+		b.guard.Go(func() {
+			select {
+			case <-b.ready:
+				b.followCookies()
+			case <-b.life.Done():
+			}
+		})
+	}
 	go b.watch()
 	if most := spec.Config.MaxMemoryBytes; most > 0 {
 		go b.watchMemory(most)
@@ -218,19 +232,23 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 
 // prepare makes what the process needs: profile, folders, proxy.
 func (b *instance) prepare(base string, spec browser.Spec) (err error) {
-	if spec.ProfileDir != "" {
-		if b.profile, err = openProfile(spec.ProfileDir); err != nil {
+	if p := spec.Profile; p != nil {
+		if b.profile, err = openProfile(p.Dir, p.Key.Lock()); err != nil {
 			return err
+		}
+		b.given = p.Cookies
+		if p.OnCookies != nil {
+			b.jar = &cookieJar{tell: p.OnCookies}
 		}
 	}
 	if b.dirs, err = makeDirs(base, spec.ID, b.user); err != nil {
 		return err
 	}
 	if b.profile != nil {
-		if err := b.profile.load(b.dirs.data, b.user); err != nil {
+		if err := b.profile.load(b.dirs.data, spec.Profile.Key, b.user); err != nil {
 			return err
 		}
-		if err := b.dirs.noteProfile(spec.ProfileDir); err != nil {
+		if err := b.dirs.noteProfile(spec.Profile.Dir, b.profile.lock); err != nil {
 			return err
 		}
 	}
@@ -264,6 +282,10 @@ func (b *instance) waitReady(ctx context.Context) error {
 	if err := b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
 	}
+	if err := b.giveCookies(ctx, b.given); err != nil {
+		return err
+	}
+	b.given = nil
 	discover := target.SetDiscoverTargetsParams{Discover: true}
 	if err := b.mux.Call(ctx, target.CommandSetDiscoverTargets, discover, nil); err != nil {
 		return fmt.Errorf("watch the browser's tabs: %w", err)
@@ -349,7 +371,7 @@ func (b *instance) watch() {
 	err = errors.Join(err, b.closeWebDrivers())
 	b.downloads.close()
 	if b.profile != nil {
-		err = errors.Join(err, b.profile.save(b.dirs.data, b.user))
+		err = errors.Join(err, b.jar.close(), b.profile.save(b.dirs.data, b.user, nobodyWrites))
 	}
 	b.err = errors.Join(err, b.cleanUp())
 	close(b.done)
@@ -578,6 +600,7 @@ func (b *instance) Stop(ctx context.Context) error {
 		defer cancel()
 		// A browser that hangs does not read its pipe either.
 		calm := context.AfterFunc(ctx, func() { b.proc.sendKill() })
+		_ = b.noteCookies(ctx)                                        // what it told of last is kept where it fails
 		_ = b.mux.Call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // if it fails the browser is killed
 		select {
 		case <-b.proc.exited:

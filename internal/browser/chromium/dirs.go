@@ -3,8 +3,10 @@
 package chromium
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,17 +14,18 @@ import (
 	"syscall"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/lockbox"
 )
 
 const (
 	dirPrefix = "bctrl-"
 	// dirLock, in a browser's folder, is locked while its server lives.
 	dirLock = "lock"
-	// dirProfile, in a browser's folder, holds the path of the profile that
-	// its data belongs to.
+	// dirProfile, in a browser's folder, says which profile its data belongs to: see
+	// [profileNote].
 	dirProfile = "profile"
-	// maxProfilePath bounds what is read of it, in bytes.
-	maxProfilePath = 4096
+	// maxProfileNote bounds what is read of it, in bytes.
+	maxProfileNote = 8192
 )
 
 // dirs are the temporary folders of one browser, all below root, which goes
@@ -103,11 +106,24 @@ func lockDirs(root string) (*os.File, error) {
 	return lock, nil
 }
 
+// profileNote is what the next server needs to save a browser's data, which it does
+// before it has any key.
+type profileNote struct {
+	// Dir is the folder of the profile.
+	Dir string `json:"dir"`
+	// Lock closes what is put there.
+	Lock lockbox.Lock `json:"lock"`
+}
+
 // noteProfile notes that the data belongs to the profile in dir.
-func (d dirs) noteProfile(dir string) error {
+func (d dirs) noteProfile(dir string, lock lockbox.Lock) error {
 	abs, err := filepath.Abs(dir)
+	var text []byte
 	if err == nil {
-		err = os.WriteFile(filepath.Join(d.root, dirProfile), []byte(abs), 0o600)
+		text, err = json.Marshal(profileNote{abs, lock})
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(d.root, dirProfile), text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("note the browser's profile: %w", err)
@@ -179,23 +195,22 @@ func (d dirs) rescue(folder *os.Root, user account) error {
 	if err != nil {
 		return err
 	}
-	path := make([]byte, maxProfilePath)
-	n, err := f.Read(path)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	var note profileNote
+	err = json.NewDecoder(io.LimitReader(f, maxProfileNote)).Decode(&note)
+	if closing := f.Close(); err != nil || closing != nil {
+		return closing // a note that is cut is of a browser that never ran
 	}
-	dir := string(path[:n])
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(note.Dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	p, err := openProfile(dir)
+	p, err := openProfile(note.Dir, note.Lock)
 	if errors.Is(err, browser.ErrProfileInUse) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.save(d.data, user), p.close())
+	return errors.Join(p.save(d.data, user, nobodyWrites), p.close())
 }
 
 func madeBySelf(info fs.FileInfo) bool {

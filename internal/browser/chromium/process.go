@@ -130,6 +130,37 @@ func (p *process) kill(ctx context.Context) error {
 	return nil
 }
 
+const (
+	// stillTimeout is how long the processes of a group may take to stand still.
+	stillTimeout = 5 * time.Second
+	// stillPause is how often they are looked at meanwhile.
+	stillPause = time.Millisecond
+)
+
+// pause has every process of the group stand still until resume, and waits until they
+// do. A kill ends them all the same, and so does the end of this process: the kernel
+// wakes a stopped group that nobody is left for.
+func (p *process) pause() error {
+	if err := syscall.Kill(-p.pid(), syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("hold the browser still: %w", err)
+	}
+	deadline := time.NewTimer(stillTimeout)
+	defer deadline.Stop()
+	look := time.NewTicker(stillPause)
+	defer look.Stop()
+	for !standStill(p.pid()) {
+		select {
+		case <-look.C:
+		case <-deadline.C:
+			return errors.New("the browser does not stand still")
+		}
+	}
+	return nil
+}
+
+// resume lets the processes of the group go on.
+func (p *process) resume() { _ = syscall.Kill(-p.pid(), syscall.SIGCONT) }
+
 // groupLives reports whether the group has a process. Orphans that became
 // children of this process, as in a container whose first process the server
 // is, are reaped on the way.

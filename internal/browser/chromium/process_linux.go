@@ -58,8 +58,11 @@ func membersOf(pgid int) (pids []int, err error) {
 
 // stateOf returns the state of a process as /proc has it: 'R' of one that runs or waits
 // for a processor, 'Z' of one that is dead. There is none of one that is gone.
-func stateOf(pid int) (state byte, ok bool) {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+func stateOf(pid int) (state byte, ok bool) { return stateOfTask(strconv.Itoa(pid)) }
+
+// stateOfTask is [stateOf] for what has a folder of its own in /proc.
+func stateOfTask(folder string) (state byte, ok bool) {
+	b, err := os.ReadFile(filepath.Join("/proc", folder, "stat"))
 	if err != nil {
 		return 0, false
 	}
@@ -69,6 +72,29 @@ func stateOf(pid int) (state byte, ok bool) {
 		return 0, false
 	}
 	return rest[0], true
+}
+
+// standStill reports whether no thread of a process group can do anything: each is
+// stopped, or dead.
+func standStill(pgid int) bool {
+	pids, err := membersOf(pgid)
+	if err != nil {
+		return false
+	}
+	for _, pid := range pids {
+		tasks := filepath.Join(strconv.Itoa(pid), "task")
+		threads, err := os.ReadDir(filepath.Join("/proc", tasks))
+		if err != nil {
+			continue // it is gone
+		}
+		for _, thread := range threads {
+			state, ok := stateOfTask(filepath.Join(tasks, thread.Name()))
+			if ok && !strings.ContainsRune("TtZX", rune(state)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // activityOf looks at the first thread of a process. Where the kernel does not say when a

@@ -20,6 +20,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/lockbox"
 )
 
 // group returns the processes of a process group that are not dead, with their
@@ -185,7 +186,7 @@ func TestAHangingBrowserIsKilled(t *testing.T) {
 		require.NoError(t, err)
 		spec := browser.Spec{ID: "hang"}
 		if tc.profile {
-			spec.ProfileDir = filepath.Join(t.TempDir(), "p")
+			spec.Profile = newKeeper(t, filepath.Join(t.TempDir(), "p")).profile()
 		}
 		b, err := driver.Launch(t.Context(), spec)
 		require.NoError(t, err)
@@ -316,9 +317,13 @@ func runServer(temp string) {
 	if err != nil {
 		panic(err)
 	}
+	key, err := lockbox.NewKey()
+	if err != nil {
+		panic(err)
+	}
 	b, err := driver.Launch(context.Background(), browser.Spec{
-		ID:         "server",
-		ProfileDir: filepath.Join(temp, "closed", "profile"),
+		ID:      "server",
+		Profile: &browser.Profile{Dir: filepath.Join(temp, "closed", "profile"), Key: key},
 	})
 	if err != nil {
 		panic(err)
@@ -366,9 +371,9 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 	left, err = filepath.Glob(filepath.Join(temp, "bctrl-*"))
 	require.NoError(t, err)
 	require.Empty(t, left, "the next server removes them")
-	saved, err := os.ReadDir(filepath.Join(temp, "closed", "profile", "1"))
-	require.NoError(t, err, "and saves its profile")
-	require.NotEmpty(t, saved)
+	saved, err := os.Stat(filepath.Join(temp, "closed", "profile", "1"))
+	require.NoError(t, err, "and saves its profile, without its key")
+	require.Greater(t, saved.Size(), int64(10_000))
 }
 
 // proportional returns the memory of processes in bytes, shared pages divided

@@ -15,6 +15,9 @@ func processAttributes(user account) *syscall.SysProcAttr {
 // onlyZombies cannot tell here; a group that has members lives.
 func onlyZombies(int) bool { return false }
 
+// standStill cannot tell here: processes that were stopped count as standing still.
+func standStill(int) bool { return true }
+
 // memoryOf cannot tell here: no browser is ever too large.
 func memoryOf(int) int64 { return 0 }
 

@@ -5,55 +5,44 @@ package chromium
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/lockbox"
 )
 
 // A profile is a folder of the server with the numbered copies of a browser's
-// data: "7" is newer than "6". A browser works on a copy of the newest in its
-// own temporary folder, and when it ends, stopped or crashed, its data becomes
-// the next number. So the stored profile belongs to the server alone, stays
-// out of the browser's reach (folders above it are usually closed to the
-// browsers' user), and is whole at any moment: a copy is renamed into place
-// once it is on disk.
+// data, each a sealed archive: "7" is newer than "6". A browser works on a plain
+// copy of the newest in its own temporary folder, and when it ends, stopped or
+// crashed, or is asked to, its data becomes the next number. So the stored
+// profile belongs to the server alone, stays out of the browser's reach (folders
+// above it are usually closed to the browsers' user), and is whole at any moment:
+// a copy is renamed into place once it is on disk.
 //
 // What a killed server could not save is saved by the next one: see sweep.
 
 const (
-	// maxProfileBytes and maxProfileFiles bound what is kept of a profile.
-	maxProfileBytes = 1 << 30
-	maxProfileFiles = 50_000
 	// profileLock is held by the server whose browser uses the profile.
 	profileLock = "lock"
 	// profileNew is a copy that is not complete.
 	profileNew = "new"
 )
 
-var errProfileSize = fmt.Errorf("the profile is over %d bytes or %d files and was not saved", maxProfileBytes,
-	maxProfileFiles)
-
-// skipped are folders that a browser makes anew: caches, mostly.
-var skipped = []string{
-	"BrowserMetrics", "Cache", "Code Cache", "Crashpad", "DawnCache", "DawnGraphiteCache", "DawnWebGPUCache",
-	"GPUCache", "GrShaderCache", "GraphiteDawnCache", "Safe Browsing", "ShaderCache", "component_crx_cache",
-	"extensions_crx_cache",
-}
-
 // profile is a profile in use.
 type profile struct {
 	folder *os.Root
-	lock   *os.File
+	held   *os.File     // see profileLock
+	lock   lockbox.Lock // closes the copies
+	saving sync.Mutex   // held while a copy is made
 }
 
 // openProfile takes the profile in dir, which it makes when there is none.
-func openProfile(dir string) (*profile, error) {
+func openProfile(dir string, lock lockbox.Lock) (*profile, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the profile: %w", err)
 	}
@@ -61,7 +50,7 @@ func openProfile(dir string) (*profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the profile: %w", err)
 	}
-	lock, err := lockFile(folder, profileLock)
+	held, err := lockFile(folder, profileLock)
 	if err != nil {
 		_ = folder.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -69,7 +58,7 @@ func openProfile(dir string) (*profile, error) {
 		}
 		return nil, fmt.Errorf("lock the profile: %w", err)
 	}
-	return &profile{folder: folder, lock: lock}, nil
+	return &profile{folder: folder, held: held, lock: lock}, nil
 }
 
 // lockFile takes the lock called name, which ends with the file or the process
@@ -85,7 +74,7 @@ func lockFile(folder *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-func (p *profile) close() error { return errors.Join(p.lock.Close(), p.folder.Close()) }
+func (p *profile) close() error { return errors.Join(p.held.Close(), p.folder.Close()) }
 
 // numbers returns the copies, oldest first.
 func (p *profile) numbers() ([]int, error) {
@@ -95,7 +84,7 @@ func (p *profile) numbers() ([]int, error) {
 	}
 	var numbers []int
 	for _, e := range entries {
-		if n, err := strconv.Atoi(e.Name()); err == nil && e.IsDir() && n > 0 {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 {
 			numbers = append(numbers, n)
 		}
 	}
@@ -103,31 +92,36 @@ func (p *profile) numbers() ([]int, error) {
 	return numbers, nil
 }
 
-// load copies the newest data to dir, for user.
-func (p *profile) load(dir string, user account) error {
+// load unpacks the newest data into dir, for user.
+func (p *profile) load(dir string, key lockbox.Key, user account) error {
 	numbers, err := p.numbers()
 	if err != nil || len(numbers) == 0 {
 		return err
 	}
-	from, err := p.folder.OpenRoot(strconv.Itoa(numbers[len(numbers)-1]))
+	from, err := p.folder.Open(strconv.Itoa(numbers[len(numbers)-1]))
 	if err != nil {
 		return fmt.Errorf("open the profile's data: %w", err)
 	}
 	defer from.Close()
+	if info, err := from.Stat(); err != nil || info.IsDir() {
+		return err // a plain folder, of before copies were sealed: its cookies are not where they are now
+	}
 	to, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("open the browser's data: %w", err)
 	}
 	defer to.Close()
-	c := copier{from: from, to: to, owner: user}
-	if err := c.copyTree(); err != nil {
+	if err := unpack(from, key, to, user); err != nil {
 		return fmt.Errorf("load the profile: %w", err)
 	}
 	return nil
 }
 
-// save makes the data in dir, which user wrote, the newest of the profile.
-func (p *profile) save(dir string, user account) error {
+// save makes the data in dir, which user wrote, the newest of the profile. Nothing may
+// write to it from when hold returns until release is called.
+func (p *profile) save(dir string, user account, hold func() (release func(), err error)) error {
+	p.saving.Lock()
+	defer p.saving.Unlock()
 	numbers, err := p.numbers()
 	if err != nil {
 		return err
@@ -139,10 +133,7 @@ func (p *profile) save(dir string, user account) error {
 	if err := p.folder.RemoveAll(profileNew); err != nil {
 		return fmt.Errorf("clear the profile: %w", err)
 	}
-	if err := p.folder.Mkdir(profileNew, 0o700); err != nil {
-		return fmt.Errorf("make the profile's data: %w", err)
-	}
-	if err := p.copyIn(dir, user); err != nil {
+	if err := p.write(dir, user, hold); err != nil {
 		return errors.Join(fmt.Errorf("save the profile: %w", err), p.folder.RemoveAll(profileNew))
 	}
 	if err := p.folder.Rename(profileNew, strconv.Itoa(next)); err != nil {
@@ -159,99 +150,32 @@ func (p *profile) save(dir string, user account) error {
 	return nil
 }
 
-func (p *profile) copyIn(dir string, user account) error {
+// write writes the data in dir as [profileNew], durably.
+func (p *profile) write(dir string, user account, hold func() (release func(), err error)) (err error) {
 	from, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := p.folder.OpenRoot(profileNew)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	c := copier{
-		from:    from,
-		to:      to,
-		onlyOf:  &user,
-		durable: true,
-	}
-	return c.copyTree()
-}
-
-// copier copies plain files and folders from one folder into another. Neither
-// side can lead it elsewhere: every step is taken below an [os.Root].
-type copier struct {
-	from, to *os.Root
-	owner    account  // who gets the copies
-	onlyOf   *account // files of other accounts are left out; nil copies all
-	durable  bool
-
-	bytes int64
-	files int
-}
-
-func (c *copier) copyTree() error {
-	return fs.WalkDir(c.from.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case name == ".":
-			return nil
-		case e.IsDir() && slices.Contains(skipped, filepath.Base(name)):
-			return fs.SkipDir
-		case e.IsDir():
-			if err := c.to.Mkdir(name, 0o700); err != nil {
-				return err
-			}
-			return c.giveToOwner(name)
-		case e.Type().IsRegular():
-			return c.copyFile(name)
-		}
-		return nil // links, sockets and pipes belong to a process that is gone
-	})
-}
-
-func (c *copier) copyFile(name string) (err error) {
-	from, err := c.from.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	info, err := from.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || c.onlyOf != nil && !c.onlyOf.owns(info) {
-		return nil
-	}
-	c.files++
-	if c.bytes += info.Size(); c.bytes > maxProfileBytes || c.files > maxProfileFiles {
-		return errProfileSize
-	}
-	to, err := c.to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	to, err := p.folder.OpenFile(profileNew, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	// The original may still grow, so no more is copied than was counted.
-	if _, err := io.Copy(to, io.LimitReader(from, info.Size())); err != nil {
+	release, err := hold()
+	if err != nil {
 		return err
 	}
-	if c.durable {
-		if err := to.Sync(); err != nil {
-			return err
-		}
+	err = pack(from, user, to, p.lock)
+	release()
+	if err != nil {
+		return err
 	}
-	return c.giveToOwner(name)
+	return to.Sync()
 }
 
-func (c *copier) giveToOwner(name string) error {
-	if c.owner.isSelf() {
-		return nil
-	}
-	return c.to.Lchown(name, int(c.owner.uid), int(c.owner.gid))
-}
+// nobodyWrites is the hold of data whose browser has ended.
+func nobodyWrites() (release func(), err error) { return func() {}, nil }
 
 // syncFolder makes the names in a folder durable.
 func syncFolder(root *os.Root, name string) error {

@@ -2,6 +2,7 @@ package devtools
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -74,6 +75,13 @@ func (c *Client) Write(_ context.Context, b []byte) error {
 // decodes its result into res.
 func (m *Mux) Call(ctx context.Context, method string, params, res any) error {
 	return m.callIn(ctx, "", method, params, res)
+}
+
+// IsRefusal reports whether an error of [Mux.Call] is the browser's answer: it did not do
+// what the command says, and is there.
+func IsRefusal(err error) bool {
+	_, refused := errors.AsType[*messageError](err)
+	return refused
 }
 
 // callIn is Call in a session, which may be a client's.

@@ -146,7 +146,7 @@ func TestOnlyALaunchAsByDefaultTakesAWarmBrowser(t *testing.T) {
 		passes(time.Second)
 		for i, spec := range []browser.Spec{
 			{Config: bctrl.LaunchConfig{Locale: "de"}}, {Route: egress.Route{Upstream: &egress.Upstream{}}},
-			{ProfileDir: t.TempDir()},
+			{Profile: &browser.Profile{}},
 		} {
 			spec.ID = fmt.Sprint("fresh", i)
 			b, err := p.Launch(t.Context(), spec)

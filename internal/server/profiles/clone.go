@@ -3,10 +3,9 @@ package profiles
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/bctrl-go/bctrl"
@@ -51,7 +50,7 @@ func (s *Service) cloneProfile(
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
-	if err := s.copyFolder(source.UID, p.UID); err != nil {
+	if err := s.copyFolder(rq.Caller.Org, source.UID, p.UID); err != nil {
 		s.RemoveFolder(p.UID)
 		return out, err
 	}
@@ -65,55 +64,79 @@ func (s *Service) cloneProfile(
 	return out, err
 }
 
-// copyFolder copies the newest data of a profile to a new one's folder. Where none was
-// saved yet there is nothing to copy.
-func (s *Service) copyFolder(from, to string) (err error) {
+// copyFolder copies the newest data of a profile to a new one's folder, and its cookies.
+// What has no key was never used: there is nothing to copy.
+func (s *Service) copyFolder(org, from, to string) error {
+	source, err := os.OpenRoot(s.Folder(from))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	if _, err := source.Lstat(keyFile); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	s.files.Lock()
+	defer s.files.Unlock()
+	key, err := s.keyIn(source, org, from)
+	if err != nil {
+		return err
+	}
+	cookies, err := readCookies(source, key)
+	if err != nil {
+		return err
+	}
+	folder, err := s.openFolder(to)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := s.writeKey(folder, key, org, to); err != nil {
+		return err
+	}
+	if err := writeCookies(folder, key.Lock(), cookies); err != nil {
+		return err
+	}
+	return copyNewest(source, folder)
+}
+
+// copyNewest copies the newest data of a profile as the first of another.
+func copyNewest(from, to *os.Root) error {
 	for range maxCopyTries {
-		newest, err := newestData(s.Folder(from))
+		newest, err := newestData(from)
 		if err != nil || newest == "" {
 			return err
 		}
-		if err = copyData(filepath.Join(s.Folder(from), newest), s.Folder(to)); !errors.Is(err, fs.ErrNotExist) {
+		data, err := from.Open(newest)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a newer one has taken its place
+		}
+		if err != nil {
 			return err
 		}
-		if err := os.RemoveAll(s.Folder(to)); err != nil { // a newer one has taken its place
+		err = writeFile(to, "1", func(w io.Writer) error {
+			_, err := io.Copy(w, data)
 			return err
-		}
+		})
+		return errors.Join(err, data.Close())
 	}
 	return errors.New("the profile is saved again and again")
 }
 
-// newestData is the name of the folder with a profile's newest data, the highest number
-// that there is; empty is none.
-func newestData(folder string) (newest string, err error) {
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
+// newestData is the name of a profile's newest data, the highest number that there is;
+// empty is none.
+func newestData(folder *os.Root) (newest string, err error) {
+	entries, err := fs.ReadDir(folder.FS(), ".")
 	if err != nil {
 		return "", err
 	}
 	most := 0
 	for _, e := range entries {
-		if n, err := strconv.Atoi(e.Name()); err == nil && e.IsDir() && n > most {
+		if n, err := strconv.Atoi(e.Name()); err == nil && e.Type().IsRegular() && n > most {
 			most, newest = n, e.Name()
 		}
 	}
 	return newest, nil
-}
-
-// copyData copies data into a new folder, as its first.
-func copyData(from, to string) error {
-	if err := os.MkdirAll(to, 0o700); err != nil { // closed to others, whatever is in it
-		return err
-	}
-	root, err := os.OpenRoot(from)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if err := os.CopyFS(filepath.Join(to, "1"), root.FS()); err != nil {
-		return fmt.Errorf("copy the profile: %w", err)
-	}
-	return nil
 }

@@ -18,6 +18,8 @@ import (
 
 // Routes are all of the area.
 func (s *Service) Routes() []web.Route {
+	importing := web.Endpoint("POST /v1/browser-profiles/{id}/cookies/import", access.ProfileWrite, s.importCookies)
+	importing.MaxBody = maxImport
 	return []web.Route{
 		web.Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
 		web.Endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor"),
@@ -25,6 +27,8 @@ func (s *Service) Routes() []web.Route {
 		web.Endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile),
 		web.Endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile),
 		web.Endpoint("POST /v1/browser-profiles/{id}/clone", access.ProfileWrite, s.cloneProfile),
+		web.Endpoint("POST /v1/browser-profiles/{id}/cookies/export", access.ProfileExport, s.exportCookies),
+		importing,
 	}
 }
 

@@ -1,17 +1,28 @@
 // Package profiles keeps browser profiles: a row each, by the name that an
-// organization gives it, and a folder each, in which a browser keeps cookies and
-// storage from one runtime to the next. It knows no browser: a runtime is told
-// the folder, and no two live runtimes have the same.
+// organization gives it, and a folder each, in which a browser keeps its data from
+// one runtime to the next, and the server its cookies, all of it sealed. It knows no
+// browser: a runtime is told the folder, and no two live runtimes have the same.
 package profiles
 
-import "github.com/bctrl-go/bctrl/internal/server/web"
+import (
+	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
 
 // Service answers the routes of browser profiles.
 type Service struct {
 	*web.Kernel
 	folder string // holds the profiles' folders
+	// files is held while the key and the cookies of a profile that no browser uses are
+	// read and written.
+	files sync.Mutex
+	// deriving has room for the one request that makes a key of a passphrase.
+	deriving chan struct{}
 }
 
 // New makes the service. Profiles have their folders in the one given, which
 // need not exist.
-func New(k *web.Kernel, folder string) *Service { return &Service{Kernel: k, folder: folder} }
+func New(k *web.Kernel, folder string) *Service {
+	return &Service{Kernel: k, folder: folder, deriving: make(chan struct{}, 1)}
+}

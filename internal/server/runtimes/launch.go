@@ -276,9 +276,21 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		}
 	}
 	if rt.ProfileUID != "" {
-		spec.ProfileDir = s.profiles.Folder(rt.ProfileUID)
+		kept, err := s.profiles.Open(lr.org, rt.ProfileUID)
+		if err != nil {
+			return err
+		}
+		spec.Profile = &browser.Profile{
+			Dir:       kept.Dir,
+			Key:       kept.Key,
+			Cookies:   kept.Cookies,
+			OnCookies: kept.KeepCookies,
+		}
 	}
 	b, err := s.browsers.Launch(ctx, spec)
+	if errors.Is(err, browser.ErrProfileDamaged) {
+		return errors.Join(profiles.ErrTampered(), err)
+	}
 	if err != nil {
 		return err
 	}

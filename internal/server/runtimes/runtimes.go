@@ -18,6 +18,7 @@ func (s *Service) runtimeRoutes() []web.Route {
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor"),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.stopRuntime),
+		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/save-profile", access.RuntimeSaveProfile, s.saveProfile),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect-urls", access.RuntimeConnect, s.listConnectURLs),
 		web.Endpoint("DELETE /v1/workspaces/{id}/runtimes/{alias}/connect-urls/{connectUrl}", access.RuntimeDisconnect,

@@ -1,0 +1,202 @@
+//go:build unix
+
+package chromium
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/storage"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/devtools"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// cookiePause is how often a browser with a profile is asked for its cookies. Chromium
+// tells nobody when they change: a site, a script or a program may have set them.
+const cookiePause = 500 * time.Millisecond
+
+// cookieJar tells of a browser's cookies as they change.
+type cookieJar struct {
+	tell func([]wire.Cookie) error
+
+	mu   sync.Mutex // held while they are asked for and told of
+	told [sha256.Size]byte
+	over bool  // the browser is gone
+	err  error // why those asked for last could not be told of
+}
+
+// close ends the telling. Its error is of cookies that were not kept.
+func (j *cookieJar) close() error {
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.over = true
+	return j.err
+}
+
+// giveCookies has the browser begin with cookies.
+func (b *instance) giveCookies(ctx context.Context, cookies []wire.Cookie) error {
+	params := make([]*network.CookieParam, len(cookies))
+	for i, c := range cookies {
+		params[i] = paramOf(c)
+	}
+	if err := b.setCookies(ctx, params); err != nil {
+		return fmt.Errorf("give the browser its cookies: %w", err)
+	}
+	return nil
+}
+
+// setCookies sets cookies. One that the browser does not take is left out, and not the
+// others with it, as the browser would have it.
+func (b *instance) setCookies(ctx context.Context, params []*network.CookieParam) error {
+	if len(params) == 0 {
+		return nil
+	}
+	err := b.mux.Call(ctx, storage.CommandSetCookies, storage.SetCookiesParams{Cookies: params}, nil)
+	if !devtools.IsRefusal(err) {
+		return err
+	}
+	if len(params) == 1 {
+		return nil
+	}
+	half := len(params) / 2
+	return errors.Join(b.setCookies(ctx, params[:half]), b.setCookies(ctx, params[half:]))
+}
+
+// followCookies tells of cookies that have changed, for as long as the browser lives.
+func (b *instance) followCookies() {
+	tick := time.NewTicker(cookiePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = b.noteCookies(b.life) // who is told has logged why it could not; the next time tries again
+		case <-b.life.Done():
+			return
+		}
+	}
+}
+
+// noteCookies tells of the cookies as they are now, where they have changed since they
+// were last told of.
+func (b *instance) noteCookies(ctx context.Context) error {
+	if b.jar == nil {
+		return nil
+	}
+	b.jar.mu.Lock()
+	defer b.jar.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	var got storage.GetCookiesResult
+	if err := b.mux.Call(ctx, storage.CommandGetCookies, storage.GetCookiesParams{}, &got); err != nil {
+		return fmt.Errorf("read the browser's cookies: %w", err)
+	}
+	cookies := make([]wire.Cookie, 0, len(got.Cookies))
+	for _, c := range got.Cookies {
+		if !c.PartitionKeyOpaque { // one of no site, which is gone with its tab
+			cookies = append(cookies, cookieOf(c))
+		}
+	}
+	text, err := json.Marshal(cookies)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(text)
+	if b.jar.over {
+		return devtools.ErrBrowserGone
+	}
+	if sum == b.jar.told {
+		return nil
+	}
+	if b.jar.err = b.jar.tell(cookies); b.jar.err == nil {
+		b.jar.told = sum
+	}
+	return b.jar.err
+}
+
+func cookieOf(c *network.Cookie) wire.Cookie {
+	out := wire.Cookie{
+		Name:         c.Name,
+		Value:        wire.NewValue(c.Value),
+		Domain:       c.Domain,
+		Path:         c.Path,
+		Expires:      max(c.Expires, 0),
+		HTTPOnly:     c.HTTPOnly,
+		Secure:       c.Secure,
+		SameSite:     string(c.SameSite),
+		SourceScheme: string(c.SourceScheme),
+		SourcePort:   int(c.SourcePort),
+	}
+	if p := c.PartitionKey; p != nil {
+		out.PartitionKey = &wire.CookiePartition{
+			TopLevelSite:         p.TopLevelSite,
+			HasCrossSiteAncestor: p.HasCrossSiteAncestor,
+		}
+	}
+	return out
+}
+
+func paramOf(c wire.Cookie) *network.CookieParam {
+	out := &network.CookieParam{
+		Name:         c.Name,
+		Value:        c.Value.Reveal(),
+		Domain:       c.Domain,
+		Path:         c.Path,
+		Secure:       c.Secure,
+		HTTPOnly:     c.HTTPOnly,
+		SameSite:     network.CookieSameSite(c.SameSite),
+		SourceScheme: network.CookieSourceScheme(c.SourceScheme),
+		SourcePort:   int64(c.SourcePort),
+	}
+	if c.Expires > 0 {
+		out.Expires = cdp.TimeSinceEpoch(c.Expires)
+	}
+	if p := c.PartitionKey; p != nil {
+		out.PartitionKey = &network.CookiePartitionKey{
+			TopLevelSite:         p.TopLevelSite,
+			HasCrossSiteAncestor: p.HasCrossSiteAncestor,
+		}
+	}
+	return out
+}
+
+// SaveProfile makes what the browser has now the newest of its profile. See
+// [browser.Browser].
+//
+// For the moment in which its files are copied the browser stands still: a copy of files
+// that change meanwhile may be none that it could ever have had. What it then finds in the
+// copy is what it finds after a crash.
+func (b *instance) SaveProfile(ctx context.Context) error {
+	if b.profile == nil {
+		return browser.ErrNoProfile
+	}
+	if err := b.noteCookies(ctx); err != nil {
+		return err
+	}
+	return b.profile.save(b.dirs.data, b.user, b.holdStill)
+}
+
+// holdStill stops all processes of the browser until release is called.
+func (b *instance) holdStill() (release func(), err error) {
+	b.held.Add(1)
+	release = func() {
+		b.proc.resume()
+		b.held.Add(-1)
+	}
+	if err := b.proc.pause(); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
