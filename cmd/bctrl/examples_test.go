@@ -143,6 +143,8 @@ func (d *desk) example(line string) ran {
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):
 		d.do("lock")
+	case strings.HasPrefix(line, "bctrl profile "):
+		d.profiles(line)
 	case strings.HasSuffix(line, "< passphrase.txt"):
 		require.NoError(d.t, os.WriteFile("passphrase.txt", []byte("correct horse battery staple\n"), 0o600))
 	case strings.HasSuffix(line, "< token.txt"):
@@ -177,6 +179,30 @@ func (d *desk) example(line string) ran {
 		return d.bridges(args[1:])
 	}
 	return d.run(in, args[1:]...)
+}
+
+// profiles makes what the examples of profiles work with.
+func (d *desk) profiles(line string) {
+	d.t.Helper()
+	ctx := d.t.Context()
+	for _, id := range []string{"sf-bot", "old-bot"} {
+		_, err := d.client.Profiles.Create(ctx, bctrl.BrowserProfileCreate{ID: id, Label: "a bot"})
+		require.True(d.t, err == nil || errors.Is(err, bctrl.ErrConflict), "%v", err)
+	}
+	if strings.HasPrefix(line, "bctrl profile save") {
+		ws, err := d.client.Workspaces.GetByName(ctx, "sales")
+		require.NoError(d.t, err)
+		_, err = ws.Runtimes.Browser("kept").Stagehand(ctx, bctrl.Launch{Mode: bctrl.ModeProfile, ProfileID: "sf-bot"})
+		require.NoError(d.t, err)
+	}
+	require.NoError(d.t, os.WriteFile("passphrase.txt", []byte("correct horse battery staple\n"), 0o600))
+	require.NoError(d.t, os.WriteFile("cookies.json",
+		[]byte(`[{"name": "sid", "value": "v", "domain": "app.example.com", "path": "/"}]`), 0o600))
+	if strings.HasPrefix(line, "bctrl profile import sf-bot sf-bot.cookies") {
+		export, err := d.client.Profiles.ExportCookies(ctx, "sf-bot", bctrl.NewSecret("correct horse battery staple"))
+		require.NoError(d.t, err)
+		require.NoError(d.t, os.WriteFile("sf-bot.cookies", export.Bundle, 0o600))
+	}
 }
 
 // typed is what somebody types when asked.
