@@ -18,7 +18,10 @@ func connectRuntime(c *cli) *cobra.Command {
 browser, for Playwright, Puppeteer, Rod or chromedp. That of a runtime with the
 driver selenium is an HTTP address that speaks WebDriver. It lasts as long as
 the runtime and the key that asks for it: whoever sees it can steer the browser.
-'bctrl runtime disconnect' ends it before.`,
+'bctrl runtime disconnect' ends it before.
+
+'bctrl runtime bridge' is for a program that starts a browser of its own, or
+gives pages files of its machine.`,
 		Example: `  bctrl runtime connect sales/crm
   export CDP_URL=$(bctrl runtime connect sales/crm)`,
 		Args:              arguments(1, 1),

@@ -37,7 +37,7 @@ func TestMessagesPassUnchanged(t *testing.T) {
 		{websocket.MessageText, `{"method":"Target.targetCreated","params":null}`, "an event without its parameters"},
 		{websocket.MessageText, `{"method":"Page.downloadProgress","params":{"guid":"g","state":"completed"}}`, "unasked"},
 		{websocket.MessageBinary, "\x00\xff", "bytes"},
-		{websocket.MessageText, strings.Repeat("x", 9<<20), "9 MiB"},
+		{websocket.MessageText, strings.Repeat("x", 4<<20), "4 MiB"},
 	} {
 		for _, back := range []bool{false, true} {
 			from, to := x.connect()

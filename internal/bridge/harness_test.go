@@ -66,7 +66,10 @@ func bridgeTo(t *testing.T, rt *bctrl.Runtime, with Config) *bridged {
 		if !made.Swap(true) {
 			x.own <- p
 		} else {
-			x.browsers <- p
+			select {
+			case x.browsers <- p:
+			case <-ctx.Done():
+			}
 		}
 		select {
 		case <-p.over:

@@ -59,7 +59,8 @@ func ownerIn(path, local, remote string) (uid int, found bool) {
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 8 || fields[1] != local || fields[2] != remote {
+		// Nobody holds a connection without an inode, and its user says nothing.
+		if len(fields) < 10 || fields[1] != local || fields[2] != remote || fields[9] == "0" {
 			continue
 		}
 		uid, err := strconv.Atoi(fields[7])

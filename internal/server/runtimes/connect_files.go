@@ -25,8 +25,8 @@ var _ interface {
 // client's own.
 func errMachinePath() *bctrl.Error {
 	return web.WithHint(web.Forbidden(browser.CodeMachinePath, "a page is given no files of a machine"),
-		"name a file of the runtime's storage, as /storage/reports/q1.pdf; "+
-			"rt.Files.Stage or bctrl storage cp puts one there")
+		"name a file of the runtime's storage, as /storage/reports/q1.pdf, where rt.Files.Stage or bctrl storage cp "+
+			"puts one; bctrl runtime bridge does it for a client that names files of its own machine")
 }
 
 // OpenFile finds a file of storage by its path there, alone or below /storage/. What is
