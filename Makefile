@@ -7,6 +7,7 @@
 # make fuzz-origins  5,000,000 mutated addresses, read by us and by Chromium
 # make attacks 114 pages that order an agent to give something away: prints what became of each
 # make races   20,000 pages that are left while they are filled
+# make bucket  the server's tests of files with the bytes in a bucket of an S3 server
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
@@ -15,7 +16,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks lint fmt bench vuln check browser sdks
+.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench vuln check browser sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -37,7 +38,7 @@ demo: browser
 
 # Tests with a browser wait most of their time, so more packages run at once than
 # there are processors.
-test: browser compat miniwob-sample
+test: browser compat miniwob-sample s3server
 	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -p=$$(( $$(nproc) + 1 )) -timeout=20m ./...
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
@@ -72,6 +73,9 @@ attacks: browser
 races: browser
 	BCTRL_RACES=20000 go test -count=1 -timeout=60m -v -run NothingLeaksWhereAPageIsLeft ./internal/browser/page
 
+bucket: s3server
+	BCTRL_STORAGE_IN_BUCKET=1 go test -count=1 -timeout=10m -v -run InABucket ./internal/server | grep -v '^='
+
 lint:
 	$(TOOL) golangci-lint run ./...
 
@@ -94,3 +98,7 @@ browser:
 
 sdks:
 	@scripts/install-sdks
+
+# Built once, since several packages ask for it at the same time.
+s3server:
+	@cd tools/s3 && go tool -n versitygw >/dev/null

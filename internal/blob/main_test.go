@@ -9,12 +9,12 @@ import (
 )
 
 // writeUntilKilled, when set, makes this binary a process that stores blobs in
-// the directory it names until somebody kills it.
+// the place it names until somebody kills it.
 const writeUntilKilled = "BLOB_TEST_WRITE_UNTIL_KILLED"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(writeUntilKilled); dir != "" {
-		if err := writeForever(dir); err != nil {
+	if how := os.Getenv(writeUntilKilled); how != "" {
+		if err := writeForever(how); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

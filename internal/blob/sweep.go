@@ -19,48 +19,69 @@ func (d *Disk) Sweep(
 	if err != nil {
 		return removed, err
 	}
-	var batch []string
-	ask := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		ids, err := orphans(ctx, batch)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if !slices.Contains(batch, id) {
-				continue // not asked about: not known to be old
-			}
-			if err := d.Delete(ctx, id); err != nil {
-				return err
-			}
-			removed++
-		}
-		batch = batch[:0]
-		return nil
-	}
+	asked := inquiry{orphans: orphans, remove: func(ctx context.Context, id string) (bool, error) {
+		return true, d.Delete(ctx, id)
+	}}
 	for _, dir := range fanOut() {
 		names, err := d.olderThan(dir, before)
 		if err != nil {
-			return removed, err
+			return removed + asked.removed, err
 		}
 		for _, id := range names {
 			if name, ok := location(id); !ok || path.Dir(name) != dir {
 				continue
 			}
-			if batch = append(batch, id); len(batch) < SweepBatch {
-				continue
-			}
-			if err := ask(); err != nil {
-				return removed, err
+			if err := asked.about(ctx, id); err != nil {
+				return removed + asked.removed, err
 			}
 		}
 		if err := ctx.Err(); err != nil {
-			return removed, context.Cause(ctx)
+			return removed + asked.removed, context.Cause(ctx)
 		}
 	}
-	return removed, ask()
+	err = asked.rest(ctx)
+	return removed + asked.removed, err
+}
+
+// inquiry asks which blobs are orphans, a batch at a time, and removes those.
+type inquiry struct {
+	orphans func(ctx context.Context, ids []string) ([]string, error)
+	// remove reports whether it has removed an orphan.
+	remove  func(ctx context.Context, id string) (bool, error)
+	batch   []string
+	removed int
+}
+
+func (q *inquiry) about(ctx context.Context, id string) error {
+	if q.batch = append(q.batch, id); len(q.batch) < SweepBatch {
+		return nil
+	}
+	return q.rest(ctx)
+}
+
+// rest asks about the ids that no batch was filled with.
+func (q *inquiry) rest(ctx context.Context) error {
+	if len(q.batch) == 0 {
+		return nil
+	}
+	ids, err := q.orphans(ctx, q.batch)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if !slices.Contains(q.batch, id) {
+			continue // not asked about: not known to be old
+		}
+		removed, err := q.remove(ctx, id)
+		if err != nil {
+			return err
+		}
+		if removed {
+			q.removed++
+		}
+	}
+	q.batch = q.batch[:0]
+	return nil
 }
 
 // sweepTemp removes what writes left that are no longer under way, for instance

@@ -70,6 +70,8 @@ type Config struct {
 	MaxRuntimes   int
 	MinFreeMemory int64
 	QueueTime     time.Duration
+	// Files is the bucket that keeps the bytes of files; nil is DataDir.
+	Files *blob.S3Config
 	// Allow lists special address ranges, such as 127.0.0.0/8, that pages and
 	// model providers may be at all the same.
 	Allow []netip.Prefix
@@ -106,7 +108,8 @@ type Daemon struct {
 	lock         *flock.Flock
 	store        *store.DB
 	custody      *custody.Custodian
-	blobs        *blob.Disk
+	bucket       *blob.S3 // nil where files are in the data directory
+	closeBlobs   func() error
 	log          *slog.Logger
 	sweeps       sync.WaitGroup
 	stopSweeping context.CancelFunc
@@ -120,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	// Both before anything is made.
+	// These before anything is made.
 	providers, err := cfg.registry()
 	if err != nil {
 		return nil, err
@@ -129,17 +132,20 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.closeAll())
+		}
+	}()
+	if err := d.openBucket(ctx, cfg.Files); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
 	if d.lock, err = lockData(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.closeAll())
-		}
-	}()
 	database := databaseIn(cfg.DataDir)
 	if err := cfg.completeFiles(); err != nil {
 		return nil, err
@@ -154,7 +160,8 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.custody.Locked() {
 		d.log.Warn("the server is locked: it needs its passphrase to seal and open anything")
 	}
-	if d.blobs, err = blob.OpenDisk(filepath.Join(cfg.DataDir, "blobs")); err != nil {
+	blobs, err := d.openBlobs(cfg.DataDir)
+	if err != nil {
 		return nil, err
 	}
 	d.metrics = metrics.New()
@@ -176,7 +183,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		ProviderRoots:   cfg.ProviderRoots,
 		ProviderInstead: cfg.ProviderInstead,
 		PublicURL:       cfg.PublicURL,
-		Blobs:           d.blobs,
+		Blobs:           blobs,
 		Log:             d.log,
 		Meter:           d.metrics,
 		Registry:        providers,
@@ -190,8 +197,52 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.FirstKey, err = d.Server.EnsureOrganization(ctx); err != nil {
 		return nil, err
 	}
+	if err := d.claimBucket(ctx); err != nil {
+		return nil, err
+	}
 	d.startSweeping(ctx)
 	return d, nil
+}
+
+// openBucket opens the bucket for files, where one is named.
+func (d *Daemon) openBucket(ctx context.Context, cfg *blob.S3Config) (err error) {
+	if cfg == nil {
+		return nil
+	}
+	if d.bucket, err = blob.OpenS3(ctx, *cfg); err != nil {
+		return err
+	}
+	d.closeBlobs = d.bucket.Close
+	if d.bucket.KeepsVersions() {
+		d.log.Warn("the bucket for files keeps versions: what is deleted stays there until a rule of the bucket removes it")
+	}
+	return nil
+}
+
+// openBlobs opens what has the bytes of files where it is not the bucket.
+func (d *Daemon) openBlobs(dir string) (blob.Store, error) {
+	if d.bucket != nil {
+		return d.bucket, nil
+	}
+	disk, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
+	if err != nil {
+		return nil, err
+	}
+	d.closeBlobs = disk.Close
+	return disk, nil
+}
+
+// claimBucket makes sure that no other installation has the bucket: it would take each
+// file of this one for an orphan.
+func (d *Daemon) claimBucket(ctx context.Context) error {
+	if d.bucket == nil {
+		return nil
+	}
+	id, err := d.store.Read().OperatorID(ctx)
+	if err != nil {
+		return fmt.Errorf("asking whose the bucket for files is: %w", err)
+	}
+	return d.bucket.Claim(ctx, id)
 }
 
 func (cfg Config) registry() (*registry.Registry, error) {
@@ -416,8 +467,11 @@ func (d *Daemon) closeAll() error {
 	if d.store != nil {
 		errs = append(errs, d.store.Close())
 	}
-	if d.blobs != nil {
-		errs = append(errs, d.blobs.Close())
+	if d.closeBlobs != nil {
+		errs = append(errs, d.closeBlobs())
 	}
-	return errors.Join(append(errs, d.lock.Close())...)
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -72,12 +72,7 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 	require.NoError(t, err)
 	browsers := &browser.Fake{}
 	driver := &exchangedDriver{driver: browsers}
-	blobs := lazyBlobs{sync.OnceValue(func() *blob.Disk {
-		d, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, d.Close()) })
-		return d
-	})}
+	blobs := lazyBlobs{sync.OnceValue(func() blob.Store { return openBlobs(t, dir) })}
 	cfg := Config{
 		Store:      db,
 		Custody:    kept,
@@ -149,26 +144,6 @@ func openCustody(t testing.TB, db *store.DB, rows *seal.Rows, dir string) *custo
 	c, err := custody.Open(t.Context(), custody.Config{DB: db, Rows: rows, KeyFile: filepath.Join(dir, "kek")})
 	require.NoError(t, err)
 	return c
-}
-
-// lazyBlobs is a store of bytes that is made when a test first has some: its
-// folders take longer than most tests.
-type lazyBlobs struct{ disk func() *blob.Disk }
-
-func (l lazyBlobs) Put(ctx context.Context, r io.Reader, limit int64) (blob.Blob, error) {
-	return l.disk().Put(ctx, r, limit)
-}
-
-func (l lazyBlobs) Open(ctx context.Context, id string) (io.ReadSeekCloser, int64, error) {
-	return l.disk().Open(ctx, id)
-}
-
-func (l lazyBlobs) Delete(ctx context.Context, id string) error { return l.disk().Delete(ctx, id) }
-
-func (l lazyBlobs) Sweep(
-	ctx context.Context, before time.Time, orphans func(context.Context, []string) ([]string, error),
-) (int, error) {
-	return l.disk().Sweep(ctx, before, orphans)
 }
 
 // answer is a response that has been read.

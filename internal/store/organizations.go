@@ -55,6 +55,13 @@ func (q Queries) OperatorOrganization(ctx context.Context) (Organization, error)
 		" FROM organizations WHERE operator ORDER BY id LIMIT 1")
 }
 
+// OperatorID is the id of the operator's organization, proven or not, and so the
+// name of all that is in this store.
+func (q Queries) OperatorID(ctx context.Context) (string, error) {
+	return one(ctx, q, func(row scanner) (id string, err error) { return id, row(&id) },
+		"SELECT id FROM organizations WHERE operator ORDER BY id LIMIT 1")
+}
+
 // Organization returns the organization with this id, closed or not.
 func (q Queries) Organization(ctx context.Context, id string) (Organization, error) {
 	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE id = $1", id)

@@ -2,7 +2,10 @@ package files
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -42,6 +45,35 @@ func (s *Service) SweepBlobs(ctx context.Context) error {
 	return err
 }
 
+// bytesOf describes the bytes of a file as they were stored.
+func bytesOf(o store.Object) (blob.Blob, error) {
+	sum, err := hex.DecodeString(o.SHA256)
+	if err != nil || len(sum) != sha256.Size {
+		return blob.Blob{}, fmt.Errorf("the file %s has a digest that is none", o.ID)
+	}
+	return blob.Blob{ID: o.BlobID, Size: o.SizeBytes, SHA256: [sha256.Size]byte(sum)}, nil
+}
+
+// storeFault is how an error of a store on another machine is answered. The log has the
+// store's own words.
+func (s *Service) storeFault(err error) error {
+	var e *bctrl.Error
+	switch {
+	case errors.Is(err, blob.ErrUnavailable):
+		e = web.Unavailable("storage.unavailable", "the store of files does not answer: try again later")
+	case errors.Is(err, blob.ErrForbidden):
+		e = web.Unavailable("storage.bucket_forbidden", "the store of files refuses the server: its log says why")
+	case errors.Is(err, blob.ErrNoBucket):
+		e = web.Unavailable("storage.bucket_missing", "the bucket for files is missing")
+	case errors.Is(err, blob.ErrDigest):
+		e = web.Unavailable("storage.wrong_digest", "the store of files gave other bytes than were stored")
+	default:
+		return err
+	}
+	s.Log.Error("the store of files failed", "error", err)
+	return e
+}
+
 // notStored says why bytes could not be stored.
 func (s *Service) notStored(err error) error {
 	switch {
@@ -50,7 +82,7 @@ func (s *Service) notStored(err error) error {
 	case errors.Is(err, blob.ErrFull):
 		return store.ErrFull
 	}
-	return err
+	return s.storeFault(err)
 }
 
 func (s *Service) tooLarge() *bctrl.Error {

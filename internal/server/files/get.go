@@ -63,9 +63,13 @@ func (s *Service) openObject(
 		} else if err != nil {
 			return o, nil, err
 		}
-		content, _, err = s.blobs.Open(ctx, o.BlobID)
+		bytes, err := bytesOf(o)
+		if err != nil {
+			return o, nil, err
+		}
+		content, _, err = s.blobs.Open(ctx, bytes)
 		if !errors.Is(err, blob.ErrNotFound) {
-			return o, content, err
+			return o, content, s.storeFault(err)
 		}
 		if o.ID == tried {
 			return o, nil, web.WithHint(

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/blob"
+	"github.com/bctrl-go/bctrl/internal/blob/s3test"
+)
+
+// allInBucket has all tests of files run with the bytes in a bucket, as .ci/nightly does,
+// and not a sample.
+const allInBucket = "BCTRL_STORAGE_IN_BUCKET"
+
+// TestFilesAreKeptInABucketAsOnADisk runs the tests of files once more, in a process whose
+// harnesses keep the bytes in a bucket of a real S3 server.
+func TestFilesAreKeptInABucketAsOnADisk(t *testing.T) {
+	if os.Getenv(filesInBucket) != "" {
+		return // this is that process
+	}
+	names := []string{
+		"TestAFileComesBackAsItWasPut", "TestAnOverwriteIsANewVersionAndLeavesNothingOfTheOld",
+		"TestRangesAndConditionsOfADownload", "TestADigestThatIsSentIsHeld", "TestAFileOverTheLimitIsRefusedWhole",
+		"TestAnUploadThatBreaksOffLeavesNothingAndCanBeRepeated", "TestASweepRemovesOrphansThatAreOldAndNothingElse",
+		"TestLostBytesAreSaidToBeLost", "TestAnUploadThatCannotBeRecordedIsDropped",
+		"TestALinkGivesTheFileToAnybodyAndToNoBrowser",
+	}
+	if os.Getenv(allInBucket) != "" {
+		names = testsIn(t, "storage_*_test.go", "storage_test.go", "objects_test.go", "downloads_test.go")
+		names = slices.DeleteFunc(names, func(name string) bool {
+			return name == "TestAFileIsHandedToTheKernelWhole" // which a disk alone can do
+		})
+	}
+	server := s3test.Start(t)
+	dir := server.Bucket(t, "files")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^("+strings.Join(names, "|")+")$")
+	cmd.Env = append(os.Environ(), filesInBucket+"="+server.URL("files"), bucketDir+"="+dir)
+	for name, value := range server.Environment() {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for _, name := range names {
+		require.True(t, bytes.Contains(out, []byte("\n--- PASS: "+name+" (")), "%s did not run", name)
+	}
+	kept, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Greater(t, len(kept), len(names)/2, "the bytes were kept elsewhere")
+}
+
+// testsIn are the names of the tests in files.
+func testsIn(t *testing.T, patterns ...string) (names []string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			for _, d := range parsed.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(fn.Name.Name, "Test") {
+					names = append(names, fn.Name.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// failingBlobs is a store that fails in one way.
+type failingBlobs struct {
+	blob.Store
+	err error
+}
+
+func (f *failingBlobs) Put(ctx context.Context, r io.Reader, limit int64) (blob.Blob, error) {
+	if f.err != nil {
+		return blob.Blob{}, fmt.Errorf("PutObject: %w", f.err)
+	}
+	return f.Store.Put(ctx, r, limit)
+}
+
+func (f *failingBlobs) Open(ctx context.Context, b blob.Blob) (io.ReadSeekCloser, int64, error) {
+	if f.err != nil {
+		return nil, 0, fmt.Errorf("GetObject: %w", f.err)
+	}
+	return f.Store.Open(ctx, b)
+}
+
+func TestAStoreOfFilesThatFailsIsSaidToBeAway(t *testing.T) {
+	store := &failingBlobs{}
+	h := newHarness(t, func(cfg *Config) { store.Store, cfg.Blobs = cfg.Blobs, store })
+	h.stored("s", "f", "kept")
+	link := h.linkTo("s", "f", "")
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{blob.ErrUnavailable, http.StatusServiceUnavailable, "storage.unavailable"},
+		{blob.ErrForbidden, http.StatusServiceUnavailable, "storage.bucket_forbidden"},
+		{blob.ErrNoBucket, http.StatusServiceUnavailable, "storage.bucket_missing"},
+		{blob.ErrDigest, http.StatusServiceUnavailable, "storage.wrong_digest"},
+		{errors.New("disk on fire"), http.StatusInternalServerError, "server.internal"},
+	} {
+		store.err = c.err
+		for _, got := range []answer{
+			h.put("s", "f", "new"),
+			h.do("GET", file("s", "f"), nil, nil),
+			h.visit(link),
+		} {
+			refused(t, got, c.status, c.code, c.err.Error())
+			if c.status == http.StatusServiceUnavailable {
+				require.NotEmpty(t, got.Header.Get("Retry-After"), c.err)
+			}
+			require.False(t, bytes.Contains(got.Body, []byte("Object:")), "what the store said is for the log")
+		}
+	}
+	store.err = nil
+	require.Equal(t, "kept", string(h.do("GET", file("s", "f"), nil, nil).Body))
+	require.Equal(t, 1, h.kept(), "nothing is half written")
+}
