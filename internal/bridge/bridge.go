@@ -166,9 +166,9 @@ func (b *Bridge) ServePipe(ctx context.Context, in *Pipe) error {
 }
 
 // run serves until it is to end, and waits for what clients have begun.
-func (b *Bridge) run(ctx context.Context, serve func(context.Context) error) error {
+func (b *Bridge) run(whole context.Context, serve func(context.Context) error) error {
 	defer b.http.CloseIdleConnections()
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(whole)
 	defer cancel(nil)
 	var both sync.WaitGroup
 	both.Go(func() { cancel(b.watch(ctx)) })
@@ -181,9 +181,23 @@ func (b *Bridge) run(ctx context.Context, serve func(context.Context) error) err
 	b.mu.Unlock()
 	b.clients.Wait()
 	if err == nil && ended != errOver && !errors.Is(ended, context.Canceled) {
-		err = ended
+		err = b.endOf(whole, ended)
 	}
 	return err
+}
+
+// endOf says how the runtime has ended, where that is why the bridge is over. Nobody else
+// uses its handle any more.
+func (b *Bridge) endOf(ctx context.Context, cause error) error {
+	rt := b.Runtime
+	if rt.Refresh(ctx) != nil || rt.Status == bctrl.RuntimeActive {
+		return cause
+	}
+	how := string(rt.Status)
+	if rt.Info.Summary.Message != "" {
+		how += ": " + rt.Info.Summary.Message
+	}
+	return fmt.Errorf("bridge.runtime_ended: the runtime is %s", how)
 }
 
 // errOver ends a bridge that has done what it was for.

@@ -227,7 +227,7 @@ func TestTheBridgeEnds(t *testing.T) {
 		require.NoError(t, other.Stop(t.Context()))
 		close((<-x.own).over)
 		err = <-x.ended
-		require.ErrorContains(t, err, "runtimes.not_active")
+		require.EqualError(t, err, "bridge.runtime_ended: the runtime is stopped")
 	})
 }
 
