@@ -164,8 +164,8 @@ func (s *BrowserProfilesService) ImportCookies(
 // stopping would, and lets the browser go on: what is cloned from the profile, or launched
 // after a crash of the server, has it. Cookies are kept as they are at this moment.
 // What else sites store is kept as the browser has written it to disk: what a page has put
-// into its localStorage in the last seconds may not be in it.
-// A runtime without a profile is refused (runtimes.no_profile).
+// into its localStorage in the last five seconds is not in it. A runtime without a profile
+// is refused (runtimes.no_profile).
 //
 // Access: runtime.save_profile
 func (rt *Runtime) SaveProfile(ctx context.Context, opts ...CallOption) (*ProfileSaved, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"strconv"
 	"strings"
 
@@ -34,8 +35,12 @@ Without the passphrase nobody can read the file, nor import it.` + passphraseHel
 		Example: `  bctrl profile export sf-bot sf-bot.cookies < passphrase.txt`,
 		Args:    arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// Both before anybody types a passphrase.
+			if _, err := os.Lstat(args[1]); err == nil {
+				return usagef("%s is there already: name another file", printable(args[1]))
+			}
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-				if _, err := client.Profiles.Get(ctx, args[0]); err != nil { // before anybody types a passphrase
+				if _, err := client.Profiles.Get(ctx, args[0]); err != nil {
 					return about("profile "+printable(args[0]), err)
 				}
 				passphrase, err := askNew(cmd)

@@ -14,6 +14,10 @@ var ErrProfileInUse = errors.New("the profile is in use by another browser")
 // ErrNoProfile is the error of saving the profile of a browser that has none.
 var ErrNoProfile = errors.New("the browser has no profile")
 
+// ErrProfileTooLarge is in the error of what should save a profile with more data than is
+// kept.
+var ErrProfileTooLarge = errors.New("the profile is over 1 GiB or 50,000 files and was not saved")
+
 // ErrProfileDamaged is in the error of Launch when what the profile has kept cannot be
 // read: it was changed, or belongs to another.
 var ErrProfileDamaged = errors.New("what is kept of the profile is damaged")

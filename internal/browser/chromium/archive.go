@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// maxProfileBytes and maxProfileFiles bound what is kept of a profile.
+	// maxProfileBytes and maxProfileFiles bound what is kept of a profile: see
+	// [browser.ErrProfileTooLarge].
 	maxProfileBytes = 1 << 30
 	maxProfileFiles = 50_000
 	// archivePurpose is what the box of an archive is for.
@@ -27,9 +28,6 @@ const (
 	// copyBuffer is how much of an archive is read or written at once, in bytes.
 	copyBuffer = 256 << 10
 )
-
-var errProfileSize = fmt.Errorf("the profile is over %d bytes or %d files and was not saved", maxProfileBytes,
-	maxProfileFiles)
 
 // skipped are folders that a browser makes anew, caches mostly, and files with cookies,
 // which are kept beside the data: see [browser.Profile].
@@ -77,7 +75,7 @@ type bounds struct {
 func (b *bounds) add(size int64) error {
 	b.files++
 	if b.bytes += size; b.bytes > maxProfileBytes || b.files > maxProfileFiles {
-		return errProfileSize
+		return browser.ErrProfileTooLarge
 	}
 	return nil
 }

@@ -189,6 +189,9 @@ func (b *instance) SaveProfile(ctx context.Context) error {
 
 // holdStill stops all processes of the browser until release is called.
 func (b *instance) holdStill() (release func(), err error) {
+	if b.life.Err() != nil {
+		return nil, devtools.ErrBrowserGone // its process id may be another's by now
+	}
 	b.held.Add(1)
 	release = func() {
 		b.proc.resume()

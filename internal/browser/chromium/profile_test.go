@@ -246,6 +246,41 @@ func TestAProfileHasOneBrowserAtATime(t *testing.T) {
 	require.NoError(t, again.Stop(t.Context()))
 }
 
+// TestSavingMeetsTheEndOfItsBrowser saves while the browser is stopped or killed. Whoever
+// comes first, what is kept is whole, nothing is left, and nobody waits.
+func TestSavingMeetsTheEndOfItsBrowser(t *testing.T) {
+	temp := openTempDir(t)
+	driver, err := New(Options{TempDir: temp})
+	require.NoError(t, err)
+	k := newKeeper(t, filepath.Join(t.TempDir(), "p"))
+	for _, end := range []func(b *instance) error{
+		func(b *instance) error { return b.Stop(context.Background()) },
+		func(b *instance) error { return b.proc.cmd.Process.Kill() },
+	} {
+		launched, err := driver.Launch(t.Context(), browser.Spec{ID: "both", Profile: k.profile()})
+		require.NoError(t, err)
+		b := launched.(*instance)
+		var saving sync.WaitGroup
+		begun := make(chan struct{})
+		saving.Go(func() {
+			for once := sync.OnceFunc(func() { close(begun) }); b.SaveProfile(context.Background()) == nil; {
+				once()
+			}
+		})
+		<-begun
+		require.NoError(t, end(b))
+		<-b.Done()
+		saving.Wait()
+		left, err := filepath.Glob(filepath.Join(temp, "bctrl-*"))
+		require.NoError(t, err)
+		require.Empty(t, left)
+		kept, err := filepath.Glob(filepath.Join(k.dir, "*"))
+		require.NoError(t, err)
+		require.Len(t, kept, 2, "one copy, and the lock")
+	}
+	require.NoError(t, launchOn(t, driver, browser.Spec{ID: "after", Profile: k.profile()}).Stop(t.Context()))
+}
+
 // BenchmarkProfile measures what a profile of some size costs at launch, and for how long
 // saving it takes.
 func BenchmarkProfile(b *testing.B) {
@@ -293,6 +328,15 @@ func BenchmarkProfile(b *testing.B) {
 			b.ReportMetric(float64(saved.Milliseconds())/float64(b.N), "ms-to-save/op")
 		})
 	}
+}
+
+func TestAProfileHasBounds(t *testing.T) {
+	full := bounds{bytes: maxProfileBytes - 1}
+	require.NoError(t, full.add(1))
+	require.ErrorIs(t, full.add(1), browser.ErrProfileTooLarge)
+	full = bounds{files: maxProfileFiles - 1}
+	require.NoError(t, full.add(0))
+	require.ErrorIs(t, full.add(0), browser.ErrProfileTooLarge)
 }
 
 // TestCookiesAreGivenAsTheyWereTaken gives a browser one cookie of each sort, and compares

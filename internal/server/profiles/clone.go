@@ -78,13 +78,7 @@ func (s *Service) copyFolder(org, from, to string) error {
 	if _, err := source.Lstat(keyFile); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	s.files.Lock()
-	defer s.files.Unlock()
-	key, err := s.keyIn(source, org, from)
-	if err != nil {
-		return err
-	}
-	cookies, err := readCookies(source, key)
+	key, cookies, err := s.read(source, org, from)
 	if err != nil {
 		return err
 	}

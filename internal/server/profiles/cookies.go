@@ -74,18 +74,13 @@ func (s *Service) profile(ctx context.Context, org, id string) (store.Profile, e
 
 // cookiesOf are the cookies that a profile has now.
 func (s *Service) cookiesOf(org, uid string) ([]wire.Cookie, error) {
-	s.files.Lock()
-	defer s.files.Unlock()
 	folder, err := s.openFolder(uid)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	key, err := s.keyIn(folder, org, uid)
-	if err != nil {
-		return nil, err
-	}
-	return readCookies(folder, key)
+	_, cookies, err := s.read(folder, org, uid)
+	return cookies, err
 }
 
 // withPassphrase runs what makes a key of a passphrase, which takes 64 MiB and a tenth of

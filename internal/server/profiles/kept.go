@@ -45,28 +45,33 @@ type Kept struct {
 // Open returns what a profile has kept. The row of the runtime that is to use it has been
 // written: whatever is imported from then on is refused.
 func (s *Service) Open(org, uid string) (Kept, error) {
-	s.files.Lock()
-	defer s.files.Unlock()
 	folder, err := s.openFolder(uid)
 	if err != nil {
 		return Kept{}, err
 	}
 	defer folder.Close()
-	key, err := s.keyIn(folder, org, uid)
+	key, cookies, err := s.read(folder, org, uid)
 	if err != nil {
 		return Kept{}, err
 	}
-	cookies, err := readCookies(folder, key)
-	if err != nil {
-		return Kept{}, err
-	}
-	lock := key.Lock()
 	return Kept{
 		Dir:         s.Folder(uid),
 		Key:         key,
 		Cookies:     cookies,
-		KeepCookies: func(all []wire.Cookie) error { return s.keepCookies(uid, lock, all) },
+		KeepCookies: s.keeper(uid, key.Lock()),
 	}, nil
+}
+
+// read reads the key of a profile, which it makes where there is none yet, and its cookies.
+func (s *Service) read(folder *os.Root, org, uid string) (lockbox.Key, []wire.Cookie, error) {
+	s.files.Lock()
+	defer s.files.Unlock()
+	key, err := s.keyIn(folder, org, uid)
+	if err != nil {
+		return key, nil, err
+	}
+	cookies, err := readCookies(folder, key)
+	return key, cookies, err
 }
 
 // Saved notes that a live runtime has saved a profile, and says what it has kept.
@@ -92,16 +97,21 @@ func (s *Service) Saved(ctx context.Context, org, uid string) (out bctrl.Profile
 	return out, err
 }
 
-// keepCookies writes the cookies of a live browser.
-func (s *Service) keepCookies(uid string, lock lockbox.Lock, all []wire.Cookie) error {
-	folder, err := os.OpenRoot(s.Folder(uid))
-	if err == nil {
-		err = errors.Join(writeCookies(folder, lock, all), folder.Close())
+// keeper returns what writes the cookies of one live browser, which calls it again soon
+// where it cannot. The first time that it cannot is logged.
+func (s *Service) keeper(uid string, lock lockbox.Lock) func([]wire.Cookie) error {
+	failed := false
+	return func(all []wire.Cookie) error {
+		folder, err := os.OpenRoot(s.Folder(uid))
+		if err == nil {
+			err = errors.Join(writeCookies(folder, lock, all), folder.Close())
+		}
+		if err != nil && !failed {
+			s.Log.Error("cookies of a browser profile were not kept", "profile", uid, "error", err)
+		}
+		failed = err != nil
+		return err
 	}
-	if err != nil {
-		s.Log.Error("cookies of a browser profile were not kept", "profile", uid, "error", err)
-	}
-	return err
 }
 
 // openFolder opens the folder of a profile, which it makes where there is none.

@@ -2,9 +2,11 @@ package runtimes
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -15,6 +17,11 @@ const saveBound = time.Minute
 var errNoProfile = web.WithHint(
 	web.Conflict("runtimes.no_profile", "the runtime was launched without a browser profile, and keeps nothing"),
 	"launch with mode profile and a profileId",
+)
+
+var errProfileTooLarge = web.WithHint(
+	web.TooLarge("profiles.too_large", browser.ErrProfileTooLarge.Error()),
+	"have the sites delete what they store, or begin with a new profile and import the cookies of this one",
 )
 
 // saveProfile makes what a live browser has now the newest of its profile.
@@ -42,6 +49,9 @@ func (s *Service) saveProfile(ctx context.Context, rq *web.Request, _ web.None) 
 		if err := lr.browser.SaveProfile(ctx); err != nil {
 			if lr.life.Err() != nil {
 				return web.ErrNotActive
+			}
+			if errors.Is(err, browser.ErrProfileTooLarge) {
+				return errProfileTooLarge
 			}
 			return err
 		}
