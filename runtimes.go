@@ -110,7 +110,8 @@ type RuntimeSummary struct {
 	// Message says why a runtime failed or stopped.
 	Message string `json:"message,omitempty"`
 	// Code is why a runtime failed whose browser had started: runtimes.browser_crashed,
-	// browser_hung, browser_killed, out_of_memory, disk_full or server_ended.
+	// browser_hung, browser_killed, out_of_memory, system_out_of_memory, disk_full or
+	// server_ended.
 	Code string `json:"code,omitempty"`
 	// QueuePlace is the place of a queued runtime, 1 of the next; 0 of any other.
 	QueuePlace int `json:"queuePlace,omitempty"`

@@ -43,9 +43,11 @@ var ErrNoOwner = errors.New("what a browser sends with secrets has to be told fr
 var (
 	// ErrHung is of a browser that did not answer, did nothing and was ended.
 	ErrHung = errors.New("the browser did not answer, and was ended")
-	// ErrKilled is of one that somebody else ended, as the system does when memory is short.
-	ErrKilled = errors.New("the browser was killed from outside, as the system does when memory is short")
-	// ErrDiskFull is of one that had no disk left to work with.
+	// ErrSystemMemory is of one that the system ended, since its memory was short.
+	ErrSystemMemory = errors.New("the system had no memory left, and ended the browser")
+	// ErrKilled is of one that somebody else ended.
+	ErrKilled = errors.New("the browser was killed from outside")
+	// ErrDiskFull is of one that had no disk left to work with, or to start with.
 	ErrDiskFull = errors.New("the disk of the browser's temporary folder is full")
 )
 

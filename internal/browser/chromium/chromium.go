@@ -41,8 +41,6 @@ const (
 	exitTimeout = 2 * time.Second
 	// commandTimeout bounds commands to a browser that may be hanging.
 	commandTimeout = 5 * time.Second
-	// memoryPause is how often the memory of a browser is looked at that has a bound.
-	memoryPause = 250 * time.Millisecond
 )
 
 // maxClients bounds the DevTools clients of one browser.
@@ -115,6 +113,8 @@ type instance struct {
 	hung  atomic.Bool // it was killed because it did not answer
 	// held counts who holds its processes still: see [instance.holdStill].
 	held atomic.Int32
+	// oomKills is what oomKills was while it lived: about two seconds ago.
+	oomKills atomic.Int64
 
 	driversMu sync.Mutex // guards drivers
 	drivers   []browser.WebDriver
@@ -172,9 +172,10 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		ready:         make(chan struct{}),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
+	b.oomKills.Store(oomKills())
 	if err := b.prepare(d.tempDir, spec); err != nil {
 		b.end()
-		return nil, errors.Join(err, b.cleanUp())
+		return nil, errors.Join(withDiskFull(err), b.cleanUp())
 	}
 	path, env := d.path, environment(spec, b.dirs)
 	if spec.Config.Headful {
@@ -375,26 +376,6 @@ func (b *instance) watch() {
 	}
 	b.err = errors.Join(err, b.cleanUp())
 	close(b.done)
-}
-
-// watchMemory kills a browser that takes more memory than it may, with all of its
-// processes. It looks at them: a limit of the address space (RLIMIT_AS) would end every
-// browser at its start, since scripts reserve far more of it than they use.
-func (b *instance) watchMemory(most int64) {
-	tick := time.NewTicker(memoryPause)
-	defer tick.Stop()
-	for {
-		select {
-		case <-b.proc.exited:
-			return
-		case <-tick.C:
-			if memoryOf(b.proc.pid()) > most {
-				b.overMemory.Store(true)
-				b.proc.sendKill()
-				return
-			}
-		}
-	}
 }
 
 // cleanUp undoes what prepare has done, all of it or a part.

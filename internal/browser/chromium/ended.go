@@ -11,9 +11,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
-// fullBelow is how much may be left of a disk that counts as full, in bytes: Chromium keeps
-// memory that its processes share in files of the temporary folder, and ends where it
-// cannot.
+// fullBelow is how much may be left of a disk that counts as full, in bytes. A browser goes
+// on without one for the most part; what it ends by then is put down to that.
 const fullBelow = 4 << 20
 
 // whyEnded describes the end of a browser that nobody stopped. killed is set where its
@@ -24,6 +23,8 @@ func (b *instance) whyEnded(killed bool) error {
 		return browser.ErrHung
 	case b.diskIsFull():
 		return fmt.Errorf("%w: %w", browser.ErrDiskFull, b.proc.failure())
+	case !killed && wasKilled(b.proc.err) && oomKills() > b.oomKills.Load():
+		return fmt.Errorf("%w: %w", browser.ErrSystemMemory, b.proc.failure())
 	case !killed && wasKilled(b.proc.err):
 		return fmt.Errorf("%w: %w", browser.ErrKilled, b.proc.failure())
 	}
@@ -37,6 +38,15 @@ func (b *instance) diskIsFull() bool {
 		return false
 	}
 	return uint64(stat.Bavail)*uint64(stat.Bsize) < fullBelow //nolint:unconvert // types differ by system
+}
+
+// withDiskFull adds to what failed at the start of a browser that there is no disk left,
+// where that is why.
+func withDiskFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", browser.ErrDiskFull, err)
+	}
+	return err
 }
 
 // wasKilled reports whether a process ended by SIGKILL.

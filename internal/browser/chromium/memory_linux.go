@@ -39,3 +39,26 @@ func ownMemory(status string) (total int64) {
 	}
 	return total
 }
+
+// oomKills is how many processes the system has ended since it started because memory was
+// short, of all or of a control group (oom_kill in /proc/vmstat, Linux 4.13); 0 where it
+// does not say.
+func oomKills() int64 {
+	text, err := os.ReadFile("/proc/vmstat")
+	if err != nil {
+		return 0
+	}
+	return oomKillsIn(string(text))
+}
+
+func oomKillsIn(vmstat string) int64 {
+	for line := range strings.Lines(vmstat) {
+		if count, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(count), 10, 64)
+			if err == nil {
+				return n
+			}
+		}
+	}
+	return 0
+}

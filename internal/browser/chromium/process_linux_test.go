@@ -168,6 +168,8 @@ func TestACrashIsSeenWithinSeconds(t *testing.T) {
 			t.Logf("seen and cleaned up after %v", time.Since(began))
 			require.ErrorContains(t, b.Err(), "ended by itself")
 			requireNothingLeft(t, temp, pid)
+			_, err = net.Dial("tcp", strings.TrimPrefix(b.(*instance).proxy.URL(), "http://"))
+			require.ErrorIs(t, err, syscall.ECONNREFUSED, "the proxy is gone")
 			require.ErrorContains(t, b.Stop(t.Context()), "ended by itself", "a late stop does not hide it")
 		})
 	}

@@ -32,12 +32,14 @@ const (
 func (b *instance) guardAgainstHangs() {
 	pause := time.NewTimer(askPause)
 	defer pause.Stop()
+	kills := oomKills()
 	for {
 		select {
 		case <-pause.C:
 		case <-b.life.Done():
 			return
 		}
+		now := oomKills()
 		if !b.answers() {
 			if b.life.Err() == nil && !b.stopRequested() {
 				b.hung.Store(true)
@@ -45,6 +47,8 @@ func (b *instance) guardAgainstHangs() {
 			}
 			return
 		}
+		b.oomKills.Store(kills)
+		kills = now
 		pause.Reset(askPause)
 	}
 }

@@ -20,6 +20,7 @@ func failures() []failure {
 	return []failure{
 		{"runtimes.browser_hung", browser.ErrHung.Error(), browser.ErrHung},
 		{"runtimes.out_of_memory", browser.ErrMemory.Error(), browser.ErrMemory},
+		{"runtimes.system_out_of_memory", browser.ErrSystemMemory.Error(), browser.ErrSystemMemory},
 		{"runtimes.browser_killed", browser.ErrKilled.Error(), browser.ErrKilled},
 		{"runtimes.disk_full", browser.ErrDiskFull.Error(), browser.ErrDiskFull},
 		{"runtimes.server_ended", reasonServerEnded, nil},

@@ -14,8 +14,11 @@ type fleet struct {
 	mu      sync.Mutex
 	live    map[string]*liveRuntime // by runtime id
 	closing bool
+	closed  chan struct{}  // closed with closing
 	running sync.WaitGroup // counts live
 }
+
+func newFleet() fleet { return fleet{closed: make(chan struct{})} }
 
 // add takes a runtime in before its browser is started: from then on it can be
 // stopped, and closing waits for it.
@@ -115,7 +118,10 @@ func (s *Service) StopOrganization(ctx context.Context, org string) error {
 // closeFleet ends all runtimes at once, and waits for them.
 func (s *Service) closeFleet(ctx context.Context) error {
 	s.fleet.mu.Lock()
-	s.fleet.closing = true
+	if !s.fleet.closing {
+		s.fleet.closing = true
+		close(s.fleet.closed)
+	}
 	var ids []string
 	for id := range s.fleet.live {
 		ids = append(ids, id)

@@ -184,10 +184,10 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 	if lr.isStopping() {
 		// Not a status that callers repeat the launch for.
 		refusal := web.Unprocessable("runtimes.ended", "the runtime was stopped while it started")
-		return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, ""))
+		return errors.Join(refusal, s.recordUnstarted(lr, bctrl.RuntimeStopped, ""))
 	}
 	if e := web.AsError(err); e.Code == codeAtCapacity {
-		return errors.Join(e, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeFailed, e.Message))
+		return errors.Join(e, s.recordUnstarted(lr, bctrl.RuntimeFailed, e.Message))
 	}
 	s.Log.Error("a runtime did not start", "runtime", lr.id, "error", err)
 	refusal := web.WithHint(
@@ -203,6 +203,10 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 			browser.ErrNoDisplay.Error(),
 		), "launch.config.headful")
 	}
+	if errors.Is(err, browser.ErrDiskFull) {
+		refusal = web.WithHint(web.Unavailable("runtimes.disk_full", browser.ErrDiskFull.Error()),
+			"the server's operator makes room there")
+	}
 	if errors.Is(err, browser.ErrNoOwner) {
 		refusal = web.WithHint(
 			web.Unprocessable("runtimes.secrets_unguarded", "the server cannot keep the secrets of this launch "+
@@ -213,7 +217,7 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		refusal = e
 	}
-	return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeFailed, refusal.Message))
+	return errors.Join(refusal, s.recordUnstarted(lr, bctrl.RuntimeFailed, refusal.Message))
 }
 
 // recordNoRoom records that a runtime did not start because there was no room for it, or
@@ -226,7 +230,7 @@ func (s *Service) recordNoRoom(lr *liveRuntime, err error) error {
 	if errors.Is(err, context.Canceled) {
 		refusal = web.ErrAbandoned
 	}
-	return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped,
+	return errors.Join(refusal, s.recordUnstarted(lr, bctrl.RuntimeStopped,
 		"its launch was given up while it waited for room"))
 }
 

@@ -90,6 +90,7 @@ func New(k *web.Kernel, cfg Config) *Service {
 		events:    cfg.Events,
 		prices:    cfg.Prices,
 		documents: doctext.NewReader(),
+		fleet:     newFleet(),
 		admission: newAdmission(cfg.Capacity),
 		pages:     live.NewPages(),
 	}

@@ -74,9 +74,50 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	}
 	s.keepRecording(lr)
 	if err := s.recordRuntimeEnd(lr.org, lr.id, status, reason); err != nil {
-		s.Log.Error("the end of a runtime was not recorded", "runtime", lr.id, "error", err)
+		s.recordRuntimeEndLater(lr, status, reason, err)
 	}
 	s.fleet.remove(lr)
+}
+
+// endPause is between two attempts to record the end of a runtime.
+const endPause = time.Second
+
+// recordRuntimeEndLater records the end of a runtime that could not be recorded because of
+// err, as on a full disk. It returns once that is done, or when the service closes: then
+// the next start of the server records it. Until then the runtime is told as it was.
+func (s *Service) recordRuntimeEndLater(lr *liveRuntime, status bctrl.RuntimeStatus, reason string, err error) {
+	s.Log.Error("the end of a runtime is not recorded yet", "runtime", lr.id, "error", err)
+	pause := time.NewTicker(endPause)
+	defer pause.Stop()
+	for {
+		select {
+		case <-pause.C:
+		case <-s.fleet.closed:
+			if err := s.recordRuntimeEnd(lr.org, lr.id, status, reason); err != nil {
+				s.Log.Error("the end of a runtime was not recorded", "runtime", lr.id, "error", err)
+			}
+			return
+		}
+		if s.recordRuntimeEnd(lr.org, lr.id, status, reason) == nil {
+			return
+		}
+	}
+}
+
+// recordUnstarted records the end of a runtime that has no browser, later where it cannot
+// be recorded now.
+func (s *Service) recordUnstarted(lr *liveRuntime, status bctrl.RuntimeStatus, reason string) error {
+	err := s.recordRuntimeEnd(lr.org, lr.id, status, reason)
+	if err == nil {
+		return nil
+	}
+	if release, ok := s.fleet.hold(lr); ok {
+		go func() {
+			defer release()
+			s.recordRuntimeEndLater(lr, status, reason, err)
+		}()
+	}
+	return err
 }
 
 // recordRuntimeEnd records the end of a runtime, and ends what is underway and acts as
