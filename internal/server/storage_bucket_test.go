@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,10 +83,12 @@ func testsIn(t *testing.T, patterns ...string) (names []string) {
 	return names
 }
 
-// failingBlobs is a store that fails in one way.
+// failingBlobs is a store that fails in one way, or, where after is set, once so many bytes of
+// a blob were read.
 type failingBlobs struct {
 	blob.Store
-	err error
+	err   error
+	after int64
 }
 
 func (f *failingBlobs) Put(ctx context.Context, r io.Reader, limit int64) (blob.Blob, error) {
@@ -96,10 +99,59 @@ func (f *failingBlobs) Put(ctx context.Context, r io.Reader, limit int64) (blob.
 }
 
 func (f *failingBlobs) Open(ctx context.Context, b blob.Blob) (io.ReadSeekCloser, int64, error) {
-	if f.err != nil {
+	if f.err != nil && f.after == 0 {
 		return nil, 0, fmt.Errorf("GetObject: %w", f.err)
 	}
-	return f.Store.Open(ctx, b)
+	content, size, err := f.Store.Open(ctx, b)
+	if err != nil || f.after == 0 {
+		return content, size, err
+	}
+	return &failingContent{content, f.after, fmt.Errorf("GetObject: %w", f.err)}, size, nil
+}
+
+type failingContent struct {
+	io.ReadSeekCloser
+	left int64
+	err  error
+}
+
+func (f *failingContent) Read(p []byte) (int, error) {
+	if f.left == 0 {
+		return 0, f.err
+	}
+	n, err := f.ReadSeekCloser.Read(p[:min(int64(len(p)), f.left)])
+	f.left -= int64(n)
+	return n, err
+}
+
+func TestADownloadThatTheStoreBreaksOffIsNotTakenForWhole(t *testing.T) {
+	var log bytes.Buffer
+	store := &failingBlobs{}
+	h := newHarness(t, func(cfg *Config) {
+		store.Store, cfg.Blobs = cfg.Blobs, store
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	srv := h.live()
+	h.stored("s", "f", strings.Repeat("x", 1<<20))
+	store.after = 600 << 10
+	for _, err := range []error{blob.ErrUnavailable, blob.ErrDigest} {
+		for _, ranged := range []string{"", "bytes=1000-", "bytes=0-10,20-"} {
+			store.err = err
+			req, made := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+target(file("s", "f"), nil), nil)
+			require.NoError(t, made)
+			req.Header = http.Header{"Authorization": {"Bearer " + h.key}}
+			if ranged != "" {
+				req.Header.Set("Range", ranged)
+			}
+			resp, sent := srv.Client().Do(req)
+			require.NoError(t, sent)
+			_, read := io.Copy(io.Discard, resp.Body)
+			require.ErrorIs(t, read, io.ErrUnexpectedEOF, "%s %v", ranged, err)
+			require.NoError(t, resp.Body.Close())
+		}
+	}
+	srv.Close() // what is logged is logged
+	require.Equal(t, 6, strings.Count(log.String(), "the store of files failed"), "the operator learns of each")
 }
 
 func TestAStoreOfFilesThatFailsIsSaidToBeAway(t *testing.T) {

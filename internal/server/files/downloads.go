@@ -114,5 +114,5 @@ func (s *Service) sendLinked(
 	defer content.Close()
 	w.Header().Set("Cache-Control", "private, no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	return serveContent(w, rq.Request, o, content)
+	return s.serveContent(w, rq.Request, o, content)
 }

@@ -33,7 +33,7 @@ func (s *Service) serveObject(
 		return err
 	}
 	w.Header().Set("Cache-Control", "private, no-cache")
-	return serveContent(w, rq.Request, o, content)
+	return s.serveContent(w, rq.Request, o, content)
 }
 
 // Read returns the bytes of a file for the server's own use. The caller has decided that
@@ -100,7 +100,9 @@ func (s *Service) Open(
 // serveContent answers a request for a file as HTTP has it: ranges,
 // conditions, HEAD. Whatever the file holds, a browser saves it and never
 // shows or runs it.
-func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, content io.ReadSeeker) error {
+func (s *Service) serveContent(
+	w http.ResponseWriter, r *http.Request, o store.Object, content io.ReadSeeker,
+) error {
 	h := w.Header()
 	h.Set("Content-Type", o.ContentType)
 	h.Set("Content-Disposition", attachment(o.Filename))
@@ -127,8 +129,11 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	// download resumed by date could join them.
 	http.ServeContent(cw, r, "", time.Time{}, content)
 	if cw.refused == 0 {
-		if cw.broken {
-			return web.EndedBecause(r.Context())
+		if why := web.EndedBecause(r.Context()); cw.broken && why != nil {
+			return why
+		}
+		if refused, ok := errors.AsType[*bctrl.Error](s.storeFault(cw.failed)); ok {
+			return refused // which breaks the answer off: a client could take it for whole
 		}
 		return nil
 	}
@@ -150,8 +155,10 @@ type contentWriter struct {
 	refused int
 	// beyond is set where a range begins behind the end of an empty file.
 	beyond bool
-	// broken is set when not all of the content went out.
+	// broken is set when not all of the content went out, and failed is why it could not be
+	// copied.
 	broken bool
+	failed error
 }
 
 func (w *contentWriter) WriteHeader(status int) {
@@ -181,7 +188,7 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 		return io.Copy(io.Discard, r)
 	}
 	n, err := io.Copy(w.ResponseWriter, r)
-	w.broken = w.broken || err != nil
+	w.broken, w.failed = w.broken || err != nil, err
 	return n, err
 }
 
