@@ -10,10 +10,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/blob/s3test"
 )
 
 // The benchmarks stand beside what they are measured against, with the same
-// syncs: the file's, and the directory's after the rename.
+// syncs: the file's, and the directory's after the rename. A bucket is that of a server
+// on the same machine.
 
 const benchSize = 256 << 20
 
@@ -43,12 +46,29 @@ func plainPut(dir string, r io.Reader) (name string, err error) {
 	return final, d.Sync()
 }
 
+// benchBucket is a bucket of a server on this machine, whose work is measured with ours.
+func benchBucket(b *testing.B) *S3 {
+	server := s3test.Start(b)
+	for name, value := range server.Environment() {
+		b.Setenv(name, value)
+	}
+	server.Bucket(b, "bench")
+	cfg, err := ParseS3(server.URL("bench"))
+	require.NoError(b, err)
+	s, err := OpenS3(b.Context(), cfg)
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, s.Close()) })
+	return s
+}
+
 func BenchmarkPut(b *testing.B) {
-	d, dir := openDisk(b), b.TempDir()
-	put := func(r io.Reader) {
-		blob, err := d.Put(context.Background(), r, 0)
-		require.NoError(b, err)
-		require.NoError(b, d.Delete(context.Background(), blob.ID))
+	d, dir, s3 := openDisk(b), b.TempDir(), benchBucket(b)
+	into := func(s Store) func(io.Reader) {
+		return func(r io.Reader) {
+			blob, err := s.Put(context.Background(), r, 0)
+			require.NoError(b, err)
+			require.NoError(b, s.Delete(context.Background(), blob.ID))
+		}
 	}
 	plain := func(r io.Reader) {
 		name, err := plainPut(dir, r)
@@ -62,7 +82,7 @@ func BenchmarkPut(b *testing.B) {
 		for _, way := range []struct {
 			name string
 			put  func(io.Reader)
-		}{{"blob", put}, {"os.File", plain}} {
+		}{{"blob", into(d)}, {"os.File", plain}, {"bucket", into(s3)}} {
 			b.Run(size.name+"/"+way.name, func(b *testing.B) {
 				b.SetBytes(size.n)
 				b.ReportAllocs()
@@ -92,12 +112,19 @@ func BenchmarkOpen(b *testing.B) {
 	blob, err := d.Put(context.Background(), io.LimitReader(zeros{}, benchSize), 0)
 	require.NoError(b, err)
 	name, _ := location(blob.ID)
+	s3 := benchBucket(b)
+	there, err := s3.Put(context.Background(), io.LimitReader(zeros{}, benchSize), 0)
+	require.NoError(b, err)
 	for _, way := range []struct {
 		name string
 		open func() (io.ReadSeekCloser, error)
 	}{
 		{"blob", func() (io.ReadSeekCloser, error) {
 			f, _, err := d.Open(context.Background(), blob)
+			return f, err
+		}},
+		{"bucket", func() (io.ReadSeekCloser, error) {
+			f, _, err := s3.Open(context.Background(), there)
 			return f, err
 		}},
 		{"os.File", func() (io.ReadSeekCloser, error) { return os.Open(filepath.Join(d.root.Name(), name)) }},

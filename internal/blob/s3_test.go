@@ -1,13 +1,16 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,12 +142,14 @@ func TestABucket(t *testing.T) {
 		{"keeps the promises of every store", bucketKeepsThePromises},
 		{"sweeps", bucketSweeps},
 		{"has one owner", bucketHasOneOwner},
+		{"tells of versions", bucketTellsOfVersions},
 		{"says at the start that it cannot be used", bucketSaysAtTheStart},
 		{"keeps nothing of a write that fails on its way", bucketWritesWhole},
 		{"sweeps what a failed write could not undo", bucketSweepsFailures},
 		{"compares what comes back", bucketCompares},
 		{"reads on from where an answer broke off", bucketReadsOn},
 		{"ends with its caller", bucketEndsWithItsCaller},
+		{"goes on once its server is back", bucketGoesOn}, // the last: it kills the server
 	} {
 		t.Run(promise.name, func(t *testing.T) { promise.test(t, server) })
 	}
@@ -385,6 +390,50 @@ func hidesCredentials(t *testing.T, server *s3test.Server, err error) {
 			require.False(t, strings.Contains(text, secret), "an error repeats a credential")
 		}
 	}
+}
+
+func bucketTellsOfVersions(t *testing.T, server *s3test.Server) {
+	b := newBucket(t, server)
+	require.False(t, b.plain.KeepsVersions())
+	for version, keeps := range map[string]bool{"null": false, "3sL4kqtJlcpXroDTDmJ": true} {
+		s := b.open(receive(func(r *http.Response) { r.Header.Set("X-Amz-Version-Id", version) }))
+		require.Equal(t, keeps, s.KeepsVersions())
+	}
+}
+
+// bucketGoesOn kills the server while a part is on its way.
+func bucketGoesOn(t *testing.T, server *s3test.Server) {
+	b := newBucket(t, server)
+	acknowledged := random(2*partSize + 1)
+	kept := put(t, b.plain, bytes.NewReader(acknowledged), acknowledged)
+	var killed atomic.Bool
+	s := b.open(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		if operationOf(r) == "UploadPart" && r.URL.Query().Get("partNumber") == "2" && killed.CompareAndSwap(false, true) {
+			r = r.Clone(r.Context())
+			r.Body = body{io.MultiReader(io.LimitReader(r.Body, 3<<20), readFunc(func([]byte) (int, error) {
+				server.Kill()
+				return 0, io.EOF
+			}), r.Body), r.Body}
+		}
+		return next.RoundTrip(r)
+	})
+	lost := random(3 * partSize)
+	_, err := s.Put(t.Context(), bytes.NewReader(lost), 0)
+	require.ErrorIs(t, err, ErrUnavailable)
+	_, _, err = s.Open(t.Context(), kept)
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.ErrorIs(t, s.Delete(t.Context(), kept.ID), ErrUnavailable)
+	_, err = s.Sweep(t.Context(), time.Now(), allOrphans)
+	require.ErrorIs(t, err, ErrUnavailable)
+
+	server.Restart(t)
+	requireBytes(t, s, kept, acknowledged)
+	requireBytes(t, s, put(t, s, bytes.NewReader(lost), lost), lost)
+	require.Len(t, b.objects(), 2, "of the write that failed there is nothing to be read")
+	removed, err := s.Sweep(t.Context(), time.Now().Add(time.Hour), noOrphans)
+	require.NoError(t, err)
+	require.Equal(t, 1, removed, "what could not be undone")
+	require.Len(t, b.kept(), 2)
 }
 
 func TestABucketsAddressIsRead(t *testing.T) {

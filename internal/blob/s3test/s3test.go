@@ -25,6 +25,11 @@ type Server struct {
 	Dir string
 	// KeyID and Secret are its only account's.
 	KeyID, Secret string
+
+	program string
+	sidecar string // where the server keeps what is known of objects
+	process *os.Process
+	ended   chan struct{}
 }
 
 // Region is the one of all buckets.
@@ -40,16 +45,58 @@ const (
 // Start starts a server without buckets.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	program := build(tb)
-	s := &Server{Dir: tb.TempDir(), KeyID: "AKIA" + rand.Text()[:16], Secret: rand.Text() + rand.Text()}
-	for try := 1; ; try++ {
-		if s.run(tb, program) {
+	s := &Server{
+		Dir:     tb.TempDir(),
+		KeyID:   "AKIA" + rand.Text()[:16],
+		Secret:  rand.Text() + rand.Text(),
+		program: build(tb),
+		sidecar: tb.TempDir(),
+	}
+	tb.Cleanup(s.stop)
+	for range starts {
+		if s.run(tb, freeAddress(tb)) {
 			return s
 		}
-		if try == starts {
-			tb.Fatalf("the S3 server did not start %d times", starts)
-		}
 	}
+	tb.Fatalf("the S3 server did not start %d times", starts)
+	return nil
+}
+
+// Kill ends the server as a machine does that loses its power. [Server.Restart] has it
+// answer again, at the same address.
+func (s *Server) Kill() {
+	_ = s.process.Kill()
+	<-s.ended
+}
+
+// Restart starts a server that was killed.
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	if !s.run(tb, strings.TrimPrefix(s.Endpoint, "http://")) {
+		tb.Fatal("the S3 server did not start again")
+	}
+}
+
+func (s *Server) stop() {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(5 * time.Second):
+		s.Kill()
+	}
+}
+
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("looking for a port: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // build returns the program, which go keeps in its cache.
@@ -70,61 +117,45 @@ func build(tb testing.TB) string {
 }
 
 // run starts the program and reports whether it answers.
-func (s *Server) run(tb testing.TB, program string) bool {
+func (s *Server) run(tb testing.TB, address string) bool {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("looking for a port: %v", err)
-	}
-	address := l.Addr().String()
-	l.Close()
 	s.Endpoint = "http://" + address
-
 	log, err := os.CreateTemp(tb.TempDir(), "versitygw")
 	if err != nil {
 		tb.Fatalf("making a log: %v", err)
 	}
 	args := []string{"--quiet", "--keep-alive", "--health", "/health", "--region", Region, "--port", address, "posix",
-		"--sidecar", tb.TempDir(), s.Dir}
-	cmd := exec.Command(program, args...) //nolint:noctx // ended by the test's cleanup
+		"--sidecar", s.sidecar, s.Dir}
+	cmd := exec.Command(s.program, args...) //nolint:noctx // ended by the test's cleanup
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.KeyID, "ROOT_SECRET_KEY="+s.Secret)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("starting the S3 server: %v", err)
 	}
 	ended := make(chan struct{})
+	s.process, s.ended = cmd.Process, ended
 	go func() {
 		_ = cmd.Wait() // says that it was ended
+		_ = log.Close()
 		close(ended)
 	}()
-	stop := func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(5 * time.Second):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		_ = log.Close()
+	if s.answers() {
+		return true
 	}
-	if !s.answers(ended) {
-		stop()
-		text, _ := os.ReadFile(log.Name())
-		tb.Logf("the S3 server did not start: %s", text)
-		return false
-	}
-	tb.Cleanup(stop)
-	return true
+	s.stop()
+	text, _ := os.ReadFile(log.Name())
+	tb.Logf("the S3 server did not start: %s", text)
+	return false
 }
 
 // answers waits until the server does or has ended.
-func (s *Server) answers(ended <-chan struct{}) bool {
+func (s *Server) answers() bool {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(startTime); time.Now().Before(end); {
 		select {
-		case <-ended:
+		case <-s.ended:
 			return false
 		case <-tick.C:
 		}
