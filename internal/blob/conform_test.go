@@ -439,6 +439,7 @@ func panicsWhole(t *testing.T, p *place) {
 // survivesKills kills a real process while it writes.
 func survivesKills(t *testing.T, p *place) {
 	for range 3 {
+		before := len(p.unfinished()) // a part that came after the last sweep
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", writeUntilKilled, p.begun, p.name))
 		cmd.Stderr = os.Stderr
@@ -457,7 +458,7 @@ func survivesKills(t *testing.T, p *place) {
 		_ = cmd.Wait() // says that it was killed
 		require.Len(t, stored, 3)
 
-		require.Len(t, p.unfinished(), 1, "the write was not under way: the test shows nothing")
+		require.Greater(t, len(p.unfinished()), before, "the write was not under way: the test shows nothing")
 		want := make([]byte, bufferSize+1)
 		for _, id := range stored { // an acknowledged blob that were gone would not open
 			requireBytes(t, p, Blob{id, int64(len(want)), sha256.Sum256(want)}, want)

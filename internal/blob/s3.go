@@ -54,13 +54,16 @@ type s3Limits struct {
 	attempts int
 	// pause is the longest between two attempts.
 	pause time.Duration
-	// answer is how long the header of an answer may take once the request is sent, and
-	// how long a read may stand still.
+	// answer is how long one attempt may take, of a download to the header of its answer, and
+	// how long a read may stand still. An upload has a second more for each 256 KiB.
 	answer time.Duration
-	// request is how long one attempt may take as a whole, the bytes of a part included.
-	request time.Duration
 	// complete is the same for putting parts together: minutes, as AWS says, for many.
 	complete time.Duration
+	// grace is how much longer a part that is on its way may take when its upload has failed.
+	grace time.Duration
+	// abandon is how long it may take to remove what a failed write left; a sweep does what
+	// is not done by then.
+	abandon time.Duration
 	// start is how long all that is asked at the start may take.
 	start time.Duration
 }
@@ -70,8 +73,9 @@ func defaultS3Limits() s3Limits {
 		attempts: 3,
 		pause:    2 * time.Second,
 		answer:   15 * time.Second,
-		request:  time.Minute,
 		complete: 5 * time.Minute,
+		grace:    500 * time.Millisecond,
+		abandon:  3 * time.Second,
 		start:    30 * time.Second,
 	}
 }
@@ -151,7 +155,6 @@ func (s *S3) transport(found aws.Config) *http.Transport {
 	}
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = 5 * time.Second
-	t.ResponseHeaderTimeout = s.limits.answer
 	t.IdleConnTimeout = time.Minute
 	t.MaxIdleConnsPerHost = 64
 	t.DisableCompression = true // bytes are as they are
@@ -181,17 +184,27 @@ func (s *S3) idOf(key *string) (id string, ok bool) {
 	return id, ok && names.CanonicalUUID(id) == nil
 }
 
-// within bounds each attempt of one request.
-func within(limit time.Duration) func(*s3.Options) {
+// sending is how long one attempt to send so many bytes may take.
+func (l s3Limits) sending(size int64) time.Duration {
+	return l.answer + time.Duration(size)*time.Second/bufferSize
+}
+
+// within bounds each attempt of one request. Where a body follows, which goes on as long as
+// the request's context, it bounds the time to its header.
+func within(limit time.Duration, bodyFollows ...bool) func(*s3.Options) {
 	return s3.WithAPIOptions(func(stack *middleware.Stack) error {
 		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("AttemptLimit", func(
 			ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
 		) (middleware.FinalizeOutput, middleware.Metadata, error) {
-			attempt, cancel := context.WithTimeout(ctx, limit)
-			defer cancel()
+			attempt, cancel := context.WithCancel(ctx)
+			timer := time.AfterFunc(limit, cancel)
 			out, about, err := next.HandleFinalize(attempt, in)
-			if err != nil && attempt.Err() != nil && ctx.Err() == nil {
+			late := !timer.Stop()
+			if err != nil && late && ctx.Err() == nil {
 				err = slowError{}
+			}
+			if err != nil || len(bodyFollows) == 0 {
+				cancel()
 			}
 			return out, about, err
 		}), "Retry", middleware.After)
@@ -204,7 +217,7 @@ func (s *S3) Delete(ctx context.Context, id string) error {
 	if !ok {
 		return nil
 	}
-	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.request))
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.answer))
 	if err = s3Failure(ctx, "DeleteObject", err); errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -232,7 +245,7 @@ func (s *S3) check(ctx context.Context) (err error) {
 	s.versions = version != "" && version != "null"
 	defer func() {
 		_, gone := s.client.DeleteObject(context.WithoutCancel(ctx),
-			&s3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.request))
+			&s3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.answer))
 		if err == nil {
 			err = s3Failure(ctx, "DeleteObject", gone)
 		}
@@ -246,7 +259,7 @@ func (s *S3) check(ctx context.Context) (err error) {
 		return err
 	}
 	listed, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.cfg.Bucket, Prefix: &key},
-		within(s.limits.request))
+		within(s.limits.answer))
 	if err != nil {
 		return s3Failure(ctx, "ListObjectsV2", err)
 	}
@@ -255,7 +268,7 @@ func (s *S3) check(ctx context.Context) (err error) {
 	}
 	_, err = s.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{
 		Bucket: &s.cfg.Bucket, Prefix: aws.String(s.cfg.Prefix + blobPrefix), MaxUploads: aws.Int32(1),
-	}, within(s.limits.request))
+	}, within(s.limits.answer))
 	return s3Failure(ctx, "ListMultipartUploads", err)
 }
 

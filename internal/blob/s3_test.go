@@ -58,10 +58,11 @@ type faulty struct {
 
 func (f faulty) RoundTrip(r *http.Request) (*http.Response, error) { return f.fault(r, f.next) }
 
-// impatient are limits that let a test wait for the end of each.
+// impatient are limits for tests: short pauses, and all the time that a busy machine needs to
+// leave nothing behind.
 func impatient() s3Limits {
 	l := defaultS3Limits()
-	l.pause = 10 * time.Millisecond
+	l.pause, l.grace, l.abandon = 10*time.Millisecond, 30*time.Second, 30*time.Second
 	return l
 }
 

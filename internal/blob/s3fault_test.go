@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -158,7 +159,7 @@ const always = 1 << 30
 func bucketWritesWhole(t *testing.T, server *s3test.Server) {
 	short, long := random(1000), random(partSize+5)
 	tired := impatient()
-	tired.request = 50 * time.Millisecond
+	tired.answer = 50 * time.Millisecond
 	for _, c := range []struct {
 		why  string
 		data []byte
@@ -166,13 +167,15 @@ func bucketWritesWhole(t *testing.T, server *s3test.Server) {
 		limits s3Limits
 		// once is set where a second attempt has to do it.
 		once bool
+		// late is set where the server learns last of the end of a part, which can keep an upload.
+		late bool
 		// want is what it is when it happens always.
 		want error
 		says string
 	}{
 		{why: "cut in the middle of a small file", data: short, once: true, want: ErrUnavailable, says: "broke off",
 			fault: fault{"PutObject", send(func(r *http.Request) { r.Body = cut(r.Body, 500) })}},
-		{why: "cut in the middle of a part", data: long, once: true, want: ErrUnavailable, says: "UploadPart",
+		{why: "cut in the middle of a part", data: long, once: true, late: true, want: ErrUnavailable, says: "UploadPart",
 			fault: fault{"UploadPart", send(func(r *http.Request) { r.Body = cut(r.Body, 3<<20) })}},
 		{why: "changed on the way", data: short, want: ErrUnavailable, says: "Mismatch",
 			fault: fault{"PutObject", send(func(r *http.Request) { r.Body = flipped(r.Body, 500) })}},
@@ -222,7 +225,14 @@ func bucketWritesWhole(t *testing.T, server *s3test.Server) {
 			require.ErrorContains(t, err, c.says)
 			hidesCredentials(t, server, err)
 			require.Zero(t, stored)
-			require.Equal(t, before, b.kept(), "nothing is half written")
+			require.Subset(t, before, b.objects(), "nothing is half written")
+			if c.late {
+				require.Eventually(t, func() bool {
+					_, err := b.plain.Sweep(t.Context(), time.Now().Add(time.Hour), noOrphans)
+					return err == nil && len(b.uploads()) == 0
+				}, 10*time.Second, 10*time.Millisecond)
+			}
+			require.Equal(t, before, b.kept(), "nothing is left over")
 		})
 	}
 }
@@ -350,4 +360,24 @@ func bucketEndsWithItsCaller(t *testing.T, server *s3test.Server) {
 	require.ErrorIs(t, s.Delete(ctx, blob.ID), left)
 	_, err = s.Put(ctx, strings.NewReader("x"), 0)
 	require.ErrorIs(t, err, left)
+}
+
+func TestAPartOnItsWayOutlivesItsUploadForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := errors.New("the caller has left")
+		ctx, leave := context.WithCancelCause(t.Context())
+		late, cut := outliving(ctx, time.Second)
+		defer cut()
+		leave(left)
+		synctest.Wait()
+		require.NoError(t, late.Err())
+		begun := time.Now()
+		<-late.Done()
+		require.Equal(t, time.Second, time.Since(begun))
+		require.ErrorIs(t, context.Cause(late), left)
+
+		late, cut = outliving(ctx, time.Second)
+		cut()
+		<-late.Done() // and nothing waits for the second
+	})
 }

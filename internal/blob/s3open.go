@@ -214,7 +214,7 @@ func (s *S3) get(ctx context.Context, key string, offset int64, etag string) (io
 		in.IfMatch = &etag
 	}
 	reading, cancel := context.WithCancelCause(ctx)
-	got, err := s.client.GetObject(reading, in)
+	got, err := s.client.GetObject(reading, in, within(s.limits.answer, true))
 	if err != nil {
 		cancel(nil)
 		return nil, described{}, s3Failure(ctx, "GetObject", err)

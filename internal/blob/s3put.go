@@ -28,9 +28,6 @@ const (
 	maxParts = 10_000
 	// codePrecondition is the answer to If-None-Match where there is an object.
 	codePrecondition = "PreconditionFailed"
-	// abandonTime is how long it may take to remove what a failed write left; a sweep
-	// does what is not done by then.
-	abandonTime = 10 * time.Second
 )
 
 // part is a piece of a stream in memory. It holds as many buffers as it has bytes for.
@@ -185,7 +182,7 @@ func (s *S3) putObject(
 		ContentLength: &size,
 		ContentType:   aws.String("application/octet-stream"), // what it is, is the database's to say
 		IfNoneMatch:   aws.String("*"),
-	}, within(s.limits.request), signing(sum))
+	}, within(s.limits.sending(size)), signing(sum))
 	if err != nil {
 		return "", err
 	}
@@ -211,7 +208,7 @@ func (s *S3) isOurs(ctx context.Context, key string, size int64, err error) bool
 	if code := errorCode(err); code != codePrecondition && code != "NoSuchUpload" {
 		return false
 	}
-	about, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.request))
+	about, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.answer))
 	return err == nil && aws.ToInt64(about.ContentLength) == size
 }
 
@@ -221,7 +218,7 @@ func (s *S3) putParts(ctx context.Context, key string, st *stream, first *part) 
 		Bucket:      &s.cfg.Bucket,
 		Key:         &key,
 		ContentType: aws.String("application/octet-stream"),
-	}, within(s.limits.request))
+	}, within(s.limits.answer))
 	if err != nil {
 		return s3Failure(ctx, "CreateMultipartUpload", err)
 	}
@@ -255,6 +252,8 @@ func (s *S3) sendParts(
 ) ([]types.CompletedPart, error) {
 	ctx, stop := context.WithCancel(ctx)
 	sending, ctx := errgroup.WithContext(ctx)
+	late, cut := outliving(ctx, s.limits.grace)
+	defer cut()
 	sending.SetLimit(partsInFlight)
 	var mu sync.Mutex
 	var parts []types.CompletedPart
@@ -272,7 +271,10 @@ func (s *S3) sendParts(
 		whole := current
 		sending.Go(func() error {
 			defer st.release(whole)
-			etag, err := s.sendPart(ctx, key, upload, number, whole)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			etag, err := s.sendPart(late, key, upload, number, whole)
 			mu.Lock()
 			defer mu.Unlock()
 			parts[number-1].ETag = etag
@@ -297,6 +299,22 @@ func (s *S3) sendParts(
 	return parts, nil
 }
 
+// outliving is a context that ends so long after another. A part that its server
+// has whole when the upload is given up might otherwise be stored after that.
+func outliving(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	late, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			end(context.Cause(ctx))
+		case <-late.Done():
+		}
+	})
+	return late, func() { stop(); end(nil) }
+}
+
 func (s *S3) sendPart(ctx context.Context, key, upload string, number int32, p *part) (etag *string, err error) {
 	sent, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket:        &s.cfg.Bucket,
@@ -305,7 +323,7 @@ func (s *S3) sendPart(ctx context.Context, key, upload string, number int32, p *
 		PartNumber:    &number,
 		Body:          p.reader(),
 		ContentLength: &p.size,
-	}, within(s.limits.request), signing(p.sum()))
+	}, within(s.limits.sending(p.size)), signing(p.sum()))
 	if err != nil {
 		return nil, s3Failure(ctx, fmt.Sprintf("UploadPart %d", number), err)
 	}
@@ -315,12 +333,21 @@ func (s *S3) sendPart(ctx context.Context, key, upload string, number int32, p *
 // abandon removes what a write that failed may have left: its parts, and the object
 // where nobody knows whether it was made. What cannot be removed now, a sweep removes.
 func (s *S3) abandon(ctx context.Context, key, upload string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.abandon)
 	defer cancel()
-	if upload != "" {
-		_, _ = s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+	// A part that the server is still busy with can keep an upload, so it is asked to forget
+	// it until it says that it has.
+	for pause := 5 * time.Millisecond; upload != "" && pause < 200*time.Millisecond; pause *= 3 {
+		_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
 			Bucket: &s.cfg.Bucket, Key: &key, UploadId: &upload,
-		}, within(s.limits.request))
+		}, within(s.limits.answer))
+		if err != nil {
+			break // NoSuchUpload, most of all
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
 	}
-	_, _ = s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.request))
+	_, _ = s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.answer))
 }

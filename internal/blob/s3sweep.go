@@ -2,7 +2,6 @@ package blob
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,7 +38,7 @@ func (s *S3) Sweep(
 		Bucket: &s.cfg.Bucket, Prefix: aws.String(s.cfg.Prefix + blobPrefix),
 	})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx, within(s.limits.request))
+		page, err := pages.NextPage(ctx, within(s.limits.answer))
 		if err != nil {
 			return removed + asked.removed, s3Failure(ctx, "ListObjectsV2", err)
 		}
@@ -48,7 +47,7 @@ func (s *S3) Sweep(
 			if _, busy := s.writing.Load(id); !ok || busy || !aws.ToTime(object.LastModified).Before(before) {
 				continue
 			}
-			if strings.Contains(aws.ToString(object.ETag), "-") { // the number of its parts
+			if aws.ToInt64(object.Size) >= partSize {
 				inParts[id] = true
 			}
 			if err := asked.about(ctx, id); err != nil {
@@ -85,7 +84,7 @@ func (s *S3) sweepUploads(ctx context.Context, before time.Time) (removed int, e
 		Bucket: &s.cfg.Bucket, Prefix: aws.String(s.cfg.Prefix + blobPrefix),
 	})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx, within(s.limits.request))
+		page, err := pages.NextPage(ctx, within(s.limits.answer))
 		if err != nil {
 			return removed, s3Failure(ctx, "ListMultipartUploads", err)
 		}
@@ -112,7 +111,7 @@ func (s *S3) sweepUpload(ctx context.Context, before time.Time, upload types.Mul
 		Bucket: &s.cfg.Bucket, Key: upload.Key, UploadId: upload.UploadId,
 	})
 	for parts.HasMorePages() {
-		page, err := parts.NextPage(ctx, within(s.limits.request))
+		page, err := parts.NextPage(ctx, within(s.limits.answer))
 		if err != nil {
 			return false, uploadFailure(ctx, "ListParts", err)
 		}
@@ -124,7 +123,7 @@ func (s *S3) sweepUpload(ctx context.Context, before time.Time, upload types.Mul
 	}
 	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
 		Bucket: &s.cfg.Bucket, Key: upload.Key, UploadId: upload.UploadId,
-	}, within(s.limits.request))
+	}, within(s.limits.answer))
 	err = uploadFailure(ctx, "AbortMultipartUpload", err)
 	return err == nil, err
 }
