@@ -36,6 +36,7 @@ func (localNames) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, 
 type proxyServer struct {
 	t     *testing.T
 	url   *url.URL
+	roots *x509.CertPool // of its certificate; nil where it has none
 	mu    sync.Mutex
 	asked []string
 }
@@ -46,6 +47,13 @@ func newProxyServer(t *testing.T, scheme string) *proxyServer {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	p := &proxyServer{t: t, url: &url.URL{Scheme: scheme, Host: listener.Addr().String()}}
+	if scheme == "https" {
+		known := httptest.NewTLSServer(nil) // for its certificate
+		known.Close()
+		p.roots = x509.NewCertPool()
+		p.roots.AddCert(known.Certificate())
+		listener = tls.NewListener(listener, &tls.Config{Certificates: known.TLS.Certificates})
+	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -168,21 +176,27 @@ func TestHostsAreReachedByTheUpstreamProxyUnderThePolicy(t *testing.T) {
 		_, _ = io.WriteString(w, r.Host)
 	}))
 	defer site.Close()
+	secure := httptest.NewTLSServer(site.Config.Handler)
+	defer secure.Close()
 	_, port, err := net.SplitHostPort(site.Listener.Addr().String())
 	require.NoError(t, err)
 	policy := onlyLoopback
 	policy.Resolver = localNames{}
-	for _, scheme := range []string{"http", "socks5"} {
+	for _, scheme := range []string{"http", "https", "socks5"} {
 		t.Run(scheme, func(t *testing.T) {
 			via := newProxyServer(t, scheme)
 			_, client := viaRoute(t, policy, Route{Upstream: &Upstream{
 				URL:      via.url,
 				Bypasses: func(host string) bool { return host == "near.example" },
 				Login:    login(proxyPassword),
+				roots:    via.roots,
 			}})
 			status, text := get(t, client, "http://far.example:"+port)
 			require.Equal(t, http.StatusOK, status)
 			require.Equal(t, "far.example:"+port, text)
+			_, text = get(t, client, secure.URL)
+			require.Equal(t, secure.Listener.Addr().String(), text, "a tunnel in the tunnel")
+			via.asked = via.asked[:1]
 			require.Equal(t, []string{"127.0.0.1:" + port}, via.asked, "the address that was checked, not the name")
 			status, _ = get(t, client, "http://near.example:"+port)
 			require.Equal(t, http.StatusOK, status)
@@ -215,7 +229,11 @@ func TestAnUpstreamProxyIsAskedBeforeItIsUsed(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer page.Close()
-	http1, socks := newProxyServer(t, "http"), newProxyServer(t, "socks5")
+	http1, socks, tls1 := newProxyServer(t, "http"), newProxyServer(t, "socks5"), newProxyServer(t, "https")
+	tellsNobody := func(context.Context) (string, string, error) {
+		t.Error("the password is told to who has no valid certificate")
+		return "", "", nil
+	}
 	for _, tc := range []struct {
 		why    string
 		to     Upstream
@@ -228,6 +246,11 @@ func TestAnUpstreamProxyIsAskedBeforeItIsUsed(t *testing.T) {
 		{"it lets its user in", Upstream{URL: socks.url, Login: login(proxyPassword)}, onlyLoopback, nil},
 		{"a wrong password", Upstream{URL: socks.url, Login: login("wrong")}, onlyLoopback, ErrProxyRefused},
 		{"no login where one is asked for", Upstream{URL: socks.url}, onlyLoopback, ErrProxyRefused},
+		{"it lets its user in", Upstream{URL: tls1.url, Login: login(proxyPassword), roots: tls1.roots}, onlyLoopback, nil},
+		{"a wrong password", Upstream{URL: tls1.url, Login: login("wrong"), roots: tls1.roots}, onlyLoopback, ErrProxyRefused},
+		{"a certificate that nobody has signed", Upstream{URL: tls1.url, Login: tellsNobody}, onlyLoopback, io.EOF},
+		{"no TLS where there should be", Upstream{URL: &url.URL{Scheme: "https", Host: http1.url.Host}, Login: tellsNobody},
+			onlyLoopback, io.EOF},
 		{"the policy does not permit where it is", Upstream{URL: http1.url}, Policy{}, ErrRefused},
 		{"nobody is there", Upstream{URL: &url.URL{Scheme: "http", Host: gone}}, onlyLoopback, io.EOF},
 		{"a site, and no proxy", Upstream{URL: &url.URL{Scheme: "http", Host: page.Listener.Addr().String()}}, onlyLoopback,

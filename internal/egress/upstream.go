@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Upstream struct {
 	// Login returns the name and the password for the proxy, for each
 	// connection; nil is none.
 	Login func(context.Context) (name, password string, err error)
+	// roots are whom the certificate of an https proxy has to be of; nil is the system's.
+	roots *x509.CertPool
 }
 
 // bypasses reports whether a host is reached without the proxy. A nil Upstream is
@@ -155,7 +158,9 @@ func (u *Upstream) dialProxy(ctx context.Context, policy Policy) (net.Conn, erro
 	if u.URL.Scheme != "https" {
 		return conn, nil
 	}
-	secure := tls.Client(conn, &tls.Config{ServerName: u.URL.Hostname(), MinVersion: tls.VersionTLS12})
+	secure := tls.Client(conn, &tls.Config{
+		ServerName: u.URL.Hostname(), RootCAs: u.roots, MinVersion: tls.VersionTLS12,
+	})
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach the proxy: %w", err), conn.Close())
 	}

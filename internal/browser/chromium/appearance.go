@@ -3,6 +3,7 @@
 package chromium
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -38,7 +39,7 @@ func appearanceFlags(c bctrl.LaunchConfig, keyHash string) (flags []string) {
 	add(c.DeviceScaleFactor != 0,
 		"--force-device-scale-factor="+strconv.FormatFloat(c.DeviceScaleFactor, 'g', -1, 64))
 	add(c.Locale != "", "--lang="+c.Locale)
-	add(c.Locale != "", "--accept-lang="+strings.Join(languagesOf(c.Locale), ","))
+	flags = append(flags, "--accept-lang="+acceptLanguage(c))
 	add(c.UserAgent != "", "--user-agent="+c.UserAgent)
 	// 0 is dark and 1 is light (mojom::PreferredColorScheme).
 	add(c.ColorScheme == bctrl.ColorSchemeDark, "--blink-settings=preferredColorScheme=0")
@@ -54,6 +55,23 @@ func languagesOf(locale string) []string {
 		return []string{locale}
 	}
 	return []string{locale, language}
+}
+
+// defaultLocale is that of a launch that names none.
+const defaultLocale = "en-US"
+
+// acceptLanguage is what a browser says of languages on its command line. One with windows
+// takes a list and weighs it for what it sends. The headless shell sends what it is given,
+// so it is given what is to be sent, and the list for pages by the emulator.
+func acceptLanguage(c bctrl.LaunchConfig) string {
+	languages := languagesOf(cmp.Or(c.Locale, defaultLocale))
+	switch {
+	case c.Locale == "":
+		return defaultLocale // there is no emulator for the rest of the list
+	case c.Headful:
+		return strings.Join(languages, ",")
+	}
+	return strings.Join(languages, ",") + strings.Repeat(";q=0.9", len(languages)-1) // there are two at most
 }
 
 // clientHints are what goes with a user agent: those that were asked for, else what

@@ -187,13 +187,17 @@ func (e *emulator) localeParams() emulation.SetLocaleOverrideParams {
 	return emulation.SetLocaleOverrideParams{Locale: e.locale}
 }
 
-// userAgentOf is what is set of a user agent, with which the languages go: a worker of
-// many tabs does not take them from the command line. Nil is nothing.
+// userAgentOf is what is set of a user agent, with which the languages go: the command line
+// has them as they are sent (see acceptLanguage), and a worker of many tabs takes none from
+// there. Nil is nothing.
 func (e *emulator) userAgentOf(kind string) *emulation.SetUserAgentOverrideParams {
-	if e.userAgent == nil && (e.locale == "" || kind != "shared_worker" && kind != "service_worker") {
+	if e.userAgent == nil && e.locale == "" {
 		return nil
 	}
-	with := emulation.SetUserAgentOverrideParams{UserAgent: e.ownName}
+	var with emulation.SetUserAgentOverrideParams // without a name it says of languages alone
+	if kind == "shared_worker" || kind == "service_worker" {
+		with.UserAgent = e.ownName
+	}
 	if e.userAgent != nil {
 		with = *e.userAgent
 	}
