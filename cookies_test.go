@@ -1,7 +1,6 @@
 package bctrl
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,25 +16,31 @@ func TestParseCookiesReadsWhatOthersWrite(t *testing.T) {
 		why, text string
 		want      Cookie
 	}{
-		{"Playwright, context.cookies()", `[{"name":"sid","value":"v","domain":".example.com","path":"/","expires":1798761600.5,` +
-			`"httpOnly":true,"secure":true,"sameSite":"Lax"}]`,
+		{"Playwright, context.cookies()", `[{"name":"sid","value":"v","domain":".example.com","path":"/",` +
+			`"expires":1798761600.5,"httpOnly":true,"secure":true,"sameSite":"Lax"}]`,
 			Cookie{Domain: ".example.com", Expires: ends, SameSite: SameSiteLax}},
-		{"Playwright, storageState", `{"cookies":[{"name":"sid","value":"v","domain":"app.example.com","path":"/","expires":-1,` +
-			`"httpOnly":true,"secure":true,"sameSite":"None"}],"origins":[{"origin":"https://example.com","localStorage":[]}]}`,
+		{"Playwright, storageState", `{"cookies":[{"name":"sid","value":"v","domain":"app.example.com","path":"/",` +
+			`"expires":-1,"httpOnly":true,"secure":true,"sameSite":"None"}],` +
+			`"origins":[{"origin":"https://example.com","localStorage":[]}]}`,
 			Cookie{Domain: "app.example.com", SameSite: SameSiteNone}},
-		{"Puppeteer, page.cookies()", `[{"name":"sid","value":"v","domain":"app.example.com","path":"/","expires":-1,"size":4,` +
-			`"httpOnly":true,"secure":true,"session":true,"priority":"Medium","sameParty":false,"sourceScheme":"Secure",` +
-			`"sourcePort":443}]`,
+		{"Puppeteer, page.cookies()", `[{"name":"sid","value":"v","domain":"app.example.com","path":"/","expires":-1,` +
+			`"size":4,"httpOnly":true,"secure":true,"session":true,"priority":"Medium","sameParty":false,` +
+			`"sourceScheme":"Secure","sourcePort":443}]`,
 			Cookie{Domain: "app.example.com", SourceScheme: "Secure", SourcePort: 443}},
-		{"DevTools, partitioned", `{"cookies":[{"name":"sid","value":"v","domain":"app.example.com","path":"/","expires":-1,` +
-			`"httpOnly":true,"secure":true,"sameSite":"None","partitionKey":{"topLevelSite":"https://shop.example",` +
-			`"hasCrossSiteAncestor":true}}]}`,
-			Cookie{Domain: "app.example.com", SameSite: SameSiteNone, Partition: &CookiePartition{"https://shop.example", true}}},
-		{"an extension of Chrome", `[{"domain":".App.example.com","expirationDate":1798761600.5,"hostOnly":true,"httpOnly":true,` +
-			`"name":"sid","path":"/","sameSite":"no_restriction","secure":true,"session":false,"storeId":"0","value":"v","id":1}]`,
+		{"DevTools, partitioned", `{"cookies":[{"name":"sid","value":"v","domain":"app.example.com","path":"/",` +
+			`"expires":-1,"httpOnly":true,"secure":true,"sameSite":"None","partitionKey":{` +
+			`"topLevelSite":"https://shop.example","hasCrossSiteAncestor":true}}]}`,
+			Cookie{
+				Domain:    "app.example.com",
+				SameSite:  SameSiteNone,
+				Partition: &CookiePartition{TopLevelSite: "https://shop.example", HasCrossSiteAncestor: true},
+			}},
+		{"an extension of Chrome", `[{"domain":".App.example.com","expirationDate":1798761600.5,"hostOnly":true,` +
+			`"httpOnly":true,"name":"sid","path":"/","sameSite":"no_restriction","secure":true,"session":false,` +
+			`"storeId":"0","value":"v","id":1}]`,
 			Cookie{Domain: "app.example.com", Expires: ends, SameSite: SameSiteNone}},
-		{"an extension, of the session", `[{"domain":".example.com","hostOnly":false,"httpOnly":true,"name":"sid","path":"/",` +
-			`"sameSite":"unspecified","secure":true,"session":true,"value":"v"}]`,
+		{"an extension, of the session", `[{"domain":".example.com","hostOnly":false,"httpOnly":true,"name":"sid",` +
+			`"path":"/","sameSite":"unspecified","secure":true,"session":true,"value":"v"}]`,
 			Cookie{Domain: ".example.com"}},
 	} {
 		got, err := ParseCookies(NewSecret(tc.text))
@@ -47,7 +52,9 @@ func TestParseCookiesReadsWhatOthersWrite(t *testing.T) {
 		got[0].Value = Secret{}
 		require.Equal(t, tc.want, got[0], tc.why)
 	}
-	for _, text := range []string{"", "name=hunter2", `"hunter2"`, `[{"name":"sid","value":"hunter2"`, `[{"value":{"a":"hunter2"}}]`} {
+	for _, text := range []string{
+		"", "name=hunter2", `"hunter2"`, `[{"name":"sid","value":"hunter2"`, `[{"value":{"a":"hunter2"}}]`,
+	} {
 		_, err := ParseCookies(NewSecret(text))
 		var e *Error
 		require.ErrorAs(t, err, &e)
@@ -66,12 +73,12 @@ func TestAnImportIsCheckedBeforeItIsSent(t *testing.T) {
 	}})
 	var e *Error
 	require.ErrorAs(t, err, &e)
-	require.True(t, errors.Is(err, ErrInvalid))
+	require.ErrorIs(t, err, ErrInvalid)
 	require.Len(t, e.Problems, 3, "everything that is wrong")
 	require.Equal(t, "cookies[1].name", e.Problems[0].Field)
 	require.False(t, strings.Contains(err.Error(), "hunter2"))
 	require.Empty(t, f.requests())
 
 	long := Cookie{Name: "a", Value: NewSecret("v"), Domain: "example.com", Expires: time.Unix(-5, 0)}
-	require.EqualValues(t, 1, long.wire().Expires, "what ended before 1970 is no cookie of the session")
+	require.Positive(t, long.wire().Expires, "what ended before 1970 is no cookie of the session")
 }

@@ -20,7 +20,8 @@ func TestALoginMovesByAFile(t *testing.T) {
 	require.NoError(t, os.WriteFile("none.json", []byte(`canary-cookie`), 0o600))
 	d.do("profile", "create", "from")
 	d.do("profile", "create", "to")
-	require.Equal(t, "1\t1\t1\n", d.do("profile", "import", "from", "cookies.json", "--output", "imported,expired,cookies"))
+	done := d.do("profile", "import", "from", "cookies.json", "--output", "imported,expired,cookies")
+	require.Equal(t, "1\t1\t1\n", done)
 	got := d.run(phrase+"\n", "profile", "export", "from", "from.cookies")
 	require.Equal(t, 0, got.code, got.stderr)
 	require.Contains(t, got.stderr, "Wrote 1 cookie to from.cookies.")
@@ -43,8 +44,8 @@ func TestALoginMovesByAFile(t *testing.T) {
 		says    string
 		code    int
 	}{
-		{"another passphrase", "canary horse batterx", []string{"import", "from", "from.cookies"}, "profiles.wrong_passphrase",
-			exitUsage},
+		{"another passphrase", "canary horse batterx", []string{"import", "from", "from.cookies"},
+			"profiles.wrong_passphrase", exitUsage},
 		{"a file that was cut", phrase, []string{"import", "from", "cut"}, "profiles.bundle_damaged", exitUsage},
 		{"both from standard input", string(bundle), []string{"import", "from", "-"}, "name its file", exitUsage},
 		{"a domain that is none", "", []string{"import", "from", "bad.json"}, "cookies[0].domain", exitUsage},
