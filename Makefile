@@ -16,7 +16,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench vuln check browser sdks s3server
+.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench vuln check browser postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -38,7 +38,7 @@ demo: browser
 
 # Tests with a browser wait most of their time, so more packages run at once than
 # there are processors.
-test: browser compat miniwob-sample s3server
+test: browser postgres compat miniwob-sample s3server
 	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -p=$$(( $$(nproc) + 1 )) -timeout=20m ./...
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
@@ -95,6 +95,9 @@ check:
 browser:
 	@scripts/install-browser
 	@scripts/install-webdriver
+
+postgres:
+	@scripts/install-postgres
 
 sdks:
 	@scripts/install-sdks

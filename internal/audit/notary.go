@@ -58,6 +58,8 @@ type Notary struct {
 	cfg  NotaryConfig
 	by   signers
 	last store.Checkpoint
+	// doubtful is a checkpoint of which nobody knows whether it is in the database.
+	doubtful *store.Checkpoint
 	// kept is set while last is outside the database too.
 	kept bool
 	stop chan struct{}
@@ -195,12 +197,18 @@ func (n *Notary) waitForEvents(old <-chan time.Time) (stopped bool) {
 // checkpoint signs where the chain stands, keeps that in the database, and
 // then outside.
 func (n *Notary) checkpoint(ctx context.Context) error {
+	if err := n.settleDoubt(ctx); err != nil {
+		return err
+	}
 	if head := n.cfg.DB.Head(); head.Seq != n.last.Seq {
 		c, err := n.sign(head)
 		if err != nil {
 			return err
 		}
 		if err := n.cfg.DB.Write(ctx, func(tx *store.Tx) error { return tx.InsertCheckpoint(ctx, c) }); err != nil {
+			if errors.Is(err, store.ErrUnavailable) {
+				n.doubtful = &c
+			}
 			return fmt.Errorf("signing the audit log: %w", err)
 		}
 		n.last, n.kept = c, false
@@ -211,6 +219,27 @@ func (n *Notary) checkpoint(ctx context.Context) error {
 	err := writeHead(n.cfg.HeadFile, n.cfg.Key, n.last)
 	n.kept = err == nil
 	return err
+}
+
+// settleDoubt finds out whether a checkpoint was written that the database did not
+// answer for: the next one names the one before it.
+func (n *Notary) settleDoubt(ctx context.Context) error {
+	if n.doubtful == nil {
+		return nil
+	}
+	var newest store.Checkpoint
+	err := n.cfg.DB.Write(ctx, func(tx *store.Tx) (err error) { // after what was under way
+		newest, err = tx.NewestCheckpoint(ctx)
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("reading the newest signature of the audit log: %w", err)
+	}
+	if newest.Seq == n.doubtful.Seq && bytes.Equal(newest.Signature, n.doubtful.Signature) {
+		n.last, n.kept = newest, false
+	}
+	n.doubtful = nil
+	return nil
 }
 
 // Close signs everything up to the last event that was written before it, and

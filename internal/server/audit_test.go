@@ -21,6 +21,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 func TestEventsAreListedNewestFirstWithTheirOutcomes(t *testing.T) {
@@ -151,6 +152,7 @@ func (h *harness) alter(statement string) {
 }
 
 func TestWhatCannotBeRecordedDoesNotHappen(t *testing.T) {
+	storetest.OnSQLite(t)
 	asked := 0
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked++
@@ -329,6 +331,7 @@ func TestVerifyThroughTheServer(t *testing.T) {
 }
 
 func TestEveryFilterHasAnIndex(t *testing.T) {
+	storetest.OnSQLite(t)
 	h := newHarness(t)
 	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db"))
 	require.NoError(t, err)

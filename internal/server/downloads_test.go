@@ -18,6 +18,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 // linkTo signs a link and returns its path and query.
@@ -210,6 +211,7 @@ func TestALinkIsWhereThePublicReachesTheServer(t *testing.T) {
 }
 
 func TestWhoMadeALinkIsRecorded(t *testing.T) {
+	storetest.OnSQLite(t)
 	h := newHarness(t)
 	rt := h.launch(h.workspace("sales", sales()), "crm", nil)
 	o := h.stored("sales-exports", "f", "x")

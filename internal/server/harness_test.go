@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -64,7 +63,7 @@ func newHarness(t *testing.T, change ...func(*Config)) *harness {
 func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(*Config)) *harness {
 	t.Helper()
 	rows := &seal.Rows{}
-	db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"), rows)
+	db, err := storetest.Open(t.Context(), filepath.Join(dir, "bctrl.db"), rows)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	keys.DB, keys.Rows, keys.KeyFile = db, rows, filepath.Join(dir, "kek")
@@ -274,8 +273,7 @@ func refused(t *testing.T, got answer, status int, code, why string) {
 // events are the audit log's, in order.
 func (h *harness) events() (all []audit.Event) {
 	h.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db"))
-	require.NoError(h, err)
+	db := h.raw()
 	defer db.Close()
 	require.NoError(h, h.db.Write(h.Context(), func(*store.Tx) error { return nil })) // what was queued before is written
 	rows, err := db.QueryContext(h.Context(), "SELECT body FROM audit_events ORDER BY seq")
@@ -452,10 +450,9 @@ func jsonBody(text string) io.Reader { return strings.NewReader(text) }
 // tamper edits the database behind the server's back.
 func (h *harness) tamper(statement string) {
 	h.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(h.dir, "bctrl.db")+"?_pragma=busy_timeout(10000)")
-	require.NoError(h, err)
+	db := h.raw()
 	defer db.Close()
-	res, err := db.ExecContext(h.Context(), statement)
+	res, err := db.ExecContext(h.Context(), h.statement(statement))
 	require.NoError(h, err)
 	n, err := res.RowsAffected()
 	require.NoError(h, err)

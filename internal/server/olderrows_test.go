@@ -19,7 +19,7 @@ func (h *harness) remembered(table string) (putBack func()) {
 	run := func(statements ...string) {
 		h.Helper()
 		for _, s := range statements {
-			_, err := db.ExecContext(h.Context(), fmt.Sprintf(s, table))
+			_, err := db.ExecContext(h.Context(), h.statement(fmt.Sprintf(s, table)))
 			require.NoError(h, err, s)
 		}
 	}

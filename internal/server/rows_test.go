@@ -12,14 +12,18 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/custody"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 // raw opens the database beside the server.
 func (h *harness) raw() *sql.DB {
 	h.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(h.dir, "bctrl.db")+"?_pragma=busy_timeout(10000)")
-	require.NoError(h, err)
-	return db
+	return storetest.Raw(h, filepath.Join(h.dir, "bctrl.db"))
+}
+
+// statement is one in the words of the database.
+func (h *harness) statement(s string) string {
+	return storetest.Statement(filepath.Join(h.dir, "bctrl.db"), s)
 }
 
 // behind does to the database what somebody could do who can write it and has
@@ -29,6 +33,7 @@ func (h *harness) behind(statements ...string) {
 	db := h.raw()
 	defer func() { require.NoError(h, db.Close()) }()
 	for _, s := range statements {
+		s = h.statement(s)
 		result, err := db.ExecContext(h.Context(), s)
 		require.NoError(h, err, s)
 		n, err := result.RowsAffected()
@@ -150,6 +155,9 @@ func TestWhatDecidesIsNotBelievedWhereItWasChanged(t *testing.T) {
 			"auth.not_subaccount", "organization:"},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
+			if tc.why == "text for a number" {
+				storetest.OnSQLite(t) // PostgreSQL takes none
+			}
 			h := newLowWorld(t)
 			require.True(t, h.verified())
 			h.behind(tc.change)
@@ -298,7 +306,8 @@ func TestWhatWasRevokedStaysSoWithTheProofOfBefore(t *testing.T) {
 	proofOf := func(table, id string) (proof string) {
 		db := h.raw()
 		defer func() { require.NoError(h, db.Close()) }()
-		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT hex(proof) FROM "+table+" WHERE id = $1", id).Scan(&proof))
+		require.NoError(t, db.QueryRowContext(t.Context(),
+			h.statement("SELECT hex(proof) FROM "+table+" WHERE id = $1"), id).Scan(&proof))
 		return "x'" + proof + "'"
 	}
 	minted := tokenID(t, h.token)

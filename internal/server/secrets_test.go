@@ -15,6 +15,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 func TestASecretIsKeptForTheBrokerAlone(t *testing.T) {
@@ -297,6 +298,7 @@ func TestAnEditedSecretIsNotUsed(t *testing.T) {
 }
 
 func TestNothingOfADeletedOrRotatedSecretIsLeftOnDisk(t *testing.T) {
+	storetest.OnSQLite(t)
 	h := newHarness(t)
 	s := h.secretIn(globally(), "KEY", strings.Repeat("value", 2000))
 	sealed := func() []byte {

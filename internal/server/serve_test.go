@@ -17,6 +17,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 func TestThePathIsRefusedBeforeRouting(t *testing.T) {
@@ -79,6 +80,7 @@ func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
 }
 
 func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
+	storetest.OnSQLite(t)
 	h := newHarness(t)
 	const body = `{"password":"hunter2"}`
 	headers := []string{"Authorization", "Bearer " + h.key, "Content-Type", "application/json"}

@@ -289,7 +289,7 @@ func TestDeliveriesSurviveTheirServer(t *testing.T) {
 	storetest.Create(t, filepath.Join(dir, "bctrl.db"))
 	serve := func(between func(*store.DB), use func(*Server)) {
 		rows := &seal.Rows{}
-		db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"), rows)
+		db, err := storetest.Open(t.Context(), filepath.Join(dir, "bctrl.db"), rows)
 		require.NoError(t, err)
 		kept, err := custody.Open(t.Context(), custody.Config{DB: db, Rows: rows, KeyFile: filepath.Join(dir, "kek")})
 		require.NoError(t, err)

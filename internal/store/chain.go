@@ -36,6 +36,10 @@ type Entry struct {
 	Outcome string
 	// Record names the sealed record that was written: "vault:<uid>".
 	Record string
+
+	// durable is set of one that is written later, once it is found in the log after
+	// a transaction of which nobody knew.
+	durable bool
 }
 
 // Append adds an event to the audit log, in the same transaction: it is
@@ -126,22 +130,28 @@ func NextHash(before []byte, e Entry) []byte {
 func ZeroHash() []byte { return make([]byte, sha256.Size) }
 
 // loadHead reads where the chain stands.
-func (b *batch) loadHead(ctx context.Context) error {
-	head, err := one(ctx, b.q, func(row scanner) (head []byte, err error) {
+func (b *batch) loadHead(ctx context.Context) (err error) {
+	if b.place, err = b.q.chainPlace(ctx); err == nil {
+		b.publish()
+	}
+	return err
+}
+
+// chainPlace is where the chain stands in the database.
+func (q Queries) chainPlace(ctx context.Context) (place, error) {
+	p, err := one(ctx, q, func(row scanner) (p place, err error) {
 		var at int64
-		err = row(&b.seq, &head, &at)
-		b.at = fromMillis(at)
-		return head, err
+		err = row(&p.seq, &p.head, &at)
+		p.at = fromMillis(at)
+		return p, err
 	}, "SELECT seq, hash, at FROM audit_events ORDER BY seq DESC LIMIT 1")
 	if errors.Is(err, ErrNotFound) {
-		head, err = ZeroHash(), nil
+		p, err = place{head: ZeroHash()}, nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the head of the audit log: %w", err)
+		return p, fmt.Errorf("reading the head of the audit log: %w", err)
 	}
-	b.head = head
-	b.publish()
-	return nil
+	return p, nil
 }
 
 // Checkpoint is where the chain stood, signed.

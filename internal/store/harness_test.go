@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/json"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
 // testProver proves with a key that everybody knows.
@@ -29,24 +33,116 @@ func (p testProver) Check(row, proof []byte, ended bool) (bool, error) {
 	return hmac.Equal(want, proof), err
 }
 
-// openEmpty opens a store of its own, without a row.
-func openEmpty(tb testing.TB) (db *DB, path string) {
+// engine is what keeps a store: the promises of this package hold on each.
+type engine struct {
+	name string
+	// create makes an empty place for a store, which goes with the test.
+	create func(testing.TB) (at string)
+	open   func(ctx context.Context, at string, prover Prover) (*DB, error)
+	// driver opens the database behind the store's back.
+	driver string
+}
+
+func engines() []engine {
+	return []engine{onSQLite(), onPostgres()}
+}
+
+func onSQLite() engine {
+	return engine{
+		name:   "sqlite",
+		create: func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "bctrl.db") },
+		open:   Open,
+		driver: "sqlite",
+	}
+}
+
+func onPostgres() engine {
+	return engine{
+		name:   "postgres",
+		create: func(tb testing.TB) string { return pgtest.Database(tb, migrated(tb)) },
+		open: func(ctx context.Context, at string, prover Prover) (*DB, error) {
+			return OpenPostgres(ctx, Postgres{URL: at}, prover)
+		},
+		driver: "pgx",
+	}
+}
+
+// migrated is the name of a database with the newest schema, to copy.
+func migrated(tb testing.TB) string {
 	tb.Helper()
-	path = filepath.Join(tb.TempDir(), "bctrl.db")
-	db, err := Open(tb.Context(), path, testProver{})
+	const name = "migrated"
+	require.NoError(tb, makeMigrated(name))
+	return name
+}
+
+var makeMigratedOnce sync.Once
+
+func makeMigrated(name string) (err error) {
+	makeMigratedOnce.Do(func() {
+		var at string
+		if at, err = pgtest.Make(name); err != nil {
+			return
+		}
+		var db *DB
+		if db, err = OpenPostgres(context.Background(), Postgres{URL: at}, testProver{}); err == nil {
+			err = db.Close()
+		}
+	})
+	return err
+}
+
+// eachEngine runs a test on each.
+func eachEngine(t *testing.T, fn func(t *testing.T, e engine)) {
+	t.Helper()
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) { fn(t, e) })
+	}
+}
+
+// raw opens a store's database behind its back.
+func (e engine) raw(tb testing.TB, at string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open(e.driver, at)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
-	return db, path
+	return db
+}
+
+// reopen opens a store that was opened before.
+func (e engine) reopen(tb testing.TB, at string) *DB {
+	tb.Helper()
+	db, err := e.open(tb.Context(), at, testProver{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
+	return db
+}
+
+// openEmpty opens a store of its own, without a row.
+func (e engine) openEmpty(tb testing.TB) (db *DB, at string) {
+	tb.Helper()
+	at = e.create(tb)
+	return e.reopen(tb, at), at
 }
 
 // openTest opens a store of its own that holds the organization "org".
-func openTest(tb testing.TB) (db *DB, path string) {
+func (e engine) openTest(tb testing.TB) (db *DB, at string) {
 	tb.Helper()
-	db, path = openEmpty(tb)
+	db, at = e.openEmpty(tb)
 	require.NoError(tb, db.Write(tb.Context(), func(tx *Tx) error {
 		return insertOrganization(tb.Context(), tx, "org")
 	}))
-	return db, path
+	return db, at
+}
+
+// openTest is that of a test which is about SQLite alone.
+func openTest(tb testing.TB) (db *DB, path string) {
+	tb.Helper()
+	return onSQLite().openTest(tb)
+}
+
+func openEmpty(tb testing.TB) (db *DB, path string) {
+	tb.Helper()
+	return onSQLite().openEmpty(tb)
 }
 
 // insertOrganization adds an organization, of which the log of the tests is to
@@ -105,4 +201,13 @@ func queryPlan(t *testing.T, db *DB, query string) (steps []string) {
 	}
 	require.NoError(t, rows.Err())
 	return steps
+}
+
+// openClosed makes a store of its own that holds the organization "org", and closes
+// it.
+func (e engine) openClosed(tb testing.TB) (name, at string) {
+	tb.Helper()
+	db, at := e.openTest(tb)
+	require.NoError(tb, db.Close())
+	return e.name, at
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -64,8 +63,10 @@ func TestNoMinuteHasMoreCallsThanPermitted(t *testing.T) {
 }
 
 // TestALimitHoldsAcrossConnections has two openings of one database share it.
-func TestALimitHoldsAcrossConnections(t *testing.T) {
-	first, path := openTest(t)
+func TestALimitHoldsAcrossConnections(t *testing.T) { eachEngine(t, testALimitHoldsAcrossConnections) }
+
+func testALimitHoldsAcrossConnections(t *testing.T, e engine) {
+	first, path := e.openTest(t)
 	const capability = "acme/users"
 	now := time.Now()
 	var taken atomic.Int32
@@ -81,7 +82,7 @@ func TestALimitHoldsAcrossConnections(t *testing.T) {
 	require.EqualValues(t, 7, taken.Load())
 	require.NoError(t, first.Close())
 
-	second, err := Open(t.Context(), path, testProver{})
+	second, err := e.open(t.Context(), path, testProver{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, second.Close()) })
 	require.NotZero(t, takeCall(t, second, capability, 7, now), "a restart forgets nothing")
@@ -92,7 +93,9 @@ func TestALimitHoldsAcrossConnections(t *testing.T) {
 
 // TestNobodyCountsFromLess deletes a count, and puts an older one back with the
 // proof that it had.
-func TestNobodyCountsFromLess(t *testing.T) {
+func TestNobodyCountsFromLess(t *testing.T) { eachEngine(t, testNobodyCountsFromLess) }
+
+func testNobodyCountsFromLess(t *testing.T, e engine) {
 	const capability = "acme/users"
 	take := func(db *DB) error {
 		return db.Write(t.Context(), func(tx *Tx) error {
@@ -107,15 +110,13 @@ func TestNobodyCountsFromLess(t *testing.T) {
 			"UPDATE invoke_rates SET calls = (SELECT calls FROM kept), proof = (SELECT proof FROM kept)"},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
-			db, path := openTest(t)
-			raw, err := sql.Open("sqlite", path)
-			require.NoError(t, err)
+			db, path := e.openTest(t)
+			raw := e.raw(t, path)
 			raw.SetMaxOpenConns(1)
-			defer func() { require.NoError(t, raw.Close()) }()
 			require.NoError(t, db.Write(t.Context(),
 				func(tx *Tx) error { return tx.CountCalls(t.Context(), "org", capability) }))
 			require.NoError(t, take(db))
-			_, err = raw.ExecContext(t.Context(), tc.keep)
+			_, err := raw.ExecContext(t.Context(), tc.keep)
 			require.NoError(t, err)
 			for range 3 {
 				require.NoError(t, take(db))

@@ -11,8 +11,10 @@ import (
 
 // TestARevokedKeyIsNeverGoodAgain asks for a key all the time while it is
 // revoked: once that is acknowledged, no answer has it as good.
-func TestARevokedKeyIsNeverGoodAgain(t *testing.T) {
-	db, _ := openTest(t)
+func TestARevokedKeyIsNeverGoodAgain(t *testing.T) { eachEngine(t, testARevokedKeyIsNeverGoodAgain) }
+
+func testARevokedKeyIsNeverGoodAgain(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx := t.Context()
 	for i := range 50 {
 		hash := sha256.Sum256([]byte{byte(i)})

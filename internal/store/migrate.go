@@ -17,24 +17,48 @@ var migrations embed.FS
 
 // migrate brings the schema up to date.
 func migrate(ctx context.Context, db *sql.DB) error {
-	steps, err := readMigrations()
+	steps, err := readMigrations(func(text string) string { return text })
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithDisableGlobalRegistry(true),
-		goose.WithGoMigrations(steps...))
+	p, err := provider(goose.DialectSQLite3, db, steps)
 	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
+		return err
 	}
 	version, err := p.GetDBVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the schema's version: %w", err)
+	}
+	if err := refuseNewer(version, steps); err != nil {
+		return err
 	}
 	if err := errors.Join(checkSchema(ctx, db, version), refuseUnproven(ctx, db, version)); err != nil {
 		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bringing the schema up to date: %w", translate(err))
+	}
+	return nil
+}
+
+func provider(dialect goose.Dialect, db *sql.DB, steps []*goose.Migration) (*goose.Provider, error) {
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(steps...))
+	if err != nil {
+		return nil, fmt.Errorf("reading the migrations: %w", err)
+	}
+	return p, nil
+}
+
+// ErrNewerSchema is returned for data that a newer version of the server has been
+// at.
+var ErrNewerSchema = errors.New("the data was written by a newer bctrl")
+
+// refuseNewer refuses a schema that this server does not know.
+func refuseNewer(version int64, steps []*goose.Migration) error {
+	if known := steps[len(steps)-1].Version; version > known {
+		return fmt.Errorf("%w: its schema has version %d and this bctrl knows those up to %d: start one that knows version %d",
+			ErrNewerSchema, version, known, version)
 	}
 	return nil
 }
@@ -93,8 +117,8 @@ func migrationTexts() ([]migrationText, error) {
 // readMigrations makes a migration of each file, which the database itself takes
 // apart into statements. goose's own reader of SQL takes a buffer of 4 MiB for
 // each file and each statement it looks at: tens of MiB at every start, which the
-// process kept.
-func readMigrations() ([]*goose.Migration, error) {
+// process kept. write turns a text into the SQL of the database.
+func readMigrations(write func(text string) string) ([]*goose.Migration, error) {
 	texts, err := migrationTexts()
 	if err != nil {
 		return nil, err
@@ -102,7 +126,7 @@ func readMigrations() ([]*goose.Migration, error) {
 	steps := make([]*goose.Migration, len(texts))
 	for i, text := range texts {
 		steps[i] = goose.NewGoMigration(text.version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, text.up)
+			_, err := tx.ExecContext(ctx, write(text.up))
 			return err
 		}}, nil)
 	}

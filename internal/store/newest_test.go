@@ -14,7 +14,11 @@ import (
 // whose events come after both: neither takes what the other wrote for a row that
 // was put back, or deleted, by somebody else.
 func TestAWriteSeesWhatTheOneBeforeItHasWritten(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testAWriteSeesWhatTheOneBeforeItHasWritten)
+}
+
+func testAWriteSeesWhatTheOneBeforeItHasWritten(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx, at := t.Context(), time.UnixMilli(1_700_000_000_000)
 	ws := Workspace{
 		ID:        "ws",

@@ -11,8 +11,13 @@ import (
 
 // Queries runs statements, on a pool of readers or inside a [Tx].
 type Queries struct {
+	// prepare must not be given a caller's context: the statement outlives the call.
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	prover  Prover
+	on      *dialect
+	// cursors runs what reads row by row, where the connection can do nothing else
+	// meanwhile; nil elsewhere.
+	cursors *cursors
 	// unlogged are the digests of what the writer's transaction has written and
 	// the log in the database does not have yet, by the names of records: those of
 	// the jobs before, and those of this one. Readers have none.
@@ -37,8 +42,7 @@ func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st, ok := s.known.Load(query); ok {
 		return st.(*sql.Stmt), nil
 	}
-	// The statement outlives the call, so it must not carry its context.
-	st, err := s.on.PrepareContext(context.WithoutCancel(ctx), query)
+	st, err := s.on.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("preparing a statement: %w", err)
 	}
@@ -74,9 +78,12 @@ func isUnreadable(err error) bool {
 
 // columnsOf reads the row that rows are at. database/sql has no type for a value
 // that does not fit: it is what is wrong where Scan fails and the rows do not.
-func columnsOf(rows *sql.Rows) scanner {
+func (d *dialect) columnsOf(rows *sql.Rows) scanner {
 	return func(dest ...any) error {
 		err := rows.Scan(dest...)
+		if err == nil && d.remote() {
+			err = unescapeAll(dest)
+		}
 		if err != nil && rows.Err() == nil {
 			return &unreadableError{err}
 		}
@@ -84,18 +91,48 @@ func columnsOf(rows *sql.Rows) scanner {
 	}
 }
 
+func unescapeAll(dest []any) error {
+	for _, d := range dest {
+		if s, ok := d.(*string); ok {
+			if err := unescape(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Statements are short, and none is interrupted when its caller leaves: inside
 // the writer that would undo what others wait for, and everywhere watching for
 // it costs more than most statements do.
 
+// statement prepares a query, makes its arguments fit, and bounds how long its
+// answer is waited for, where that can take forever.
+func (q Queries) statement(
+	ctx context.Context, query string, args []any,
+) (_ *sql.Stmt, bounded context.Context, done context.CancelFunc, err error) {
+	q.on.fit(args)
+	bounded, done = context.WithoutCancel(ctx), func() {}
+	if q.on.remote() {
+		bounded, done = context.WithTimeout(bounded, q.on.limit)
+	}
+	st, err := q.prepare(bounded, query)
+	if err != nil {
+		done()
+		return nil, nil, nil, translate(err)
+	}
+	return st, bounded, done, nil
+}
+
 // one reads a single row, or gives [ErrNotFound].
 func one[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any) (T, error) {
-	st, err := q.prepare(ctx, query)
+	st, ctx, done, err := q.statement(ctx, query, args)
 	if err != nil {
 		var zero T
 		return zero, err
 	}
-	rows, err := st.QueryContext(context.WithoutCancel(ctx), args...)
+	defer done()
+	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
 		var zero T
 		return zero, translate(err)
@@ -105,17 +142,18 @@ func one[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), q
 		var zero T
 		return zero, translate(cmp.Or(rows.Err(), sql.ErrNoRows))
 	}
-	v, err := scan(columnsOf(rows))
+	v, err := scan(q.on.columnsOf(rows))
 	return v, translate(cmp.Or(err, rows.Close()))
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (q Queries) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	st, err := q.prepare(ctx, query)
+	st, ctx, done, err := q.statement(ctx, query, args)
 	if err != nil {
 		return 0, err
 	}
-	res, err := st.ExecContext(context.WithoutCancel(ctx), args...)
+	defer done()
+	res, err := st.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, translate(err)
 	}
@@ -126,17 +164,18 @@ func (q Queries) exec(ctx context.Context, query string, args ...any) (int64, er
 func many[T any](
 	ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any,
 ) ([]T, error) {
-	st, err := q.prepare(ctx, query)
+	st, ctx, done, err := q.statement(ctx, query, args)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := st.QueryContext(context.WithoutCancel(ctx), args...)
+	defer done()
+	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, translate(err)
 	}
 	defer rows.Close()
 	list := []T{}
-	columns := columnsOf(rows)
+	columns := q.on.columnsOf(rows)
 	for rows.Next() {
 		v, err := scan(columns)
 		if err != nil {
@@ -151,16 +190,20 @@ func many[T any](
 func each[T any](
 	ctx context.Context, q Queries, scan func(scanner) (T, error), fn func(T) error, query string, args ...any,
 ) error {
-	st, err := q.prepare(ctx, query)
+	if q.cursors != nil {
+		return eachFetched(ctx, q, scan, fn, query, args...)
+	}
+	st, _, prepared, err := q.statement(ctx, query, args)
 	if err != nil {
 		return err
 	}
+	prepared()
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
 		return translate(err)
 	}
 	defer rows.Close()
-	columns := columnsOf(rows)
+	columns := q.on.columnsOf(rows)
 	for rows.Next() {
 		v, err := scan(columns)
 		if err != nil {

@@ -95,11 +95,7 @@ func checkSchema(ctx context.Context, db *sql.DB, version int64) error {
 
 // schema finds what the schema has too much, what it lacks, and what differs.
 func (q Queries) schema(ctx context.Context, fn func(Finding)) error {
-	is, err := many(ctx, q, scanSchemaObject, schemaObjects)
-	if err != nil {
-		return err
-	}
-	want, err := newestSchema()
+	is, want, err := q.schemas(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,6 +103,20 @@ func (q Queries) schema(ctx context.Context, fn func(Finding)) error {
 		fn(Foreign.of(kindSchema, name, ""))
 	}
 	return nil
+}
+
+// schemas are the schema as it is, and as the migrations make it.
+func (q Queries) schemas(ctx context.Context) (is, want []schemaObject, err error) {
+	if q.on.remote() {
+		if is, err = many(ctx, q, scanSchemaObject, postgresObjects); err == nil {
+			want = q.on.schema
+		}
+		return is, want, err
+	}
+	if is, err = many(ctx, q, scanSchemaObject, schemaObjects); err == nil {
+		want, err = newestSchema()
+	}
+	return is, want, err
 }
 
 const kindSchema = "schema"

@@ -5,26 +5,77 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
-// TestAForeignSchemaIsRefusedAndFound adds to a database what would write with
-// the server's hand, or takes from it what holds rows apart.
+// foreignSchema is a change that adds to a database what would write with the
+// server's hand, or takes from it what holds rows apart.
+type foreignSchema struct {
+	why, change, undo string
+	names             []string
+}
+
+func foreignSchemas(e engine) []foreignSchema {
+	trigger := func(name, when, table, does string) string {
+		if e.driver == "sqlite" {
+			return "CREATE TRIGGER " + name + " " + when + " ON " + table + " BEGIN " + does + "; END"
+		}
+		return "CREATE FUNCTION does() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + does + "; RETURN NEW; END $$; " +
+			"CREATE TRIGGER " + name + " " + when + " ON " + table + " FOR EACH ROW EXECUTE FUNCTION does()"
+	}
+	evil := []string{"trigger evil"}
+	if e.driver != "sqlite" {
+		evil = []string{"function does", "trigger evil"}
+	}
+	noTrigger := "DROP FUNCTION IF EXISTS does CASCADE"
+	changes := []foreignSchema{
+		{"a trigger", trigger("evil", "AFTER UPDATE", "api_keys", "UPDATE api_keys SET revoked_at = NULL"), noTrigger, evil},
+		{"a trigger on what is not compared",
+			trigger("evil", "AFTER INSERT", "goose_db_version", "DELETE FROM api_keys"), noTrigger, evil},
+		{"a view", "CREATE VIEW evil AS SELECT * FROM api_keys", "DROP VIEW evil", []string{"view evil"}},
+		{"a table", "CREATE TABLE evil (a TEXT)", "DROP TABLE evil", []string{"table evil"}},
+		{"a column", "ALTER TABLE api_keys ADD COLUMN evil TEXT", "ALTER TABLE api_keys DROP COLUMN evil",
+			[]string{"table api_keys"}},
+	}
+	if e.driver == "sqlite" {
+		for i := range changes {
+			changes[i].undo = "" // each has a file of its own
+		}
+		return append(changes, lastSchema())
+	}
+	return append(changes,
+		foreignSchema{"a rule", "CREATE RULE evil AS ON DELETE TO api_keys DO INSTEAD NOTHING", "DROP RULE evil ON api_keys",
+			[]string{"rule evil"}},
+		foreignSchema{"a policy", "CREATE POLICY evil ON api_keys USING (false)", "DROP POLICY evil ON api_keys",
+			[]string{"policy evil"}},
+		foreignSchema{"a default", "ALTER TABLE api_keys ALTER revoked_at SET DEFAULT 1",
+			"ALTER TABLE api_keys ALTER revoked_at DROP DEFAULT", []string{"table api_keys"}},
+		foreignSchema{"a type", "ALTER TABLE api_keys ALTER label TYPE VARCHAR(9)",
+			`ALTER TABLE api_keys ALTER label TYPE TEXT COLLATE "C"`, []string{"table api_keys"}},
+		foreignSchema{"another order", `ALTER TABLE api_keys ALTER label TYPE TEXT COLLATE "POSIX"`,
+			`ALTER TABLE api_keys ALTER label TYPE TEXT COLLATE "C"`, []string{"table api_keys"}},
+		lastSchema(),
+	)
+}
+
+func lastSchema() foreignSchema {
+	return foreignSchema{"an index that is gone", "DROP INDEX workspaces_name", "", []string{"index workspaces_name"}}
+}
+
 func TestAForeignSchemaIsRefusedAndFound(t *testing.T) {
-	for _, tc := range []struct{ why, change, name string }{
-		{"a trigger", "CREATE TRIGGER evil AFTER UPDATE ON api_keys BEGIN UPDATE api_keys " +
-			"SET revoked_at = NULL; END", "trigger evil"},
-		{"a trigger on what is not compared", "CREATE TRIGGER evil AFTER INSERT ON goose_db_version BEGIN DELETE " +
-			"FROM api_keys; END", "trigger evil"},
-		{"a view", "CREATE VIEW evil AS SELECT * FROM api_keys", "view evil"},
-		{"a table", "CREATE TABLE evil (a TEXT)", "table evil"},
-		{"a column", "ALTER TABLE api_keys ADD COLUMN evil TEXT", "table api_keys"},
-		{"an index that is gone", "DROP INDEX workspaces_name", "index workspaces_name"},
-	} {
+	eachEngine(t, testAForeignSchemaIsRefusedAndFound)
+}
+
+func testAForeignSchemaIsRefusedAndFound(t *testing.T, e engine) {
+	fresh := e
+	if e.driver != "sqlite" {
+		at := pgtest.Fresh(t, migrated(t)) // making one takes longer than a row of the table
+		fresh.create = func(testing.TB) string { return at }
+	}
+	for _, tc := range foreignSchemas(e) {
 		t.Run(tc.why, func(t *testing.T) {
-			db, path := openTest(t)
-			raw, err := sql.Open("sqlite", path)
-			require.NoError(t, err)
-			defer func() { require.NoError(t, raw.Close()) }()
+			db, at := fresh.openEmpty(t)
 			find := func() (found []string) {
 				require.NoError(t, db.Snapshot(t.Context(), func(q Queries) error {
 					return q.schema(t.Context(), func(f Finding) { found = append(found, f.UID) })
@@ -32,12 +83,20 @@ func TestAForeignSchemaIsRefusedAndFound(t *testing.T) {
 				return found
 			}
 			require.Empty(t, find())
-			_, err = raw.ExecContext(t.Context(), tc.change)
+			raw := e.raw(t, at)
+			_, err := raw.ExecContext(t.Context(), tc.change)
 			require.NoError(t, err)
-			require.Equal(t, []string{tc.name}, find(), "while a server runs")
-			_, err = Open(t.Context(), path, testProver{})
+			require.Equal(t, tc.names, find(), "while a server runs")
+			require.NoError(t, db.Close())
+			_, err = e.open(t.Context(), at, testProver{})
 			require.ErrorIs(t, err, ErrForeignSchema)
-			require.ErrorContains(t, err, tc.name)
+			for _, name := range tc.names {
+				require.ErrorContains(t, err, name)
+			}
+			if tc.undo != "" {
+				_, err = raw.ExecContext(t.Context(), tc.undo)
+				require.NoError(t, err)
+			}
 		})
 	}
 }

@@ -1,5 +1,5 @@
-// Package store keeps the server's metadata in SQL: one SQLite file, read by
-// many connections and written by one.
+// Package store keeps the server's metadata in SQL: one SQLite file, or a
+// PostgreSQL database, read by many connections and written by one.
 //
 // Reads go through [DB.Read]. Writes go through [DB.Write], which hands a
 // function to the single writer; the writer runs all functions that wait
@@ -7,7 +7,9 @@
 // answers each when that transaction is durable. A function that fails is
 // undone alone.
 //
-// The SQL is the subset that SQLite and PostgreSQL share.
+// The SQL is the subset that SQLite and PostgreSQL share; what differs is in a
+// dialect. Both keep every promise of this package but one: PostgreSQL overwrites
+// nothing that is deleted, see [Tx.scrub].
 package store
 
 import (
@@ -22,34 +24,21 @@ import (
 	"sync/atomic"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	_ "modernc.org/sqlite" // the driver of files
 )
-
-// ErrNotFound is returned when a row does not exist in the organization.
-var ErrNotFound = errors.New("store: not found")
-
-// ErrExists is returned when a row with the same name exists already.
-var ErrExists = errors.New("store: exists already")
-
-// ErrFull is returned when the disk does not take a write: it is full, or a
-// quota or limit is reached.
-var ErrFull = errors.New("store: the disk is full")
-
-// ErrClosed is returned by a write after [DB.Close].
-var ErrClosed = errors.New("store: closed")
 
 // DB is an open store.
 type DB struct {
 	reader  *sql.DB
-	writer  *sql.DB
+	writer  *sql.DB // the same as reader on PostgreSQL
+	on      *dialect
 	queries Queries
 	jobs    chan *job
 	done    chan struct{}
 	mu      sync.RWMutex // held shared while a job is queued, exclusively by Close
 	closed  bool
 	batch   *batch
-	keys    *keyCache
+	keys    *keyCache // nil where others write to the database too
 	// watchers are told of events, observe of each transaction.
 	watchers watchers
 	observe  atomic.Pointer[func(Commit)]
@@ -78,21 +67,28 @@ func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	db := &DB{
+	db := newDB(reader, writer, sqliteDialect(), prover)
+	db.keys = &keyCache{}
+	db.batch = newBatch(db)
+	db.batch.scrub = true // the log of a process that ended may hold what was to be scrubbed
+	return db.start(ctx)
+}
+
+func newDB(reader, writer *sql.DB, on *dialect, prover Prover) *DB {
+	return &DB{
 		reader:  reader,
 		writer:  writer,
-		queries: Queries{prepare: newStatements(reader).get, prover: prover},
+		on:      on,
+		queries: Queries{prepare: newStatements(reader).get, prover: prover, on: on},
 		jobs:    make(chan *job, 4096),
 		done:    make(chan struct{}),
-		keys:    &keyCache{},
 	}
-	conn, err := writer.Conn(ctx)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), reader.Close(), writer.Close())
-	}
-	db.batch = newBatch(conn, db.keys, prover)
-	if err := db.batch.loadHead(ctx); err != nil {
-		return nil, errors.Join(err, conn.Close(), reader.Close(), writer.Close())
+}
+
+// start lets the writer run. Where it cannot begin it closes the store.
+func (db *DB) start(ctx context.Context) (*DB, error) {
+	if err := db.batch.open(ctx); err != nil {
+		return nil, errors.Join(err, db.batch.close(), db.reader.Close(), db.writer.Close())
 	}
 	go db.run()
 	return db, nil
@@ -145,19 +141,22 @@ func (db *DB) Read() Queries { return db.queries }
 func (db *DB) Snapshot(ctx context.Context, fn func(Queries) error) (err error) {
 	conn, err := db.reader.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("opening a snapshot: %w", err)
+		return fmt.Errorf("opening a snapshot: %w", translate(err))
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	// As a statement: the driver's own transactions begin with the writer's lock.
-	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
-		return fmt.Errorf("opening a snapshot: %w", err)
+	if _, err := conn.ExecContext(ctx, db.on.snapshot); err != nil {
+		return fmt.Errorf("opening a snapshot: %w", translate(err))
 	}
 	statements := newStatements(conn)
 	defer func() {
 		_, ended := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-		err = errors.Join(err, statements.close(), ended)
+		err = errors.Join(err, translate(statements.close()), translate(ended))
 	}()
-	return fn(Queries{prepare: statements.get, prover: db.queries.prover})
+	q := Queries{prepare: statements.get, prover: db.queries.prover, on: db.on}
+	if db.on.oneAtATime {
+		q.cursors = &cursors{conn: conn}
+	}
+	return fn(q)
 }
 
 // Close lets queued writes finish and closes the files. Later writes get
@@ -173,24 +172,6 @@ func (db *DB) Close() error {
 	db.mu.Unlock()
 	<-db.done
 	return errors.Join(db.batch.close(), db.reader.Close(), db.writer.Close())
-}
-
-// translate turns what the driver says into the errors of this package.
-func translate(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
-	}
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return err
-	}
-	switch e.Code() {
-	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-		return ErrExists
-	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE: // the latter for quotas
-		return ErrFull
-	}
-	return err
 }
 
 // Now is the present time as it is stored and as a later read returns it: in UTC,

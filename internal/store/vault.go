@@ -114,6 +114,9 @@ func (r VaultRange) where(org string) (string, []any) {
 	if to == "" {
 		to = "\x7f" // above every byte of a key
 	}
+	// The next text after a key. No key holds a control character, and PostgreSQL no
+	// zero byte.
+	to = strings.ReplaceAll(to, "\x00", "\x01")
 	clause := " WHERE org_id = $1 AND key " + op + " $2 AND key < $3"
 	args := []any{org, from, to, r.Limit}
 	if r.HasTOTP != nil {

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,7 +47,9 @@ type Tx struct {
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
 	// scrub is set when a sealed value was replaced or deleted, and is to be
-	// nowhere any more. SQLite overwrites it in the database (secure_delete);
+	// nowhere any more. PostgreSQL offers nothing for that: the value stays in its
+	// pages until they are used again, in its log, its archives and its replicas,
+	// sealed under a key that is not there. SQLite overwrites it in the database (secure_delete);
 	// copies in the write-ahead log go when that is emptied, which happens after
 	// the commit, or after a later one where a reader is in the way. What the
 	// file system keeps of a file that was cut short is out of reach; it is
@@ -186,7 +188,7 @@ func (db *DB) run() {
 		jobs = db.gather(append(jobs[:0], first))
 		later := db.takeLater()
 		begun := time.Now()
-		err := db.batch.commit(jobs, later, &db.watchers)
+		err := db.batch.commit(jobs, later)
 		if observe := db.observe.Load(); observe != nil {
 			(*observe)(committed(jobs, later, time.Since(begun), err))
 		}
@@ -198,7 +200,7 @@ func (db *DB) run() {
 		clear(jobs)
 	}
 	if later := db.takeLater(); len(later) > 0 {
-		_ = db.batch.commit(nil, later, &db.watchers) // there is no later: they were what a crash may lose
+		_ = db.batch.commit(nil, later) // there is no later: they were what a crash may lose
 	}
 }
 
@@ -228,16 +230,18 @@ func (db *DB) gather(jobs []*job) []*job {
 // batch writes groups of jobs on one connection and keeps the head of the
 // audit chain.
 type batch struct {
-	conn *sql.Conn
-	held *statements
-	q    Queries
-	keys *keyCache
-	seq  int64
-	head []byte
-	at   time.Time // of the newest event
+	line
+	q        Queries
+	keys     *keyCache
+	watching *watchers
+	place
+	// base is where the chain stands on disk, to go back to.
+	base place
+	// doubt is of a transaction of which nobody knows whether it is durable.
+	doubt *doubt
 	// rates are the counts of calls that were written last. Older ones that somebody
 	// puts back are found by them: the log has no record of counts, and none
-	// matters for longer than a minute.
+	// matters for longer than a minute. Where others write too it stays empty.
 	rates map[rateKey]string
 	// durable is where the chain stands on disk, for everybody.
 	durable atomic.Pointer[Head]
@@ -247,35 +251,50 @@ type batch struct {
 	scrubAt time.Time
 }
 
-func newBatch(conn *sql.Conn, keys *keyCache, prover Prover) *batch {
-	held := newStatements(conn)
-	// The log of a process that ended may hold what was to be scrubbed.
+// place is where a chain stands.
+type place struct {
+	seq  int64
+	head []byte
+	at   time.Time // of the newest event
+}
+
+func (p place) same(o place) bool { return p.seq == o.seq && bytes.Equal(p.head, o.head) }
+
+func newBatch(db *DB) *batch {
 	return &batch{
-		conn:  conn,
-		keys:  keys,
-		held:  held,
-		q:     Queries{prepare: held.get, prover: prover, unlogged: [2]map[string]string{ofBatch: {}}},
-		rates: map[rateKey]string{},
-		scrub: true,
+		line:     line{pool: db.writer, on: db.on},
+		q:        Queries{prover: db.queries.prover, on: db.on, unlogged: [2]map[string]string{ofBatch: {}}},
+		keys:     db.keys,
+		watching: &db.watchers,
+		rates:    map[rateKey]string{},
 	}
 }
 
-// close lets go of the statements first: database/sql leaves those of one
-// connection to who made them, and SQLite keeps a file open until they are
-// gone.
-func (b *batch) close() error { return errors.Join(b.held.close(), b.conn.Close()) }
+// open connects, and reads where the chain stands.
+func (b *batch) open(ctx context.Context) error {
+	if _, err := b.connect(ctx); err != nil {
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	b.q.prepare = b.held.get
+	return b.loadHead(ctx)
+}
 
 // commit writes the entries and runs the jobs in one transaction, and answers
 // each job. Its error is the transaction's. Watchers are told of the events that
 // jobs have written.
-func (b *batch) commit(jobs []*job, later []*Entry, watching *watchers) error {
-	seq, head, at := b.seq, b.head, b.at
+func (b *batch) commit(jobs []*job, later []*Entry) error {
+	b.base = b.place
 	err := b.transact(jobs, later)
+	for try := 1; errors.Is(err, errConflict) && try < maxTries; try++ {
+		b.place = b.base
+		clear(b.rates)
+		err = b.transact(jobs, later)
+	}
 	if err != nil {
-		b.seq, b.head, b.at = seq, head, at
+		b.place = b.base
 		clear(b.rates)
 	}
-	if b.seq != seq {
+	if b.seq != b.base.seq {
 		b.publish()
 	}
 	for _, j := range jobs {
@@ -284,16 +303,10 @@ func (b *batch) commit(jobs []*job, later []*Entry, watching *watchers) error {
 		}
 		b.scrub = b.scrub || j.tx.scrub
 		if err == nil && j.err == nil {
-			watching.tell(j.tx.happened)
+			b.watching.tell(j.tx.happened)
 		}
 	}
-	if b.scrub && !time.Now().Before(b.scrubAt) {
-		b.scrub = !b.emptyLog()
-		b.scrubAt = time.Time{}
-		if b.scrub {
-			b.scrubAt = time.Now().Add(scrubDelay)
-		}
-	}
+	b.emptyLogWhenDue()
 	for _, j := range jobs {
 		if j.done == nil {
 			continue
@@ -306,9 +319,28 @@ func (b *batch) commit(jobs []*job, later []*Entry, watching *watchers) error {
 	return err
 }
 
+// maxTries is how often a transaction is begun that PostgreSQL undoes for another's
+// sake. The writers take turns, so that hardly any is.
+const maxTries = 5
+
+func (b *batch) emptyLogWhenDue() {
+	if !b.scrub || time.Now().Before(b.scrubAt) {
+		return
+	}
+	b.scrub = !b.emptyLog()
+	b.scrubAt = time.Time{}
+	if b.scrub {
+		b.scrubAt = time.Now().Add(scrubDelay)
+	}
+}
+
 // emptyLog moves what is in the write-ahead log into the database and cuts the
-// log to nothing, if no reader is in the way: it waits for none.
+// log to nothing, if no reader is in the way: it waits for none. PostgreSQL's log is
+// its server's, and nothing of it is emptied from here.
 func (b *batch) emptyLog() bool {
+	if b.on.remote() {
+		return true
+	}
 	ctx := context.Background()
 	if _, err := b.conn.ExecContext(ctx, "PRAGMA busy_timeout(0)"); err != nil {
 		return false
@@ -323,17 +355,15 @@ func (b *batch) emptyLog() bool {
 // others wait for.
 func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 	ctx := context.Background()
-	if _, err := b.q.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("beginning a transaction: %w", err)
+	if err := b.begin(ctx); err != nil {
+		return err
 	}
 	defer func() {
-		if err == nil {
-			return
+		if err != nil {
+			b.undo(ctx)
 		}
-		// SQLite ends the transaction itself on some errors, a full disk
-		// among them; then there is nothing left to roll back.
-		_, _ = b.q.exec(ctx, "ROLLBACK")
 	}()
+	later = unknown(later)
 	clear(b.q.unlogged[ofBatch])
 	for _, j := range jobs {
 		if err := b.runJob(ctx, j); err != nil {
@@ -356,8 +386,11 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 			}
 		}
 	}
-	if _, err := b.q.exec(ctx, "COMMIT"); err != nil {
-		return fmt.Errorf("committing: %w", err)
+	if err := b.run(ctx, "COMMIT"); err != nil {
+		if b.on.remote() && !isRefusal(err) {
+			b.doubt = doubtOf(b.place, jobs, later)
+		}
+		return fmt.Errorf("committing: %w", translate(err))
 	}
 	return nil
 }
@@ -369,8 +402,8 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 		return nil //nolint:nilerr // it is the job's
 	}
 	j.tx = Tx{Queries: b.q, rates: b.rates}
-	if j.err = runRecovering(j.fn, &j.tx); errors.Is(j.err, ErrFull) {
-		return j.err // SQLite has rolled the whole transaction back
+	if j.err = runRecovering(j.fn, &j.tx); endsTransaction(j.err) {
+		return j.err
 	}
 	if j.err == nil && len(j.tx.written) > 0 {
 		j.err = errUnrecorded
@@ -391,6 +424,12 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 		maps.Copy(b.rates, j.tx.counted)
 	}
 	return nil
+}
+
+// endsTransaction reports whether the error of one job is of the whole transaction:
+// SQLite has rolled it back, PostgreSQL wants it done again, or is gone.
+func endsTransaction(err error) bool {
+	return errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable)
 }
 
 // runRecovering turns a panic in one job into its error: the writer serves

@@ -13,7 +13,11 @@ import (
 )
 
 func TestAFailedWriteUndoesNothingElse(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testAFailedWriteUndoesNothingElse)
+}
+
+func testAFailedWriteUndoesNothingElse(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx := t.Context()
 	refused := errors.New("refused")
 	var wg sync.WaitGroup
@@ -49,7 +53,11 @@ func TestAFailedWriteUndoesNothingElse(t *testing.T) {
 }
 
 func TestWhoCatchesUpFindsWhatWasLeftForLater(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testWhoCatchesUpFindsWhatWasLeftForLater)
+}
+
+func testWhoCatchesUpFindsWhatWasLeftForLater(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx := t.Context()
 	for i := range 200 {
 		require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)}))
@@ -64,7 +72,11 @@ func TestWhoCatchesUpFindsWhatWasLeftForLater(t *testing.T) {
 }
 
 func TestTheChainCoversEveryEventInOrder(t *testing.T) {
-	db, path := openTest(t)
+	eachEngine(t, testTheChainCoversEveryEventInOrder)
+}
+
+func testTheChainCoversEveryEventInOrder(t *testing.T, e engine) {
+	db, path := e.openTest(t)
 	ctx := t.Context()
 	for i := range 20 {
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
@@ -74,7 +86,7 @@ func TestTheChainCoversEveryEventInOrder(t *testing.T) {
 		if i == 10 { // the head is found again after a restart
 			require.NoError(t, db.Close())
 			var err error
-			db, err = Open(ctx, path, testProver{})
+			db, err = e.open(ctx, path, testProver{})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, db.Close()) })
 		}
@@ -111,7 +123,11 @@ func (q Queries) auditEvents(ctx context.Context) ([]auditEvent, error) {
 }
 
 func TestARecordIsNotWrittenWithoutItsEvent(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testARecordIsNotWrittenWithoutItsEvent)
+}
+
+func testARecordIsNotWrittenWithoutItsEvent(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx := t.Context()
 	err := db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", "k", entry("k")) })
 	require.ErrorIs(t, err, errUnrecorded)
@@ -125,7 +141,11 @@ func TestARecordIsNotWrittenWithoutItsEvent(t *testing.T) {
 }
 
 func TestACallerWhoLeftIsNotWrittenFor(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testACallerWhoLeftIsNotWrittenFor)
+}
+
+func testACallerWhoLeftIsNotWrittenFor(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	hold, held := make(chan struct{}), make(chan struct{})
 	go func() { // keeps the writer busy, so that the next write waits
@@ -146,7 +166,11 @@ func TestACallerWhoLeftIsNotWrittenFor(t *testing.T) {
 }
 
 func TestKeysThatDifferInCaseAloneExist(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testKeysThatDifferInCaseAloneExist)
+}
+
+func testKeysThatDifferInCaseAloneExist(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx := t.Context()
 	write := func(key, folded string) error {
 		return db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, folded, entry(key)) })
@@ -159,7 +183,11 @@ func TestKeysThatDifferInCaseAloneExist(t *testing.T) {
 }
 
 func TestPagesOfKeysMeetWithoutGapOrRepeat(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testPagesOfKeysMeetWithoutGapOrRepeat)
+}
+
+func testPagesOfKeysMeetWithoutGapOrRepeat(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx := t.Context()
 	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 		for i := range 250 {
@@ -183,8 +211,10 @@ func TestPagesOfKeysMeetWithoutGapOrRepeat(t *testing.T) {
 	require.IsIncreasing(t, all)
 }
 
-func TestClosedMeansClosed(t *testing.T) {
-	db, _ := openTest(t)
+func TestClosedMeansClosed(t *testing.T) { eachEngine(t, testClosedMeansClosed) }
+
+func testClosedMeansClosed(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	require.NoError(t, db.Close())
 	require.ErrorIs(t, db.Write(t.Context(), func(*Tx) error { return nil }), ErrClosed)
 	require.NoError(t, db.Close(), "closing twice")
@@ -216,7 +246,11 @@ func BenchmarkGroupedWrites(b *testing.B) {
 }
 
 func TestACallerWhoLeavesUndoesNothing(t *testing.T) {
-	db, _ := openTest(t)
+	eachEngine(t, testACallerWhoLeavesUndoesNothing)
+}
+
+func testACallerWhoLeavesUndoesNothing(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
 	ctx, leave := context.WithCancel(t.Context())
 	err := db.Write(ctx, func(tx *Tx) error {
 		leave()
@@ -227,9 +261,11 @@ func TestACallerWhoLeavesUndoesNothing(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestWhatMayBeLostStillArrives(t *testing.T) {
+func TestWhatMayBeLostStillArrives(t *testing.T) { eachEngine(t, testWhatMayBeLostStillArrives) }
+
+func testWhatMayBeLostStillArrives(t *testing.T, e engine) {
 	t.Run("when nobody else writes", func(t *testing.T) {
-		db, _ := openTest(t)
+		db, _ := e.openTest(t)
 		require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: []byte(`{"n":1}`)}))
 		require.Eventually(t, func() bool {
 			events, err := db.Read().auditEvents(t.Context())
@@ -237,13 +273,13 @@ func TestWhatMayBeLostStillArrives(t *testing.T) {
 		}, 10*time.Second, time.Millisecond)
 	})
 	t.Run("when the store is closed", func(t *testing.T) {
-		db, path := openTest(t)
+		db, path := e.openTest(t)
 		for i := range 3 {
 			require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)}))
 		}
 		require.NoError(t, db.Close())
 		require.ErrorIs(t, db.AppendLater(&Entry{}), ErrClosed)
-		db, err := Open(t.Context(), path, testProver{})
+		db, err := e.open(t.Context(), path, testProver{})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, db.Close()) }()
 		events, err := db.Read().auditEvents(t.Context())
@@ -251,7 +287,7 @@ func TestWhatMayBeLostStillArrives(t *testing.T) {
 		require.Len(t, events, 3)
 	})
 	t.Run("before what is written after it", func(t *testing.T) {
-		db, _ := openTest(t)
+		db, _ := e.openTest(t)
 		require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: []byte(`"first"`)}))
 		require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
 			tx.Append(&Entry{Org: "org", Body: []byte(`"second"`)})

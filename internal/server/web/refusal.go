@@ -156,6 +156,11 @@ func AsError(err error) *bctrl.Error {
 		return ErrLocked
 	case errors.Is(err, store.ErrFull):
 		return Unavailable("server.disk_full", "the server's disk is full")
+	case errors.Is(err, store.ErrUnavailable):
+		return Unavailable("server.database_unavailable", "the server's database does not answer; whether this was done "+
+			"shows when it does")
+	case errors.Is(err, store.ErrReadOnly):
+		return Unavailable("server.database_read_only", "the server's database takes no writes now")
 	case errors.Is(err, store.ErrClosed):
 		return ErrStopping
 	}

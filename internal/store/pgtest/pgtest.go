@@ -1,0 +1,221 @@
+// Package pgtest starts PostgreSQL for tests: the programs of this machine, in a
+// cluster of the test's own, at a socket in a folder of its own.
+package pgtest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// programs are where Debian and others keep PostgreSQL.
+const programs = "/usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin /opt/homebrew/opt/postgresql*/bin"
+
+// install is what to do where there is none.
+const install = "PostgreSQL 15 or later is not on this machine: run scripts/install-postgres"
+
+// locate returns the folder of the newest initdb and postgres.
+func locate() (string, error) {
+	var found []string
+	for pattern := range strings.FieldsSeq(programs) {
+		names, err := filepath.Glob(filepath.Join(pattern, "initdb"))
+		if err != nil {
+			return "", err
+		}
+		found = append(found, names...)
+	}
+	if len(found) > 0 {
+		return filepath.Dir(slices.Max(found)), nil
+	}
+	path, err := exec.LookPath("initdb")
+	if err != nil {
+		return "", errors.New(install)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", err
+	}
+	return filepath.Dir(path), nil
+}
+
+// Cluster is a PostgreSQL server with its data.
+type Cluster struct {
+	bin, dir string
+	options  []string
+	as       *syscall.Credential // nil where the tests do not run as root
+	server   *exec.Cmd
+	watched  io.Closer // ends the server when the test's process ends, however it does
+}
+
+// New makes a cluster and starts it. It syncs what it writes where durable is set,
+// and is faster where not.
+func New(durable bool) (_ *Cluster, err error) {
+	c := &Cluster{options: []string{"-c", "fsync=" + onOff(durable)}}
+	if c.bin, err = locate(); err != nil {
+		return nil, err
+	}
+	if c.as, err = unprivileged(); err != nil {
+		return nil, err
+	}
+	if c.dir, err = os.MkdirTemp("", "bctrl-postgres-"); err != nil {
+		return nil, err
+	}
+	if c.as != nil {
+		err = os.Chown(c.dir, int(c.as.Uid), int(c.as.Gid))
+	}
+	if err == nil {
+		err = c.initialize()
+	}
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return c, nil
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// unprivileged is whom PostgreSQL runs as where the tests are root, which it refuses.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Getuid() != 0 {
+		return nil, nil //nolint:nilnil // nil is as the tests
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", install, err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+
+func (c *Cluster) initialize() error {
+	cmd := exec.Command(filepath.Join(c.bin, "initdb"), "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+		"--no-locale", "--no-sync")
+	cmd.Dir = c.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return nil
+}
+
+// guard starts the server and waits for the end of its input: of the pipe that the
+// test's process holds. Then it has the server end at once.
+const guard = `trap '' HUP; "$@" >log 2>&1 & server=$!; echo $server; read -r _; kill -QUIT $server; wait $server`
+
+// Start starts the server, and returns once it takes connections.
+func (c *Cluster) Start() (err error) {
+	args := append([]string{
+		"-c", guard, "guard", filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir,
+		"-c", "listen_addresses=", "-c", "shared_buffers=16MB", "-c", "max_connections=200",
+	}, c.options...)
+	cmd := exec.Command("/bin/sh", args...)
+	cmd.Dir = c.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setpgid: true}
+	if c.watched, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	c.server = cmd
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if c.ready() {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(errors.New("PostgreSQL does not start:\n"+c.Log()), c.end())
+		}
+	}
+}
+
+// ready reports whether the server has written that it is, into the file that tells
+// pg_ctl so too.
+func (c *Cluster) ready() bool {
+	text, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
+	lines := strings.Split(string(text), "\n")
+	return err == nil && len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" && lines[0] != ""
+}
+
+// Log is what the server has said.
+func (c *Cluster) Log() string {
+	text, err := os.ReadFile(filepath.Join(c.dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// SignalAll sends the server and each of its processes a signal.
+func (c *Cluster) SignalAll(signal syscall.Signal) error {
+	text, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	server, _, _ := strings.Cut(string(text), "\n")
+	children, err := os.ReadFile(filepath.Join("/proc", server, "task", server, "children"))
+	if err != nil {
+		return err
+	}
+	for text := range strings.FieldsSeq(server + " " + string(children)) {
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Kill ends the server at once, as a crash would; [Cluster.Start] starts it again.
+func (c *Cluster) Kill() error { return c.end() }
+
+func (c *Cluster) end() error {
+	err := c.watched.Close()
+	_ = c.server.Wait() // the server was told to quit, and says so
+	return errors.Join(err, os.RemoveAll(filepath.Join(c.data(), "postmaster.pid")))
+}
+
+// Close ends the server and removes its data.
+func (c *Cluster) Close() error {
+	_ = c.SignalAll(syscall.SIGCONT) // in case a test has stopped it
+	return errors.Join(c.end(), os.RemoveAll(c.dir))
+}
+
+// URL is that of a database of the cluster.
+func (c *Cluster) URL(database string) string {
+	u := url.URL{
+		Scheme:   "postgres",
+		User:     url.User("postgres"),
+		Path:     "/" + database,
+		RawQuery: url.Values{"host": {c.dir}}.Encode(),
+	}
+	return u.String()
+}

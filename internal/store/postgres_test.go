@@ -1,0 +1,507 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
+)
+
+// openShared opens a database that other servers write to.
+func openShared(tb testing.TB, at string) *DB {
+	tb.Helper()
+	db, err := OpenPostgres(tb.Context(), Postgres{URL: at, Shared: true}, testProver{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
+	return db
+}
+
+// requireWholeChain requires that the log has no gap, no fork and so many events, each
+// of another body.
+func requireWholeChain(tb testing.TB, db *DB, events int) {
+	tb.Helper()
+	head, seq, bodies := ZeroHash(), int64(0), map[string]bool{}
+	require.NoError(tb, db.Snapshot(tb.Context(), func(q Queries) error {
+		return q.EachEntry(tb.Context(), 0, func(e StoredEntry) error {
+			seq++
+			head = NextHash(head, e.Entry)
+			require.Equal(tb, seq, e.Seq)
+			require.Equal(tb, head, e.Hash)
+			bodies[string(e.Body)] = true
+			return nil
+		})
+	}))
+	require.EqualValues(tb, events, seq)
+	require.Len(tb, bodies, events)
+}
+
+// TestServersThatStartAtOnceMigrateOnce opens an empty database from several servers
+// at once.
+func TestServersThatStartAtOnceMigrateOnce(t *testing.T) {
+	at := pgtest.Fresh(t, "")
+	var group sync.WaitGroup
+	errs := make([]error, 3)
+	for i := range errs {
+		group.Go(func() {
+			db, err := OpenPostgres(t.Context(), Postgres{URL: at, Shared: true}, testProver{})
+			if errs[i] = err; err == nil {
+				errs[i] = db.Close()
+			}
+		})
+	}
+	group.Wait()
+	require.NoError(t, errors.Join(errs...))
+	var applied, versions int
+	require.NoError(t, onPostgres().raw(t, at).QueryRowContext(t.Context(),
+		"SELECT COUNT(*), COUNT(DISTINCT version_id) FROM goose_db_version").Scan(&applied, &versions))
+	require.Equal(t, versions, applied)
+}
+
+// TestBothEnginesHaveTheSameColumns compares what the same migrations make.
+func TestBothEnginesHaveTheSameColumns(t *testing.T) {
+	columns := func(e engine, query string) (all []string) {
+		_, at := e.openEmpty(t)
+		rows, err := e.raw(t, at).QueryContext(t.Context(), query)
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			var table, column, kind string
+			var null bool
+			require.NoError(t, rows.Scan(&table, &column, &kind, &null))
+			all = append(all, fmt.Sprint(table, ".", column, " ", kind, " ", null))
+		}
+		require.NoError(t, rows.Err())
+		return all
+	}
+	onFile := columns(onSQLite(), `SELECT m.name, c.name, CASE c.type WHEN 'INTEGER' THEN 'BIGINT' ELSE c.type END,
+		c."notnull" = 0 AND c.pk = 0 FROM sqlite_master m JOIN pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name <> 'goose_db_version' ORDER BY m.name, c.cid`)
+	onServer := columns(onPostgres(), `SELECT table_name, column_name,
+		CASE data_type WHEN 'bytea' THEN 'BLOB' ELSE upper(data_type) END, is_nullable = 'YES'
+		FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version'
+		ORDER BY table_name COLLATE "C", ordinal_position`)
+	require.NotEmpty(t, onFile)
+	// A primary key of texts takes NULL in SQLite, and its declaration does not say.
+	require.Equal(t, onFile, onServer)
+}
+
+func TestAnOlderServerRefusesANewerSchema(t *testing.T) {
+	eachEngine(t, testAnOlderServerRefusesANewerSchema)
+}
+
+func testAnOlderServerRefusesANewerSchema(t *testing.T, e engine) {
+	if e.driver != "sqlite" {
+		e.create = func(tb testing.TB) string { return pgtest.Fresh(tb, migrated(tb)) }
+	}
+	db, at := e.openEmpty(t)
+	require.NoError(t, db.Close())
+	_, err := e.raw(t, at).ExecContext(t.Context(),
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, TRUE)")
+	require.NoError(t, err)
+	_, err = e.open(t.Context(), at, testProver{})
+	require.ErrorIs(t, err, ErrNewerSchema)
+	require.ErrorContains(t, err, "start one that knows version 4711")
+}
+
+// TestServersThatShareADatabaseNeverForkTheChain has three of them write at once.
+func TestServersThatShareADatabaseNeverForkTheChain(t *testing.T) {
+	_, at := onPostgres().openClosed(t)
+	const servers, callers, writes = 3, 8, 20
+	dbs := make([]*DB, servers)
+	for i := range dbs {
+		dbs[i] = openShared(t, at)
+	}
+	var group sync.WaitGroup
+	for i, db := range dbs {
+		for j := range callers {
+			group.Go(func() {
+				for k := range writes {
+					key := fmt.Sprintf("k-%d-%d-%d", i, j, k)
+					require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
+						return insert(t.Context(), tx, key, entry(key))
+					}))
+				}
+			})
+		}
+	}
+	group.Wait()
+	requireWholeChain(t, dbs[0], servers*callers*writes)
+	for _, db := range dbs {
+		require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
+			_, err := tx.VaultEntry(t.Context(), "org", "k-1-1-1")
+			return err
+		}))
+		require.EqualValues(t, servers*callers*writes, db.Head().Seq, "each knows where the chain stands")
+	}
+}
+
+// TestAKeyThatAnotherServerRevokedIsNotGood: what shares a database remembers no key.
+func TestAKeyThatAnotherServerRevokedIsNotGood(t *testing.T) {
+	_, at := onPostgres().openClosed(t)
+	first, second := openShared(t, at), openShared(t, at)
+	ctx, hash := t.Context(), [32]byte{1}
+	require.NoError(t, first.Write(ctx, func(tx *Tx) error {
+		defer tx.Append(&Entry{Org: "org", Body: []byte("{}")})
+		return tx.InsertAPIKey(ctx, APIKey{ID: "k", Org: "org", Hash: hash[:], CreatedAt: time.Now()})
+	}))
+	for _, db := range []*DB{first, second} {
+		k, err := db.APIKeyByHash(ctx, hash)
+		require.NoError(t, err)
+		require.True(t, k.RevokedAt.IsZero())
+	}
+	require.NoError(t, second.Write(ctx, func(tx *Tx) error {
+		defer tx.Append(&Entry{Org: "org", Body: []byte("{}")})
+		return tx.RevokeAPIKey(ctx, "org", "k", time.Now())
+	}))
+	k, err := first.APIKeyByHash(ctx, hash)
+	require.NoError(t, err)
+	require.False(t, k.RevokedAt.IsZero())
+}
+
+// TestOneServerHasADatabaseToItself, unless both are told to share it.
+func TestOneServerHasADatabaseToItself(t *testing.T) {
+	db, at := onPostgres().openEmpty(t)
+	shortened := at + "&lock_timeout=100"
+	for _, shared := range []bool{false, true} {
+		_, err := OpenPostgres(t.Context(), Postgres{URL: shortened, Shared: shared}, testProver{})
+		require.ErrorIs(t, err, ErrInUse)
+	}
+	require.NoError(t, db.Close())
+	second, err := OpenPostgres(t.Context(), Postgres{URL: shortened}, testProver{})
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
+}
+
+// TestATransactionThatPostgreSQLUndoesIsDoneAgain raises what it raises for a conflict
+// and for a deadlock, in the first tries of one of two writes that share a transaction.
+func TestATransactionThatPostgreSQLUndoesIsDoneAgain(t *testing.T) {
+	for _, state := range []string{"40001", "40P01"} {
+		t.Run(state, func(t *testing.T) {
+			db, _ := onPostgres().openTest(t)
+			ctx, tries := t.Context(), 0
+			results := writeTogether(t, db,
+				func(tx *Tx) error { return insert(ctx, tx, "one", entry("one")) },
+				func(tx *Tx) error {
+					if tries++; tries < 3 {
+						return raise(ctx, tx, state)
+					}
+					return insert(ctx, tx, "two", entry("two"))
+				})
+			require.NoError(t, errors.Join(results...))
+			require.Equal(t, 3, tries)
+			requireWholeChain(t, db, 2)
+		})
+	}
+	t.Run("but not for ever", func(t *testing.T) {
+		db, _ := onPostgres().openTest(t)
+		err := db.Write(t.Context(), func(tx *Tx) error { return raise(t.Context(), tx, "40001") })
+		require.ErrorIs(t, err, ErrUnavailable)
+	})
+}
+
+// raise has PostgreSQL fail with a SQLSTATE.
+func raise(ctx context.Context, tx *Tx, state string) error {
+	_, err := tx.exec(ctx, "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '"+state+"'; END $$")
+	return err
+}
+
+// writeTogether has several writes share a transaction, and returns how each ended.
+func writeTogether(t *testing.T, db *DB, fns ...func(*Tx) error) []error {
+	t.Helper()
+	held, ran := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ran <- db.Write(t.Context(), func(*Tx) error { <-held; return nil }) // all wait for the one after
+	}()
+	jobs := make([]*job, len(fns))
+	for i, fn := range fns {
+		jobs[i] = &job{ctx: t.Context(), fn: fn, done: make(chan error, 1)}
+		require.NoError(t, db.enqueue(t.Context(), jobs[i]))
+	}
+	close(held)
+	require.NoError(t, <-ran)
+	results := make([]error, len(jobs))
+	for i, j := range jobs {
+		results[i] = <-j.done
+	}
+	return results
+}
+
+// TestWhatPostgreSQLRefusesIsSaidAndHarmsNothing raises each where a write is.
+func TestWhatPostgreSQLRefusesIsSaidAndHarmsNothing(t *testing.T) {
+	db, _ := onPostgres().openTest(t)
+	ctx := t.Context()
+	for _, tc := range []struct {
+		why, state string
+		want       error
+	}{
+		{"the disk is full", "53100", ErrFull},
+		{"it has become a standby", "25006", ErrReadOnly},
+		{"there are too many connections", "53300", ErrUnavailable},
+		{"a statement took too long", "57014", ErrUnavailable},
+		{"a lock was waited for too long", "55P03", ErrUnavailable},
+	} {
+		require.ErrorIs(t, db.Write(ctx, func(tx *Tx) error { return raise(ctx, tx, tc.state) }), tc.want, tc.why)
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+			return insert(ctx, tx, tc.state, entry(tc.state))
+		}), "and then it goes on")
+	}
+	err := db.Write(ctx, func(tx *Tx) error { return raise(ctx, tx, "22012") })
+	require.EqualError(t, err, "store: PostgreSQL refused a statement (SQLSTATE 22012)", "nothing it says is repeated")
+	requireWholeChain(t, db, 5)
+}
+
+// TestATextOfAnyBytesIsKept: callers send what is no text in paths, and the log has what
+// they asked for. PostgreSQL refuses such a text, and with it what others write in the
+// same transaction.
+func TestATextOfAnyBytesIsKept(t *testing.T) { eachEngine(t, testATextOfAnyBytesIsKept) }
+
+func testATextOfAnyBytesIsKept(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
+	ctx := t.Context()
+	for i, text := range []string{"a\x00b", "a\xffb", "\x00", "\x01", "\x01YQ", "\x01\x00", "plain"} {
+		results := writeTogether(t, db,
+			func(tx *Tx) error { return insert(ctx, tx, fmt.Sprint("good", i), entry(fmt.Sprint("good", i))) },
+			func(tx *Tx) error {
+				tx.Append(&Entry{Org: "org", Body: fmt.Append(nil, i), Action: text, Object: text})
+				return insert(ctx, tx, text, entry(text))
+			})
+		require.NoError(t, errors.Join(results...), "%q", text)
+		got, err := db.Read().VaultEntry(ctx, "org", text)
+		require.NoError(t, err)
+		require.Equal(t, entry(text), got)
+		found, err := db.Read().Events(ctx, EventRange{Org: "org", By: ByObject, Value: text, Before: 1 << 40, Limit: 9})
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+	}
+}
+
+// TestADatabaseThatIsNoneForAStoreIsSaid gives one of each kind.
+func TestADatabaseThatIsNoneForAStoreIsSaid(t *testing.T) {
+	at := pgtest.Fresh(t, "")
+	change := func(statements ...string) {
+		for _, s := range statements {
+			_, err := onPostgres().raw(t, at).ExecContext(t.Context(), s)
+			require.NoError(t, err)
+		}
+	}
+	name := strings.TrimPrefix(parsed(t, at).Path, "/")
+	change("CREATE TABLE theirs (a TEXT)")
+	_, err := onPostgres().open(t.Context(), at, testProver{})
+	require.ErrorIs(t, err, ErrForeignSchema, "another program's")
+	require.ErrorContains(t, err, "table theirs")
+	change("DROP TABLE theirs", "ALTER DATABASE "+name+" SET default_transaction_read_only = on")
+	_, err = onPostgres().open(t.Context(), at, testProver{})
+	require.ErrorIs(t, err, ErrReadOnly)
+	_, err = onPostgres().open(t.Context(), at+"&default_transaction_read_only=off&synchronous_commit=off", testProver{})
+	require.ErrorContains(t, err, "synchronous_commit is off")
+	_, err = onPostgres().open(t.Context(), strings.Replace(at, name, "nobodys", 1), testProver{})
+	require.ErrorContains(t, err, "no database of this name")
+
+	const password = "hunter2-in-a-url"
+	for _, tc := range []struct {
+		why, url string
+		want     error
+	}{
+		{"nothing", "", ErrURL},
+		{"another scheme", "mysql://u:" + password + "@h/d", ErrURL},
+		{"words as libpq has them", "host=h password=" + password, ErrURL},
+		{"no URL", "postgres://u:" + password + "@h:port/d", ErrURL},
+		{"an unknown setting", "postgres://u:" + password + "@h/d?sslmode=what", ErrURL},
+		{"nobody listens", "postgres://u:" + password + "@127.0.0.1:1/d", ErrUnavailable},
+	} {
+		_, err := onPostgres().open(t.Context(), tc.url, testProver{})
+		require.ErrorIs(t, err, tc.want, tc.why)
+		require.False(t, strings.Contains(err.Error(), password), "the password is never repeated: "+tc.why)
+	}
+}
+
+func parsed(t *testing.T, at string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(at)
+	require.NoError(t, err)
+	return u
+}
+
+// TestADatabaseThatGoesAwayLosesNothing kills a PostgreSQL that syncs, and stops one,
+// under writes: each is acknowledged or refused, what was acknowledged is there, nothing
+// is there twice, and the same store goes on.
+func TestADatabaseThatGoesAwayLosesNothing(t *testing.T) {
+	cluster, err := pgtest.New(true)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
+	db, err := OpenPostgres(t.Context(), Postgres{URL: cluster.URL("postgres")}, testProver{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org") }))
+	w := &outageWriters{DB: db, refused: make(chan struct{}, 1), acknowledged: map[string]bool{}}
+	for range 3 {
+		stop := w.start(t, 8)
+		w.waitFor(t, 50)
+		require.NoError(t, cluster.Kill())
+		<-w.refused // somebody was told
+		require.NoError(t, cluster.Start())
+		w.waitFor(t, 50)
+		stop()
+	}
+	require.NoError(t, db.CatchUp(t.Context()))
+	keys, err := db.Read().VaultKeys(t.Context(), "org", VaultRange{Limit: 1_000_000})
+	require.NoError(t, err)
+	stored := map[string]bool{}
+	for _, key := range keys {
+		stored[key] = true
+	}
+	for key := range w.acknowledged {
+		require.True(t, stored[key], "acknowledged and lost: %s", key)
+	}
+	var events int
+	require.NoError(t, db.Snapshot(t.Context(), func(q Queries) error {
+		return q.EachEntry(t.Context(), 0, func(StoredEntry) error { events++; return nil })
+	}))
+	require.Equal(t, len(stored)+int(w.later), events, "an event for each write, and each of those left for later once")
+	requireWholeChain(t, db, events)
+}
+
+// outageWriters write to a store whose database comes and goes.
+type outageWriters struct {
+	*DB
+	refused chan struct{}
+
+	mu           sync.Mutex
+	n, later     int64
+	acknowledged map[string]bool
+}
+
+func (w *outageWriters) start(t *testing.T, callers int) (stop func()) {
+	var group sync.WaitGroup
+	done := make(chan struct{})
+	for range callers {
+		group.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					w.write(t)
+				}
+			}
+		})
+	}
+	return func() { close(done); group.Wait() }
+}
+
+func (w *outageWriters) write(t *testing.T) {
+	w.mu.Lock()
+	w.n++
+	key := fmt.Sprintf("k%09d", w.n)
+	w.mu.Unlock()
+	err := w.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, key, entry(key)) })
+	if err != nil {
+		require.ErrorIs(t, err, ErrUnavailable)
+		select {
+		case w.refused <- struct{}{}:
+		default:
+		}
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.acknowledged[key] = true
+	if w.AppendLater(&Entry{Org: "org", Body: []byte(`{"outcome":"` + key + `"}`)}) == nil {
+		w.later++
+	}
+}
+
+// waitFor waits until so many more writes are acknowledged.
+func (w *outageWriters) waitFor(t *testing.T, more int) {
+	t.Helper()
+	count := func() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.acknowledged) }
+	from := count()
+	require.Eventually(t, func() bool { return count() >= from+more }, time.Minute, time.Millisecond)
+}
+
+// TestACommitThatWasNotAnsweredIsFoundOut: the connection ends with the commit, so that
+// nobody knows, and the event that was left for later is in the log once.
+func TestACommitThatWasNotAnsweredIsFoundOut(t *testing.T) {
+	for _, tc := range []struct {
+		why     string
+		durable bool
+	}{{"it is durable", true}, {"it is not", false}} {
+		t.Run(tc.why, func(t *testing.T) {
+			db, _ := onPostgres().openTest(t)
+			later := &Entry{Org: "org", Body: []byte(`{"later":true}`)}
+			b := db.batch
+			j := &job{ctx: t.Context(), fn: func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) }}
+			require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
+			b.base = b.place
+			require.NoError(t, b.begin(t.Context()))
+			require.NoError(t, b.runJob(t.Context(), j))
+			require.NoError(t, b.link(t.Context(), later, b.now()))
+			require.NoError(t, b.link(t.Context(), j.tx.entries[0], b.now()))
+			if tc.durable {
+				require.NoError(t, b.run(t.Context(), "COMMIT"))
+			}
+			b.doubt = doubtOf(b.place, []*job{j}, []*Entry{later})
+			b.place = b.base
+			b.drop()
+
+			require.NoError(t, b.commit(nil, []*Entry{later}))
+			require.Nil(t, b.doubt)
+			events := 1
+			if tc.durable {
+				events = 2
+			}
+			requireWholeChain(t, db, events)
+		})
+	}
+}
+
+// TestAServerThatWasOvertakenWritesNoMore loses its connection, and another server
+// writes before it has a new one.
+func TestAServerThatWasOvertakenWritesNoMore(t *testing.T) {
+	db, at := onPostgres().openTest(t)
+	require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil }))
+	db.batch.drop()
+	other := openShared(t, at)
+	require.NoError(t, other.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) }))
+	require.NoError(t, other.Close())
+	err := db.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "l", entry("l")) })
+	require.ErrorIs(t, err, errOvertaken)
+	require.ErrorIs(t, err, ErrUnavailable)
+}
+
+// TestAPostgreSQLThatHangsIsNotWaitedForForever stops its process for a while.
+func TestAPostgreSQLThatHangsIsNotWaitedForForever(t *testing.T) {
+	cluster, err := pgtest.New(false)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
+	db, err := OpenPostgres(t.Context(), Postgres{URL: cluster.URL("postgres")}, testProver{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db.on.limit = 100 * time.Millisecond
+	require.NoError(t, cluster.SignalAll(syscall.SIGSTOP))
+	require.ErrorIs(t, db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org") }),
+		ErrUnavailable)
+	_, err = db.Read().VaultEntry(t.Context(), "org", "k")
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.NoError(t, cluster.SignalAll(syscall.SIGCONT))
+	db.on.limit = answerLimit
+	require.Eventually(t, func() bool {
+		return db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org2") }) == nil
+	}, time.Minute, 10*time.Millisecond)
+}
+
+func TestEachStateOfPostgreSQLIsOneOfOurs(t *testing.T) {
+	secret := &pgconn.PgError{Code: "22P02", Message: "invalid input syntax: s3cret", Detail: "s3cret"}
+	require.False(t, strings.Contains(translate(secret).Error(), "s3cret"))
+	require.ErrorIs(t, translate(&pgconn.PgError{Code: "23505", Detail: "s3cret"}), ErrExists)
+}
