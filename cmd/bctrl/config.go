@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/caarlos0/env/v11"
 
@@ -15,8 +17,13 @@ import (
 type dirs struct {
 	DataDir string `env:"BCTRL_DATA_DIR"`
 	KeyFile string `env:"BCTRL_KEY_FILE"`
+	// Database and DatabaseFile are the URL of a PostgreSQL database and a file that
+	// holds it.
+	Database     string `env:"BCTRL_DATABASE"`
+	DatabaseFile string `env:"BCTRL_DATABASE_FILE"`
 	// HeadFile is where the audit log's head is kept.
-	HeadFile string `env:"BCTRL_HEAD_FILE"`
+	HeadFile      string `env:"BCTRL_HEAD_FILE"`
+	byEnvironment databaseAt
 	// Passphrase is not a flag: other users see a command's flags.
 	Passphrase bctrl.Secret `env:"-"`
 }
@@ -47,8 +54,50 @@ func newDataDir(to flags) *dirs {
 	}
 	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the "+
 		"user's data directory)")
+	// What the environment says is no default of a flag, which the help would show.
+	d.byEnvironment = databaseAt{d.Database, d.DatabaseFile}
+	to.StringVar(&d.Database, "database", "", "URL of a PostgreSQL database, in place of a file in the data directory "+
+		"(BCTRL_DATABASE)")
+	to.StringVar(&d.DatabaseFile, "database-file", "", "file that holds that URL, so that other users do not see its "+
+		"password (BCTRL_DATABASE_FILE)")
 	d.Passphrase = bctrl.NewSecret(os.Getenv(passphraseVariable))
 	return &d
+}
+
+// databaseAt is the URL of a database, or a file that holds it.
+type databaseAt struct{ url, file string }
+
+// database is the URL of the database; zero where it is a file of the data directory.
+func (d dirs) database() (bctrl.Secret, error) {
+	at := databaseAt{d.Database, d.DatabaseFile}
+	if at == (databaseAt{}) {
+		at = d.byEnvironment
+	}
+	if at.file == "" {
+		return bctrl.NewSecret(at.url), nil
+	}
+	if at.url != "" {
+		return bctrl.Secret{}, usageError{errors.New("the database is given twice, by its URL and by a file that holds it: " +
+			"leave --database or --database-file out")}
+	}
+	text, err := os.ReadFile(at.file)
+	if err != nil {
+		return bctrl.Secret{}, fmt.Errorf("reading the URL of the database: %w", err)
+	}
+	url := strings.TrimSpace(string(text))
+	if url == "" {
+		return bctrl.Secret{}, fmt.Errorf("%s is empty, where the URL of the database belongs", at.file)
+	}
+	return bctrl.NewSecret(url), nil
+}
+
+// data says where the data is, and nothing of its key.
+func (d dirs) data() (cfg daemon.Config, err error) {
+	if cfg.DataDir, err = d.dataDir(); err != nil {
+		return cfg, err
+	}
+	cfg.Database, err = d.database()
+	return cfg, err
 }
 
 // dataDir is the directory of the data.
@@ -64,24 +113,19 @@ func (d dirs) dataDir() (string, error) {
 }
 
 // config fills in the defaults.
-func (d dirs) config() (_ daemon.Config, err error) {
-	if d.DataDir, err = d.dataDir(); err != nil {
-		return daemon.Config{}, err
+func (d dirs) config() (cfg daemon.Config, err error) {
+	if cfg, err = d.data(); err != nil {
+		return cfg, err
 	}
 	if d.KeyFile == "" {
 		dir, err := os.UserConfigDir()
 		if err != nil {
-			return daemon.Config{}, errors.New("no configuration directory for this user: name a --key-file")
+			return cfg, errors.New("no configuration directory for this user: name a --key-file")
 		}
 		d.KeyFile = filepath.Join(dir, "bctrl", "key")
 	}
-	return daemon.Config{
-		DataDir:     d.DataDir,
-		KeyFile:     d.KeyFile,
-		HeadFile:    d.HeadFile,
-		KeyVariable: keyVariable,
-		Passphrase:  d.Passphrase,
-	}, nil
+	cfg.KeyFile, cfg.HeadFile, cfg.KeyVariable, cfg.Passphrase = d.KeyFile, d.HeadFile, keyVariable, d.Passphrase
+	return cfg, nil
 }
 
 // userDataDir is the XDG base directory for data.

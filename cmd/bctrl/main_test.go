@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
 // The test binary runs as the real command when asRealCommand is set, so that
@@ -21,7 +23,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asRealCommand) == "" {
-		goleak.VerifyTestMain(m)
+		goleak.VerifyTestMain(pgtest.Main{M: m})
 		return
 	}
 	if limit, err := strconv.ParseUint(os.Getenv(limitFiles), 10, 64); err == nil {

@@ -42,11 +42,11 @@ server is asked with a key of the organization that its first run made.`,
 	verbose := cmd.Flags().Bool("verbose", false, "print everything, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c.json = c.json || *verbose
-		dir, err := where.dataDir()
+		cfg, err := where.data()
 		if err != nil {
 			return err
 		}
-		status, err := daemon.SealStatus(cmd.Context(), dir)
+		status, err := daemon.SealStatus(cmd.Context(), cfg)
 		if err == nil {
 			return c.showSeal(cmd, "not running", &status)
 		}
@@ -182,7 +182,7 @@ before needs the key from before: keep it as long as the backup.`,
 		if err != nil {
 			return err
 		}
-		status, err := daemon.SealStatus(cmd.Context(), cfg.DataDir)
+		status, err := daemon.SealStatus(cmd.Context(), cfg)
 		if err == nil {
 			return r.offline(c, cmd, cfg, status)
 		}

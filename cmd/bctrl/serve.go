@@ -53,6 +53,10 @@ says on the first run; later runs know. With a passphrase the server starts
 locked, and waits for 'bctrl unlock', unless ` + passphraseVariable + ` holds it or
 --ask-passphrase asks for it: without echo, or on standard input.
 
+The data is in files of the data directory. With --database all of it but the
+bytes of files and the browsers' profiles is in a PostgreSQL database, which one
+server has to itself; see docs/cluster.md.
+
 Pages and model providers are never at a special address, such as one of this
 machine or of a private network, unless --allow-address names it.`,
 		Example: `  bctrl serve
@@ -61,6 +65,7 @@ machine or of a private network, unless --allow-address names it.`,
   bctrl serve --files 's3://bctrl-files?endpoint=https://s3.example.com&region=eu-1'
   bctrl serve --warm 2 --max-runtimes 20 --min-free-memory 1GiB
   bctrl serve --providers /etc/bctrl/providers --prices /etc/bctrl/prices.json
+  bctrl serve --database-file /etc/bctrl/database
   bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
 		Args: arguments(0, 0),
 	}
@@ -162,7 +167,7 @@ func (s *serving) configure(cfg *daemon.Config) error {
 // askToServe asks for the passphrase of the data, or for a new one where there
 // is none.
 func askToServe(cmd *cobra.Command, cfg daemon.Config) (bctrl.Secret, error) {
-	if daemon.HasData(cfg.DataDir) {
+	if daemon.HasData(cfg) {
 		return ask(cmd, passphraseName)
 	}
 	return askNew(cmd)

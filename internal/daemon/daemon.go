@@ -42,6 +42,10 @@ import (
 type Config struct {
 	// DataDir holds everything but the key. It is made with mode 0700.
 	DataDir string
+	// Database is the URL of a PostgreSQL database that holds what is otherwise in a
+	// file of DataDir: all but the bytes of files and the browsers' profiles. Empty is
+	// that file. It may hold a password, and is never repeated.
+	Database bctrl.Secret
 	// KeySource is where the key encryption key comes from. Empty is where it
 	// came from before; of new data, KeyVariable where it is set, else KeyFile.
 	KeySource bctrl.SealSource
@@ -146,12 +150,11 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.lock, err = lockData(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	database := databaseIn(cfg.DataDir)
 	if err := cfg.completeFiles(); err != nil {
 		return nil, err
 	}
 	rows := &seal.Rows{}
-	if d.store, err = store.Open(ctx, database, rows); err != nil {
+	if d.store, err = cfg.openStore(ctx, rows, false); err != nil {
 		return nil, err
 	}
 	if d.custody, err = custody.Open(ctx, cfg.custody(d.store, rows, d.log)); err != nil {
@@ -327,7 +330,7 @@ func (noBrowser) CheckWebDriver() error { return nil }
 
 // lockData takes a data directory for this process.
 func lockData(dir string) (*flock.Flock, error) {
-	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	lock := flock.New(lockIn(dir), flock.SetPermissions(0o600))
 	held, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("locking the data directory: %w", err)
@@ -338,7 +341,17 @@ func lockData(dir string) (*flock.Flock, error) {
 	return lock, nil
 }
 
+func lockIn(dir string) string { return filepath.Join(dir, "lock") }
+
 func databaseIn(dir string) string { return filepath.Join(dir, "bctrl.db") }
+
+// openStore opens the database. An existing one is not made where there is none.
+func (cfg Config) openStore(ctx context.Context, rows *seal.Rows, existing bool) (*store.DB, error) {
+	if cfg.Database.IsZero() {
+		return store.Open(ctx, databaseIn(cfg.DataDir), rows)
+	}
+	return store.OpenPostgres(ctx, store.Postgres{URL: cfg.Database.Expose(), Existing: existing}, rows)
+}
 
 // custody says where the key is, and where the log's head.
 func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custody.Config {

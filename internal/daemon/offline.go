@@ -18,9 +18,14 @@ import (
 // ErrNoData is returned when a data directory holds no server's data.
 var ErrNoData = errors.New("there is no data of a server")
 
-// HasData reports whether a server has made data in a directory.
-func HasData(dir string) bool {
-	_, err := os.Stat(databaseIn(dir))
+// HasData reports whether a server has made data in a directory. Where the database is
+// elsewhere it has left its lock there.
+func HasData(cfg Config) bool {
+	file := databaseIn(cfg.DataDir)
+	if !cfg.Database.IsZero() {
+		file = lockIn(cfg.DataDir)
+	}
+	_, err := os.Stat(file)
 	return err == nil
 }
 
@@ -44,7 +49,7 @@ func WithKeys(ctx context.Context, cfg Config, fn func(server.OfflineKeys) error
 // withKey opens a data directory and its key for fn, and lets go of both after
 // it.
 func withKey(ctx context.Context, cfg Config, fn func(*offline, seal.Key) error) (err error) {
-	o, err := openOffline(ctx, cfg.DataDir)
+	o, err := openOffline(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -63,16 +68,16 @@ func withKey(ctx context.Context, cfg Config, fn func(*offline, seal.Key) error)
 // openOffline locks and opens a data directory that a server has made. Its
 // error wraps [ErrInUse] while a server runs, and [ErrNoData] where none ever
 // did; then nothing is made.
-func openOffline(ctx context.Context, dir string) (*offline, error) {
-	if !HasData(dir) {
-		return nil, fmt.Errorf("%s: %w", dir, ErrNoData)
+func openOffline(ctx context.Context, cfg Config) (*offline, error) {
+	if !HasData(cfg) {
+		return nil, fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
 	}
-	lock, err := lockData(dir)
+	lock, err := lockData(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
 	rows := &seal.Rows{}
-	db, err := store.Open(ctx, databaseIn(dir), rows)
+	db, err := cfg.openStore(ctx, rows, true)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

@@ -14,8 +14,8 @@ import (
 // SealStatus says what the data of a directory that no server uses is sealed
 // with. It needs no key. Its error wraps [ErrInUse] while a server runs, and
 // [ErrNoData] where none ever did.
-func SealStatus(ctx context.Context, dir string) (status bctrl.SealStatus, err error) {
-	o, err := openOffline(ctx, dir)
+func SealStatus(ctx context.Context, cfg Config) (status bctrl.SealStatus, err error) {
+	o, err := openOffline(ctx, cfg)
 	if err != nil {
 		return status, err
 	}
@@ -29,7 +29,7 @@ func RotateSeal(ctx context.Context, cfg Config, given bctrl.Secret) (status bct
 	if err := cfg.completeFiles(); err != nil {
 		return status, err
 	}
-	o, err := openOffline(ctx, cfg.DataDir)
+	o, err := openOffline(ctx, cfg)
 	if err != nil {
 		return status, err
 	}

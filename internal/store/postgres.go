@@ -25,6 +25,8 @@ type Postgres struct {
 	// one server has the database to itself, as the one of a file has, and is not
 	// started while another has it.
 	Shared bool
+	// Existing refuses a database that holds no store, rather than make one.
+	Existing bool
 }
 
 // oldestPostgres is the major version that the tests run on.
@@ -38,6 +40,8 @@ var (
 	// ErrNotPostgres is returned for a database of another product, or an older
 	// version than the server is made for.
 	ErrNotPostgres = fmt.Errorf("the database is not PostgreSQL %d or later", oldestPostgres)
+	// ErrEmpty is returned for a database that holds no store where there has to be one.
+	ErrEmpty = errors.New("the database holds no data of a server")
 	// ErrEncoding is returned for a database that does not hold every text.
 	ErrEncoding = errors.New("the database is not encoded in UTF8: create it with ENCODING 'UTF8' TEMPLATE template0")
 )
@@ -51,7 +55,7 @@ func OpenPostgres(ctx context.Context, cfg Postgres, prover Prover) (*DB, error)
 		return nil, err
 	}
 	on := postgresDialect(cfg.Shared)
-	if err := preparePostgres(ctx, *config, on); err != nil {
+	if err := preparePostgres(ctx, *config, on, cfg.Existing); err != nil {
 		return nil, fmt.Errorf("the database %s: %w", nameOf(config), err)
 	}
 	pool := stdlib.OpenDB(*config)
@@ -109,7 +113,7 @@ func nameOf(config *pgx.ConnConfig) string {
 // preparePostgres makes sure that the database is one for a store, and brings its
 // schema up to date. Its connection has no limit for a statement: a migration may
 // take long.
-func preparePostgres(ctx context.Context, config pgx.ConnConfig, on *dialect) (err error) {
+func preparePostgres(ctx context.Context, config pgx.ConnConfig, on *dialect, existing bool) (err error) {
 	params := map[string]string{}
 	for name, value := range config.RuntimeParams {
 		params[name] = value
@@ -125,7 +129,7 @@ func preparePostgres(ctx context.Context, config pgx.ConnConfig, on *dialect) (e
 	if on.schema, err = postgresSchema.of(ctx, pool); err != nil {
 		return err
 	}
-	return migratePostgres(ctx, pool, on)
+	return migratePostgres(ctx, pool, on, existing)
 }
 
 // checkPostgres refuses a server that cannot keep what this package promises.

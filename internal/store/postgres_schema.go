@@ -21,7 +21,7 @@ func postgresText(text string) string {
 
 // migratePostgres brings the schema up to date. Servers that find it older take
 // turns, by goose's lock, and look again.
-func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect) (err error) {
+func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect, existing bool) (err error) {
 	steps, err := readMigrations(postgresText)
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
@@ -29,6 +29,9 @@ func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect) (err error)
 	version, err := postgresVersion(ctx, pool)
 	if err != nil {
 		return err
+	}
+	if version == 0 && existing {
+		return ErrEmpty
 	}
 	if version != steps[len(steps)-1].Version {
 		if err := migrateLocked(ctx, pool, steps); err != nil {
