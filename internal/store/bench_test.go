@@ -9,12 +9,35 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
 // BenchmarkWrite is what the server's commonest calls do to the store, from 64
 // callers at once: a get records its intent and its outcome, a set replaces an
-// entry, remembers its answer and records itself.
-func BenchmarkWrite(b *testing.B) {
+// entry, remembers its answer and records itself. Both engines sync each transaction.
+func BenchmarkWrite(b *testing.B) { benchEngines(b, benchmarkWrite) }
+
+// benchEngines runs a benchmark on SQLite and on a PostgreSQL that syncs.
+func benchEngines(b *testing.B, fn func(b *testing.B, e engine)) {
+	b.Helper()
+	cluster, err := pgtest.New(true)
+	require.NoError(b, err)
+	defer func() { require.NoError(b, cluster.Close()) }()
+	made := 0
+	server := onPostgres()
+	server.create = func(tb testing.TB) string {
+		made++
+		at, err := cluster.Create(fmt.Sprintf("bench%d", made))
+		require.NoError(tb, err)
+		return at
+	}
+	for _, e := range []engine{onSQLite(), server} {
+		b.Run(e.name, func(b *testing.B) { fn(b, e) })
+	}
+}
+
+func benchmarkWrite(b *testing.B, e engine) {
 	body := make([]byte, 300)
 	sealed := make([]byte, 200)
 	for name, write := range map[string]func(ctx context.Context, db *DB, i int) error{
@@ -60,7 +83,7 @@ func BenchmarkWrite(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			db, _ := openTest(b)
+			db, _ := e.openTest(b)
 			for i := range 1000 {
 				require.NoError(b, db.Write(b.Context(), func(tx *Tx) error {
 					key := benchKey(i)
@@ -97,8 +120,10 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 // BenchmarkRead is a page of keys and one entry, among 10,000.
-func BenchmarkRead(b *testing.B) {
-	db, _ := openTest(b)
+func BenchmarkRead(b *testing.B) { benchEngines(b, benchmarkRead) }
+
+func benchmarkRead(b *testing.B, e engine) {
+	db, _ := e.openTest(b)
 	ctx := b.Context()
 	require.NoError(b, db.Write(ctx, func(tx *Tx) error {
 		for i := range 10_000 {

@@ -85,27 +85,43 @@ func (b *batch) now() time.Time {
 	return now
 }
 
-// link gives an event its place: its number and the hash that covers it and
+// link gives events their places: to each its number and the hash that covers it and
 // everything before it.
-func (b *batch) link(ctx context.Context, e *Entry, now time.Time) (err error) {
-	e.Seq, e.At = b.seq+1, now
-	head := NextHash(b.head, *e)
-	if e.Intent != 0 { // the most frequent of all writes, and a shorter one
-		_, err = b.q.exec(ctx, "INSERT INTO audit_events (seq, at, org_id, body, hash, intent, outcome) "+
-			"VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			e.Seq, millis(now), e.Org, e.Body, head, e.Intent, orNull(e.Outcome))
-	} else {
-		_, err = b.q.exec(ctx, `INSERT INTO audit_events (seq, at, org_id, body, hash, workspace_id, runtime_id, action,
-			object, denied, outcome, record)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-			e.Seq, millis(now), e.Org, e.Body, head, orNull(e.Workspace), orNull(e.Runtime), orNull(e.Action), orNull(e.Object),
-			e.Denied, orNull(e.Outcome), orNull(e.Record))
+func (b *batch) link(ctx context.Context, entries []*Entry, now time.Time) (err error) {
+	var rows entryRows
+	for _, e := range entries {
+		e.Seq, e.At = b.seq+1, now
+		head := NextHash(b.head, *e)
+		if b.on.remote() {
+			rows.add(e, head)
+		} else if err := b.q.insertEntry(ctx, e, head); err != nil {
+			return fmt.Errorf("appending to the audit log: %w", err)
+		}
+		b.place = place{e.Seq, head, now}
 	}
-	if err != nil {
+	if len(rows.seq) == 0 {
+		return nil
+	}
+	if err := rows.insert(ctx, b.q); err != nil {
 		return fmt.Errorf("appending to the audit log: %w", err)
 	}
-	b.seq, b.head, b.at = e.Seq, head, now
 	return nil
+}
+
+// insertEntry adds a row to the log.
+func (q Queries) insertEntry(ctx context.Context, e *Entry, head []byte) (err error) {
+	if e.Intent != 0 { // the most frequent of all writes, and a shorter one
+		_, err = q.exec(ctx, "INSERT INTO audit_events (seq, at, org_id, body, hash, intent, outcome) "+
+			"VALUES ($1, $2, $3, $4, $5, $6, $7)",
+			e.Seq, millis(e.At), e.Org, e.Body, head, e.Intent, orNull(e.Outcome))
+		return err
+	}
+	_, err = q.exec(ctx, `INSERT INTO audit_events (seq, at, org_id, body, hash, workspace_id, runtime_id, action,
+		object, denied, outcome, record)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		e.Seq, millis(e.At), e.Org, e.Body, head, orNull(e.Workspace), orNull(e.Runtime), orNull(e.Action), orNull(e.Object),
+		e.Denied, orNull(e.Outcome), orNull(e.Record))
+	return err
 }
 
 // orNull keeps empty columns out of the indexes.

@@ -57,7 +57,7 @@ var ErrNewerSchema = errors.New("the data was written by a newer bctrl")
 // refuseNewer refuses a schema that this server does not know.
 func refuseNewer(version int64, steps []*goose.Migration) error {
 	if known := steps[len(steps)-1].Version; version > known {
-		return fmt.Errorf("%w: its schema has version %d and this bctrl knows those up to %d: start one that knows version %d",
+		return fmt.Errorf("%w: its schema has version %d and this one knows those up to %d: start one that knows version %d",
 			ErrNewerSchema, version, known, version)
 	}
 	return nil

@@ -107,7 +107,8 @@ const postgresObjects = `
 			|| ' ' || a.attcollation::text || ' ' || COALESCE(pg_get_expr(d.adbin, d.adrelid), '') || a.attgenerated::text
 		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 		LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-		WHERE c.relnamespace = ` + inSchema + ` AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND ` + notGoose + `
+		WHERE c.relnamespace = ` + inSchema + ` AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+			AND ` + notGoose + `
 	UNION ALL
 	SELECT 'index', i.relname::text, regexp_replace(pg_get_indexdef(i.oid), ' ON (ONLY )?\S+\.', ' ON ')
 		FROM pg_class i JOIN pg_index x ON x.indexrelid = i.oid JOIN pg_class c ON c.oid = x.indrelid

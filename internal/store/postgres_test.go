@@ -209,6 +209,23 @@ func TestATransactionThatPostgreSQLUndoesIsDoneAgain(t *testing.T) {
 	})
 }
 
+// TestAReadThatFailsUndoesNothingElse: after an error PostgreSQL takes nothing more in a
+// transaction, not what others write in it either.
+func TestAReadThatFailsUndoesNothingElse(t *testing.T) {
+	db, _ := onPostgres().openTest(t)
+	ctx := t.Context()
+	results := writeTogether(t, db,
+		func(tx *Tx) error { return insert(ctx, tx, "one", entry("one")) },
+		func(tx *Tx) error {
+			_, err := one(ctx, tx.Queries, func(row scanner) (n int, err error) { return n, row(&n) }, "SELECT 1 / 0")
+			return err
+		},
+		func(tx *Tx) error { return insert(ctx, tx, "two", entry("two")) })
+	require.NoError(t, errors.Join(results[0], results[2]))
+	require.EqualError(t, results[1], "store: PostgreSQL refused a statement (SQLSTATE 22012)")
+	requireWholeChain(t, db, 2)
+}
+
 // raise has PostgreSQL fail with a SQLSTATE.
 func raise(ctx context.Context, tx *Tx, state string) error {
 	_, err := tx.exec(ctx, "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '"+state+"'; END $$")
@@ -445,8 +462,7 @@ func TestACommitThatWasNotAnsweredIsFoundOut(t *testing.T) {
 			b.base = b.place
 			require.NoError(t, b.begin(t.Context()))
 			require.NoError(t, b.runJob(t.Context(), j))
-			require.NoError(t, b.link(t.Context(), later, b.now()))
-			require.NoError(t, b.link(t.Context(), j.tx.entries[0], b.now()))
+			require.NoError(t, b.link(t.Context(), append([]*Entry{later}, j.tx.entries...), b.now()))
 			if tc.durable {
 				require.NoError(t, b.run(t.Context(), "COMMIT"))
 			}

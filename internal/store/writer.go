@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,8 @@ type job struct {
 	done chan error      // nil when nobody waits
 	err  error
 	tx   Tx
+	// aborted is the error of one that is not run again with the others.
+	aborted error
 }
 
 // Write runs fn in a transaction and returns when it is durable, or with fn's
@@ -371,20 +374,14 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 		}
 	}
 	now := b.now()
-	for _, e := range later {
-		if err := b.link(ctx, e, now); err != nil {
-			return err
+	entries := later
+	for _, j := range jobs {
+		if j.err == nil {
+			entries = append(entries, j.tx.entries...)
 		}
 	}
-	for _, j := range jobs {
-		if j.err != nil {
-			continue
-		}
-		for _, e := range j.tx.entries {
-			if err := b.link(ctx, e, now); err != nil {
-				return err
-			}
-		}
+	if err := b.link(ctx, entries, now); err != nil {
+		return err
 	}
 	if err := b.run(ctx, "COMMIT"); err != nil {
 		if b.on.remote() && !isRefusal(err) {
@@ -398,12 +395,19 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 // runJob runs one job so that its failure undoes nothing else. The error it
 // returns is the batch's, not the job's.
 func (b *batch) runJob(ctx context.Context, j *job) error {
-	if j.err = j.ctx.Err(); j.err != nil || j.fn == nil {
+	if j.err = cmp.Or(j.aborted, j.ctx.Err()); j.err != nil || j.fn == nil {
 		return nil //nolint:nilerr // it is the job's
 	}
 	j.tx = Tx{Queries: b.q, rates: b.rates}
-	if j.err = runRecovering(j.fn, &j.tx); endsTransaction(j.err) {
+	j.err = runRecovering(j.fn, &j.tx)
+	if endsTransaction(j.err) {
 		return j.err
+	}
+	if _, refused := errors.AsType[*refusedError](j.err); refused && !j.tx.begun {
+		// PostgreSQL goes on only after what a savepoint undoes: the others are run
+		// again without this one.
+		j.aborted = j.err
+		return errConflict
 	}
 	if j.err == nil && len(j.tx.written) > 0 {
 		j.err = errUnrecorded

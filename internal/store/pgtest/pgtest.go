@@ -3,6 +3,8 @@
 package pgtest
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver of PostgreSQL
 )
 
 // programs are where Debian and others keep PostgreSQL.
@@ -114,7 +118,7 @@ func unprivileged() (*syscall.Credential, error) {
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 func (c *Cluster) initialize() error {
-	cmd := exec.Command(filepath.Join(c.bin, "initdb"), "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+	cmd := exec.CommandContext(context.Background(), filepath.Join(c.bin, "initdb"), "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8",
 		"--no-locale", "--no-sync")
 	cmd.Dir = c.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as}
@@ -134,7 +138,7 @@ func (c *Cluster) Start() (err error) {
 		"-c", guard, "guard", filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir,
 		"-c", "listen_addresses=", "-c", "shared_buffers=16MB", "-c", "max_connections=200",
 	}, c.options...)
-	cmd := exec.Command("/bin/sh", args...)
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", args...)
 	cmd.Dir = c.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setpgid: true}
 	if c.watched, err = cmd.StdinPipe(); err != nil {
@@ -144,14 +148,18 @@ func (c *Cluster) Start() (err error) {
 		return err
 	}
 	c.server = cmd
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if c.ready() {
-			return nil
-		}
-		if time.Now().After(deadline) {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	late := time.NewTimer(time.Minute)
+	defer late.Stop()
+	for !c.ready() {
+		select {
+		case <-again.C:
+		case <-late.C:
 			return errors.Join(errors.New("PostgreSQL does not start:\n"+c.Log()), c.end())
 		}
 	}
+	return nil
 }
 
 // ready reports whether the server has written that it is, into the file that tells
@@ -218,4 +226,20 @@ func (c *Cluster) URL(database string) string {
 		RawQuery: url.Values{"host": {c.dir}}.Encode(),
 	}
 	return u.String()
+}
+
+// Create makes an empty database, and returns its URL.
+func (c *Cluster) Create(database string) (at string, err error) {
+	return c.URL(database), execIn(c.URL("postgres"), "CREATE DATABASE "+database+" TEMPLATE template0")
+}
+
+// execIn runs a statement in a database, on a connection of its own.
+func execIn(at, statement string) (err error) {
+	db, err := sql.Open("pgx", at)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(context.Background(), statement)
+	return err
 }

@@ -1,14 +1,9 @@
 package pgtest
 
 import (
-	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
-
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver of PostgreSQL
 )
 
 // shared is the cluster that the tests of a process have together. Each has a
@@ -103,17 +98,6 @@ func makeFrom(name, template string) (at string, err error) {
 		return "", err
 	}
 	return shared.cluster.URL(name), execIn(shared.cluster.URL("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
-}
-
-// execIn runs a statement in a database, on a connection of its own.
-func execIn(at, statement string) (err error) {
-	db, err := sql.Open("pgx", at)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	_, err = db.ExecContext(context.Background(), statement)
-	return err
 }
 
 func startShared() (err error) {

@@ -53,7 +53,8 @@ func OnSQLite(t *testing.T) {
 // On PostgreSQL the file at path holds the URL of its database.
 func Create(tb testing.TB, path string) {
 	tb.Helper()
-	content, err := []byte(nil), error(nil)
+	var content []byte
+	var err error
 	if os.Getenv(Variable) == "postgres" {
 		content = []byte(pgtest.Database(tb, migrated(tb)))
 	} else {
