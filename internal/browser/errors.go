@@ -35,8 +35,8 @@ var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user nam
 // ErrNoOwner is in the error of a launch with secrets where the server cannot tell a
 // browser's connections from those of other programs. Its text says what the operator can
 // do.
-var ErrNoOwner = errors.New("what a browser sends with secrets has to be told from what other programs of the machine " +
-	"send: run the server on Linux, with a /proc that shows it the browsers' processes")
+var ErrNoOwner = errors.New("what a browser sends with secrets has to be told from what other programs of the " +
+	"machine send: run the server on Linux, with a /proc that shows it the browsers' processes")
 
 // Why a browser ended that nobody stopped: see [Browser.Err]. Any other error of it is a
 // crash.

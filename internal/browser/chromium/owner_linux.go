@@ -9,19 +9,10 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bctrl-go/bctrl/internal/egress"
-)
-
-const (
-	// ownerTries is how often a connection is looked for: the descriptors of a process are
-	// no snapshot, and may be without one while others come and go.
-	ownerTries = 3
-	// ownerPause is between two of them.
-	ownerPause = 5 * time.Millisecond
 )
 
 // owner knows the connections that the processes of a browser make.
@@ -44,7 +35,7 @@ type owner struct {
 func newOwner(pgid int, user account) (egress.Owner, error) {
 	o := &owner{pgid: pgid, user: user, last: pgid}
 	nobodys := netip.AddrPortFrom(netip.AddrFrom4([4]byte{}), 0)
-	if _, err := findSocket(nobodys, nobodys); !errors.Is(err, errNoSocket) {
+	if _, err := findSocket(nobodys, nobodys); err != nil && !errors.Is(err, errNoSocket) {
 		return nil, err // the kernel does not tell
 	}
 	// Descriptor 3 is the browser's end of its pipe: see start.
@@ -58,32 +49,19 @@ func newOwner(pgid int, user account) (egress.Owner, error) {
 	return o.check, nil
 }
 
-// check is an [egress.Owner].
-func (o *owner) check(peer, at netip.AddrPort) (err error) {
-	for try := range ownerTries {
-		if try > 0 {
-			time.Sleep(ownerPause)
-		}
-		var again bool
-		if again, err = o.look(peer, at); err == nil || !again {
-			return err
-		}
-	}
-	return err
-}
-
-// look looks once, and says whether to look again.
-func (o *owner) look(peer, at netip.AddrPort) (again bool, err error) {
+// check is an [egress.Owner]. It looks once: whoever has connected has had the socket, and
+// a descriptor for it, since before.
+func (o *owner) check(peer, at netip.AddrPort) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s, err := findSocket(peer, at)
 	if err != nil {
-		return true, err
+		return err
 	}
 	if s.uid != o.user.uid {
-		return false, errNotOwn
+		return errNotOwn
 	}
-	return true, o.asUser(func() error { return o.findAmongMembers(s.inode) })
+	return o.asUser(func() error { return o.findAmongMembers(s.inode) })
 }
 
 // findAmongMembers returns nil where a process of the group has a socket.

@@ -106,7 +106,8 @@ func visitAs(t *testing.T, address string, user *syscall.Credential, env ...stri
 }
 
 // asks is a program that asks the proxy at a port for a site, and prints what it is told.
-const asks = `use IO::Socket::INET; alarm 10; my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die "$!";
+const asks = `use IO::Socket::INET; alarm 10;
+my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die "$!";
 syswrite $s, $ARGV[1]; 1 while sysread($s, my $got, 4096) && print $got;`
 
 // requireNothingFor asks a browser's proxy as other programs of this machine.
@@ -282,7 +283,8 @@ func BenchmarkOwner(b *testing.B) {
 			continue
 		}
 		_, port, _ := strings.Cut(from, ":")
-		if number, err := strconv.ParseUint(port, 16, 16); err == nil && strings.HasSuffix(to, fmt.Sprintf(":%04X", at.Port())) {
+		number, err := strconv.ParseUint(port, 16, 16)
+		if err == nil && strings.HasSuffix(to, fmt.Sprintf(":%04X", at.Port())) {
 			peer = netip.AddrPortFrom(at.Addr(), uint16(number))
 		}
 	}

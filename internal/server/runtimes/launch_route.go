@@ -246,7 +246,7 @@ func (l *launchSecret) basis(ctx context.Context) string {
 	if err != nil {
 		return web.AsError(err).Code
 	}
-	return e.UID + " " + strconv.FormatInt(int64(e.Version), 10)
+	return e.UID + " " + strconv.FormatInt(e.Version, 10)
 }
 
 // countElsewhere counts a request to a host that the entry is not for. It reports
