@@ -2,6 +2,7 @@ package chromium
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -328,6 +329,20 @@ func BenchmarkProfile(b *testing.B) {
 			b.ReportMetric(float64(saved.Milliseconds())/float64(b.N), "ms-to-save/op")
 		})
 	}
+}
+
+// TestCookiesThatWereNotKeptAreSaid, by the stop and by a save, whose callers would else
+// rely on them.
+func TestCookiesThatWereNotKeptAreSaid(t *testing.T) {
+	driver, err := New(Options{})
+	require.NoError(t, err)
+	p := newKeeper(t, filepath.Join(t.TempDir(), "p")).profile()
+	full := errors.New("the disk is full")
+	p.OnCookies = func([]wire.Cookie) error { return full }
+	b, err := driver.Launch(t.Context(), browser.Spec{ID: "full", Profile: p})
+	require.NoError(t, err)
+	require.ErrorIs(t, b.SaveProfile(t.Context()), full)
+	require.ErrorIs(t, b.Stop(t.Context()), full)
 }
 
 func TestAProfileHasBounds(t *testing.T) {
