@@ -11,7 +11,8 @@ type LaunchedEvent struct {
 // NavigatedEvent says that the address that a tab shows has changed, also where its page has
 // changed it by a script. Going to the same address again is none.
 type NavigatedEvent struct {
-	// Tab is the DevTools target of the tab.
+	// Tab names the tab as [PageInfo.ID] does. Tabs of DevTools clients, which
+	// [Runtime.Pages] does not list, have such a name too.
 	Tab string `json:"tab"`
 	// URL is empty where the reader's mounts do not permit its host.
 	URL string `json:"url"`
@@ -22,6 +23,8 @@ type TabOpenedEvent struct {
 	Tab string `json:"tab"`
 	// Opener is the tab whose page opened it; empty where none did.
 	Opener string `json:"opener,omitempty"`
+	// Target is the tab for DevTools clients.
+	Target string `json:"target,omitempty"`
 	URL    string `json:"url,omitempty"`
 }
 

@@ -13,7 +13,7 @@ func cannedEvents() canned {
 	const (
 		of        = `"timestamp":"2026-01-02T03:04:05Z","workspaceId":"ws-1","runtimeId":"rt-1"`
 		navigated = `{"seq":17,"id":"01980a4e-0000-7000-8000-000000000017","type":"runtime.navigated",` + of +
-			`,"data":{"tab":"T1","url":"https://crm.example.com/deals"}}`
+			`,"data":{"tab":"t1","url":"https://crm.example.com/deals"}}`
 		stopped = `{"seq":18,"id":"01980a4e-0000-7000-8000-000000000018","type":"runtime.stopped",` + of +
 			`,"data":{"alias":"crm"}}`
 		stream = "id: 17\nevent: runtime.navigated\ndata: " + navigated + "\n\n" +

@@ -15,8 +15,10 @@ const (
 // Event is something that happened in a tab, whoever made it: an agent, a client, a page.
 type Event struct {
 	Kind EventKind
-	// Target is the DevTools target of the tab, Opener of that which opened it.
-	Target, Opener string
+	// Tab is the tab, Opener that whose page opened it, if one did.
+	Tab, Opener TabID
+	// Target is the DevTools target of a tab that was opened.
+	Target string
 	// URL is what the tab shows, as it is: it may hold credentials.
 	URL string
 	// Dialog is the kind of a dialog: alert, confirm, prompt or beforeunload; Message

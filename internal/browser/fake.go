@@ -215,7 +215,7 @@ func (p fakePage) Goto(ctx context.Context, url string, _ bctrl.WaitUntil) error
 	}
 	p.b.mu.Unlock()
 	if changed {
-		p.b.tell(Event{Kind: EventNavigated, Target: string(fakeTab), URL: url})
+		p.b.tell(Event{Kind: EventNavigated, Tab: fakeTab, URL: url})
 	}
 	return nil
 }

@@ -160,10 +160,10 @@ func TestARuntimesEventsTellItsLifeFromLaunchToEnd(t *testing.T) {
 	ws, rt := f.runtime(f.client(f.key, f.live.Client().Transport), bctrl.Mounts{})
 	_, err := rt.Page.Goto(t.Context(), "http://127.0.0.1:9/a?token=abc&page=2")
 	require.NoError(t, err)
-	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventDialog, Target: "T", Dialog: "confirm",
+	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventDialog, Tab: "t1", Dialog: "confirm",
 		Message: "Sure?", URL: "http://127.0.0.1:9/a"}))
-	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventTabOpened, Target: "U", Opener: "T"}))
-	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventTabClosed, Target: "U"}))
+	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventTabOpened, Tab: "t2", Opener: "t1"}))
+	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventTabClosed, Tab: "t2"}))
 	seen := make(chan bctrl.Event, 100)
 	again, err := ws.Runtimes.Get(t.Context(), "r") // a handle is not for two at once
 	require.NoError(t, err)
@@ -240,7 +240,7 @@ func TestANarrowedHandleIsShownNoAddressOutsideItsMounts(t *testing.T) {
 	f := newFollowed(t)
 	_, rt := f.runtime(f.client(f.key, f.live.Client().Transport), bctrl.Mounts{})
 	for _, host := range []string{"a.example", "b.example"} {
-		require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventNavigated, Target: "T",
+		require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventNavigated, Tab: "t1",
 			URL: "https://" + host + "/x"}))
 	}
 	lower, err := rt.Narrow(bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{"b.example"}}})
@@ -291,7 +291,7 @@ func TestPagesThatMakeEventsWithoutEndAreCounted(t *testing.T) {
 	f := newFollowed(t)
 	_, rt := f.runtime(f.client(f.key, f.live.Client().Transport), bctrl.Mounts{})
 	for i := range 5000 {
-		require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventNavigated, Target: "T",
+		require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventNavigated, Tab: "t1",
 			URL: fmt.Sprintf("https://a.example/%d", i)}))
 	}
 	require.NoError(t, rt.Stop(t.Context()))
@@ -313,7 +313,7 @@ func TestAnEventIsWaitedForFromNowOnOrAfterAnother(t *testing.T) {
 	f := newFollowed(t)
 	_, rt := f.runtime(f.client(f.key, f.live.Client().Transport), bctrl.Mounts{})
 	dialogs := bctrl.WaitEventOptions{Types: []bctrl.EventType{bctrl.EventDialog}}
-	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventDialog, Target: "T", Message: "before"}))
+	require.True(t, f.browsers.Happen(rt.ID, browser.Event{Kind: browser.EventDialog, Tab: "t1", Message: "before"}))
 	path := []string{"workspaces", rt.Info.WorkspaceID, "runtimes", "r", "events", "wait"}
 	got := f.do("POST", path, nil, object{"types": []string{"runtime.dialog"}, "timeoutMs": 1})
 	require.Contains(t, string(got.Body), `"event":null`)

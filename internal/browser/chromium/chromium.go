@@ -317,9 +317,10 @@ func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
 	_ = b.setPermissions(ctx, id)
 }
 
-// onEvent handles an event of the browser itself, and one of a dialog. It does not block.
-func (b *instance) onEvent(method string, params jsonv2.Value) {
-	b.tabEvents.onEvent(method, params)
+// onEvent handles an event of the browser itself, and one of a dialog of a target. It does
+// not block.
+func (b *instance) onEvent(of target.ID, method string, params jsonv2.Value) {
+	b.tabEvents.onEvent(of, method, params)
 	if frame, begun := b.downloads.onEvent(method, params); begun {
 		if p := b.pages.Load(); p != nil {
 			p.NoteDownload(frame)
@@ -406,7 +407,7 @@ func (b *instance) stopRequested() bool {
 
 // Page returns the agent's page. See [browser.Browser].
 //
-// Tabs are watched from the first call on.
+// Tabs are watched from the first call on, or from the first client on.
 func (b *instance) Page(ctx context.Context) (browser.Page, error) {
 	p, err := b.openPages(ctx)
 	if err != nil {
@@ -444,6 +445,7 @@ func (b *instance) openPages(ctx context.Context) (*page.Set, error) {
 		Proxy:         b.proxy,
 		Clients:       b.mux,
 		Copies:        uploads{b.dirs.uploads, b.user},
+		TabIDs:        &b.tabEvents.ids,
 		ActionTimeout: b.actionTimeout,
 	}, b.firstTabs)
 	if err != nil {
@@ -548,6 +550,9 @@ func (b *instance) ServeCDP(ctx context.Context, conn browser.CDPConn) error {
 		defer func() { <-b.clients }()
 	default:
 		return errTooManyClients
+	}
+	if _, err := b.openPages(ctx); err != nil { // which hears of dialogs, whatever the client listens to
+		return err
 	}
 	return b.mux.Serve(ctx, conn, b)
 }

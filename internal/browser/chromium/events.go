@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
@@ -16,20 +15,22 @@ import (
 )
 
 // tabEvents tells what happens in the tabs of a browser, whoever made them: the
-// browser reports its targets without anybody having attached them. Only dialogs are
-// told where the server or a client hears of those of a tab.
+// browser reports its targets without anybody having attached them. Dialogs are told by
+// the sessions of [page.Set], which is there as soon as anybody can have a page open one.
 type tabEvents struct {
 	mu sync.Mutex
 	// tell is [browser.Spec.OnEvent]; nil is nobody.
 	tell func(browser.Event)
+	// ids names the tabs. It has a lock of its own.
+	ids browser.TabIDs
 	// tabs are the addresses that tabs show.
 	tabs map[target.ID]string
-	// dialogs are the frames with an open dialog, of which each session of the tab tells.
-	dialogs map[cdp.FrameID]struct{}
+	// dialogs are the tabs with an open dialog, of which each session of the tab tells.
+	dialogs map[target.ID]struct{}
 }
 
 func newTabEvents() *tabEvents {
-	return &tabEvents{tabs: map[target.ID]string{}, dialogs: map[cdp.FrameID]struct{}{}}
+	return &tabEvents{tabs: map[target.ID]string{}, dialogs: map[target.ID]struct{}{}}
 }
 
 // deliverTo says who is told from now on. The tabs that are there already are not told.
@@ -39,9 +40,9 @@ func (e *tabEvents) deliverTo(tell func(browser.Event)) {
 	e.tell = tell
 }
 
-// onEvent handles an event of the browser, or one about a dialog of a tab. It does not
-// block.
-func (e *tabEvents) onEvent(method string, params jsonv2.Value) {
+// onEvent handles an event of the browser, or one about a dialog from a session of a
+// target. It does not block.
+func (e *tabEvents) onEvent(of target.ID, method string, params jsonv2.Value) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch method {
@@ -53,19 +54,21 @@ func (e *tabEvents) onEvent(method string, params jsonv2.Value) {
 		protocol.Event(params, func(ev target.EventTargetDestroyed) {
 			if _, isTab := e.tabs[ev.TargetID]; isTab {
 				delete(e.tabs, ev.TargetID)
-				e.say(browser.Event{Kind: browser.EventTabClosed, Target: string(ev.TargetID)})
+				delete(e.dialogs, ev.TargetID)
+				e.say(browser.Event{Kind: browser.EventTabClosed, Tab: e.ids.Of(string(ev.TargetID))})
+				e.ids.Forget(string(ev.TargetID))
 			}
 		})
 	case target.TargetCrashed.Method:
 		protocol.Event(params, func(ev target.EventTargetCrashed) {
 			if _, isTab := e.tabs[ev.TargetID]; isTab {
-				e.say(browser.Event{Kind: browser.EventCrashed, Target: string(ev.TargetID)})
+				e.say(browser.Event{Kind: browser.EventCrashed, Tab: e.ids.Of(string(ev.TargetID))})
 			}
 		})
 	case page.JavascriptDialogOpening.Method:
-		protocol.Event(params, e.opened)
+		protocol.Event(params, func(ev page.EventJavascriptDialogOpening) { e.asked(of, ev) })
 	case page.JavascriptDialogClosed.Method:
-		protocol.Event(params, func(ev page.EventJavascriptDialogClosed) { delete(e.dialogs, ev.FrameID) })
+		delete(e.dialogs, of)
 	}
 }
 
@@ -81,12 +84,16 @@ func (e *tabEvents) created(info *target.Info) {
 		return
 	}
 	e.tabs[info.TargetID] = shownAddress(info.URL)
-	e.say(browser.Event{
+	opened := browser.Event{
 		Kind:   browser.EventTabOpened,
+		Tab:    e.ids.Of(string(info.TargetID)),
 		Target: string(info.TargetID),
-		Opener: string(info.OpenerID),
 		URL:    shownAddress(info.URL),
-	})
+	}
+	if _, isTab := e.tabs[info.OpenerID]; isTab {
+		opened.Opener = e.ids.Of(string(info.OpenerID))
+	}
+	e.say(opened)
 }
 
 func (e *tabEvents) changed(info *target.Info) {
@@ -96,7 +103,7 @@ func (e *tabEvents) changed(info *target.Info) {
 	shown, isTab := e.tabs[info.TargetID]
 	if now := shownAddress(info.URL); isTab && now != shown {
 		e.tabs[info.TargetID] = now
-		e.say(browser.Event{Kind: browser.EventNavigated, Target: string(info.TargetID), URL: now})
+		e.say(browser.Event{Kind: browser.EventNavigated, Tab: e.ids.Of(string(info.TargetID)), URL: now})
 	}
 }
 
@@ -108,14 +115,17 @@ func shownAddress(url string) string {
 	return url
 }
 
-func (e *tabEvents) opened(ev page.EventJavascriptDialogOpening) {
-	if _, told := e.dialogs[ev.FrameID]; told {
+// asked tells of a dialog, once: each session of the tab says that it is there, those of
+// the tab's frames too, which are no tabs.
+func (e *tabEvents) asked(of target.ID, ev page.EventJavascriptDialogOpening) {
+	_, isTab := e.tabs[of]
+	if _, told := e.dialogs[of]; told || !isTab {
 		return
 	}
-	e.dialogs[ev.FrameID] = struct{}{}
+	e.dialogs[of] = struct{}{}
 	e.say(browser.Event{
 		Kind:    browser.EventDialog,
-		Target:  string(ev.FrameID),
+		Tab:     e.ids.Of(string(of)),
 		URL:     ev.URL,
 		Dialog:  string(ev.Type),
 		Message: ev.Message,

@@ -101,10 +101,10 @@ type pendingCommand struct {
 // Mux serves one browser's pipe.
 type Mux struct {
 	out io.WriteCloser
-	// onEvent receives the events of the connection itself, which belong to no
-	// client, and those of dialogs, from each session that hears of them. It is called from
-	// the reader: it must not block or call.
-	onEvent func(method string, params jsonv2.Value)
+	// onEvent receives the events of the connection itself, which belong to no client and
+	// no target, and those of dialogs, from each session that hears of them, with the
+	// session's target. It is called from the reader: it must not block or call.
+	onEvent func(of target.ID, method string, params jsonv2.Value)
 
 	writeMu sync.Mutex // serialises whole messages
 
@@ -126,7 +126,7 @@ type Mux struct {
 }
 
 // New serves the two ends of a DevTools pipe until in ends.
-func New(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, params jsonv2.Value)) *Mux {
+func New(in io.ReadCloser, out io.WriteCloser, onEvent func(of target.ID, method string, params jsonv2.Value)) *Mux {
 	m := &Mux{
 		out:      out,
 		onEvent:  onEvent,
@@ -219,7 +219,7 @@ func (m *Mux) route(msg message) {
 	s := m.sessions[msg.SessionID]
 	if s == nil {
 		if msg.SessionID == "" {
-			m.onEvent(msg.Method, msg.Params)
+			m.onEvent("", msg.Method, msg.Params)
 			m.tellDownload(msg)
 		}
 		return
@@ -227,7 +227,7 @@ func (m *Mux) route(msg message) {
 	c := s.client
 	switch msg.Method {
 	case page.JavascriptDialogOpening.Method, page.JavascriptDialogClosed.Method:
-		m.onEvent(msg.Method, msg.Params)
+		m.onEvent(s.target, msg.Method, msg.Params)
 	}
 	if !m.showsEvent(c, msg) {
 		return

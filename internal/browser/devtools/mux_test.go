@@ -34,7 +34,7 @@ func newScripted(t *testing.T) (*Mux, *scripted) {
 	commandsIn, commandsOut := io.Pipe()
 	messagesIn, messagesOut := io.Pipe()
 	s := &scripted{out: messagesOut, commands: make(chan message, 64), detached: make(chan message, 64)}
-	m := New(messagesIn, commandsOut, func(string, jsonv2.Value) {})
+	m := New(messagesIn, commandsOut, func(target.ID, string, jsonv2.Value) {})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -236,7 +236,7 @@ func TestABrowserThatDoesNotReadIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in, say := io.Pipe()
 		pipe := &deafPipe{closed: make(chan struct{})}
-		m := New(in, pipe, func(string, jsonv2.Value) {})
+		m := New(in, pipe, func(target.ID, string, jsonv2.Value) {})
 		began := time.Now()
 		require.ErrorIs(t, m.Call(t.Context(), "Browser.getVersion", struct{}{}, nil), ErrBrowserGone)
 		require.Equal(t, writeTimeout, time.Since(began))

@@ -80,8 +80,8 @@ type Set struct {
 
 	mu           sync.Mutex
 	sessions     map[target.SessionID]*session
-	tabs         []*tab             // oldest first
-	tabsSeen     int                // how many there were, to name them
+	tabs         []*tab // oldest first
+	tabIDs       *browser.TabIDs
 	notes        []string           // for the next observation, of tabs that are gone
 	floods       map[target.ID]bool // pages that were closed for opening tabs without end; some of the tabs come later
 	brought      int                // how often one came to the front
@@ -98,6 +98,8 @@ type Surroundings struct {
 	Proxy   *egress.Proxy
 	Clients Clients
 	Copies  Copies
+	// TabIDs names the tabs, for whoever else tells of them too.
+	TabIDs *browser.TabIDs
 	// ActionTimeout bounds every action beside its context: a page that hangs must not
 	// hold an agent for as long as its whole task may take. Zero is 30 seconds.
 	ActionTimeout time.Duration
@@ -113,6 +115,7 @@ func Open(ctx context.Context, conn browser.CDPConn, around Surroundings, own []
 		cancel:        cancel,
 		proxy:         around.Proxy,
 		clients:       around.Clients,
+		tabIDs:        around.TabIDs,
 		actionTimeout: cmp.Or(around.ActionTimeout, defaultActionTimeout),
 		uploads: uploads{
 			copies:     around.Copies,

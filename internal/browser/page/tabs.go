@@ -20,8 +20,7 @@ const closeTimeout = 5 * time.Second
 
 // addTab adds a tab, which is in front from then on. Call it with mu held.
 func (s *Set) addTab(t *tab) {
-	s.tabsSeen++
-	t.id = browser.TabID(fmt.Sprintf("t%d", s.tabsSeen))
+	t.id = s.tabIDs.Of(string(t.session.targetID))
 	s.bring(t)
 	s.tabs = append(s.tabs, t)
 	if opener := s.tabOf(t.opener); opener != nil && !s.isClients(opener) {

@@ -153,15 +153,15 @@ func (lr *liveRuntime) describe(e browser.Event) bctrl.EventData {
 	address, message := lr.toldAddress(e.URL), lr.toldText(e.Message)
 	switch e.Kind {
 	case browser.EventNavigated:
-		return bctrl.NavigatedEvent{Tab: e.Target, URL: address}
+		return bctrl.NavigatedEvent{Tab: string(e.Tab), URL: address}
 	case browser.EventTabOpened:
-		return bctrl.TabOpenedEvent{Tab: e.Target, Opener: e.Opener, URL: address}
+		return bctrl.TabOpenedEvent{Tab: string(e.Tab), Opener: string(e.Opener), Target: e.Target, URL: address}
 	case browser.EventTabClosed:
-		return bctrl.TabClosedEvent{Tab: e.Target}
+		return bctrl.TabClosedEvent{Tab: string(e.Tab)}
 	case browser.EventCrashed:
-		return bctrl.CrashedEvent{Tab: e.Target}
+		return bctrl.CrashedEvent{Tab: string(e.Tab)}
 	case browser.EventDialog:
-		return bctrl.DialogEvent{Tab: e.Target, Kind: e.Dialog, Message: message, URL: address}
+		return bctrl.DialogEvent{Tab: string(e.Tab), Kind: e.Dialog, Message: message, URL: address}
 	}
 	return nil
 }
