@@ -209,7 +209,7 @@ type RuntimeAI struct {
 //
 // Access: ai.read
 func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AICredential, error) {
-	if !s.limits.mounts.AllowsCredential(id) {
+	if !s.limits.mounts().AllowsCredential(id) {
 		return nil, outside(UseAI, "the mounts do not permit this AI credential",
 			"add its id to ai.allow of the workspace, and of the runtime if it narrows")
 	}

@@ -94,7 +94,7 @@ func (rt *Runtime) RevokeConnectURL(ctx context.Context, id string, opts ...Call
 	return rt.via().call(ctx, &request{
 		method: http.MethodDelete,
 		path:   pathConnectURLs + "/{connectUrl}",
-		params: []string{rt.Info.WorkspaceID, rt.Alias, id},
+		params: []string{rt.workspaceID, rt.Alias, id},
 		as:     rt.limits,
 		opts:   opts,
 	})

@@ -142,6 +142,15 @@ func ExampleRuntime_Refresh() {
 	// Output: active <nil>
 }
 
+func ExampleRuntime_Latest() {
+	rt := exampleRuntime()
+	stopped := make(chan error)
+	go func() { stopped <- rt.Stop(context.Background()) }()
+	_ = rt.Latest().Status // "active" or "stopped"; nothing is sent
+	fmt.Println(<-stopped, rt.Latest().Status)
+	// Output: <nil> stopped
+}
+
 func ExampleRuntime_ConnectURL() {
 	url, err := exampleRuntime().ConnectURL(context.Background())
 	fmt.Println(url, err) // for chromedp.NewRemoteAllocator and its like

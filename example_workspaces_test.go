@@ -72,6 +72,14 @@ func ExampleWorkspace_Refresh() {
 	// Output: 1 <nil>
 }
 
+func ExampleWorkspace_Latest() {
+	ws := exampleWorkspace()
+	refreshed := make(chan error)
+	go func() { refreshed <- ws.Refresh(context.Background()) }()
+	fmt.Println(ws.Latest().Version, <-refreshed) // nothing is sent
+	// Output: 1 <nil>
+}
+
 func ExampleWorkspace_State() {
 	state, err := exampleWorkspace().State(context.Background())
 	fmt.Println(len(state.Runtimes), state.Storage.FileCount, err)

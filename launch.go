@@ -83,7 +83,7 @@ func (l *BrowserLauncher) launch(
 	r := &request{
 		method: http.MethodPost,
 		path:   pathRuntimes,
-		params: []string{l.ws.ID},
+		params: []string{l.ws.id},
 		opts:   opts,
 	}
 	effective, declared, err := l.mounts()

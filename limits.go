@@ -5,13 +5,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 // limits bounds calls to what one runtime may do: the SDK refuses what the
 // mounts do not permit, and the server is told to hold the call to them.
 type limits struct {
 	runtimeID string
-	mounts    Mounts // effective
+	effective atomic.Pointer[Mounts] // replaced by [Runtime.Refresh]
 	// declared is what handles have narrowed below the runtime, narrowed its
 	// BCTRL-Mounts header. Both are empty for a handle as launched: then the
 	// server's own knowledge of the runtime decides.
@@ -19,11 +20,20 @@ type limits struct {
 	narrowed string
 }
 
+func newLimits(runtimeID string, effective Mounts) *limits {
+	s := &limits{runtimeID: runtimeID}
+	s.effective.Store(&effective)
+	return s
+}
+
+// mounts are the effective ones, as last read. They are not to be changed.
+func (s *limits) mounts() Mounts { return *s.effective.Load() }
+
 // lower returns the limits below s for a handle that declares m. The server is
 // sent what was declared and not what it amounts to, so that a workspace that
 // is lowered elsewhere does not turn the rest into a widening.
 func (s *limits) lower(m Mounts) (*limits, error) {
-	effective, err := s.mounts.Narrow(m)
+	effective, err := s.mounts().Narrow(m)
 	if err != nil {
 		return nil, err
 	}
@@ -32,12 +42,9 @@ func (s *limits) lower(m Mounts) (*limits, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &limits{
-		runtimeID: s.runtimeID,
-		mounts:    effective,
-		declared:  declared,
-		narrowed:  base64.RawURLEncoding.EncodeToString(text),
-	}, nil
+	lower := newLimits(s.runtimeID, effective)
+	lower.declared, lower.narrowed = declared, base64.RawURLEncoding.EncodeToString(text)
+	return lower, nil
 }
 
 // then returns the one declaration that equals m followed by next, which

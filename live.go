@@ -96,7 +96,7 @@ func (v *LiveView) Revoke(ctx context.Context, opts ...CallOption) error {
 	return rt.via().call(ctx, &request{
 		method: http.MethodDelete,
 		path:   pathLiveView,
-		params: []string{rt.Info.WorkspaceID, rt.Alias, v.ID},
+		params: []string{rt.workspaceID, rt.Alias, v.ID},
 		as:     rt.limits,
 		opts:   opts,
 	})

@@ -61,7 +61,7 @@ func (p *BrowserPage) Fill(ctx context.Context, args FillArgs, opts ...CallOptio
 	if err != nil {
 		return nil, err
 	}
-	if !p.rt.limits.mounts.AllowsVaultKey(args.Key) {
+	if !p.rt.limits.mounts().AllowsVaultKey(args.Key) {
 		return nil, outside(UseVault, "the mounts do not permit this vault key", "mount it at the workspace and the runtime")
 	}
 	return step1[FillResult](ctx, p.rt, step, opts)

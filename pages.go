@@ -67,7 +67,7 @@ func (p *BrowserPages) List(ctx context.Context, opts ...CallOption) ([]PageInfo
 //
 // Access: runtime.execute
 func (p *BrowserPages) Open(ctx context.Context, url string, opts ...CallOption) (*PageInfo, error) {
-	if err := p.rt.limits.mounts.refuseVisit(url); err != nil {
+	if err := p.rt.limits.mounts().refuseVisit(url); err != nil {
 		return nil, err
 	}
 	if url == "" {

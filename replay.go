@@ -57,7 +57,7 @@ func (o *Operation) transcript() listing[TranscriptStep] {
 //
 // Access: runtime.execute
 func (o *Operation) Replay(ctx context.Context, rt *Runtime, opts ...CallOption) (*Operation, error) {
-	in := wire.Replay[Mounts]{WorkspaceID: rt.Info.WorkspaceID, Runtime: rt.Alias}
+	in := wire.Replay[Mounts]{WorkspaceID: rt.workspaceID, Runtime: rt.Alias}
 	if rt.limits != nil && rt.limits.narrowed != "" {
 		in.Mounts = &rt.limits.declared
 	}

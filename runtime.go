@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -12,8 +13,9 @@ import (
 // runtime's mounts: what they do not permit is refused before a request is
 // sent, and the server is told to hold each call to them too.
 //
-// Its fields are as last read: [Runtime.Refresh] replaces them, and must not
-// run while others read them.
+// A handle is safe for concurrent use: one goroutine may follow [Runtime.Events] while
+// another stops the runtime. Status and Info alone are as last read: Refresh and Stop
+// replace them, so who does not know that neither runs takes [Runtime.Latest].
 type Runtime struct {
 	ID     string
 	Alias  string
@@ -37,26 +39,53 @@ type Runtime struct {
 	// Files puts files where the browser's pages can be given them.
 	Files *RuntimeFiles `json:"-"`
 
-	via    via
-	limits *limits
+	workspaceID string
+	via         via
+	limits      *limits
+	// mu guards Status and Info.
+	mu sync.Mutex
 }
 
 func newRuntime(via via, info RuntimeInfo, effective Mounts) *Runtime {
-	rt := &Runtime{via: via}
-	rt.show(info)
-	rt.limit(&limits{runtimeID: info.ID, mounts: effective})
+	return newHandle(via, info, info.Status, newLimits(info.ID, effective))
+}
+
+// newHandle is a handle on a runtime that is limited to s.
+func newHandle(via via, info RuntimeInfo, status RuntimeStatus, s *limits) *Runtime {
+	rt := &Runtime{
+		ID:          info.ID,
+		Alias:       info.Alias,
+		Driver:      info.Driver,
+		Status:      status,
+		Info:        info,
+		workspaceID: info.WorkspaceID,
+		via:         via,
+	}
+	rt.limit(s)
 	return rt
 }
 
+// Latest returns what was last read of the runtime, by whichever goroutine: Info, with
+// Status in it. It sends nothing.
+func (rt *Runtime) Latest() RuntimeInfo {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	info := rt.Info
+	info.Status = rt.Status
+	return info
+}
+
 func (rt *Runtime) show(info RuntimeInfo) {
-	rt.ID, rt.Alias, rt.Driver, rt.Status, rt.Info = info.ID, info.Alias, info.Driver, info.Status, info
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.Status, rt.Info = info.Status, info
 }
 
 // limit makes the services of a handle that is limited to s.
 func (rt *Runtime) limit(s *limits) {
 	rt.limits = s
 	namespace := ""
-	if m := s.mounts.Storage; m != nil && m.Access != StorageNone {
+	if m := s.mounts().Storage; m != nil && m.Access != StorageNone {
 		namespace = m.Workspace
 	}
 	rt.Vault = &RuntimeVault{via: rt.via, limits: s}
@@ -74,7 +103,7 @@ func (rt *Runtime) limit(s *limits) {
 // every level above it and of every [Runtime.Narrow], together. They are
 // computed when the handle is made; a workspace that is lowered later lowers
 // the server's answers at once and these with [Runtime.Refresh].
-func (rt *Runtime) Mounts() Mounts { return rt.limits.mounts.clone() }
+func (rt *Runtime) Mounts() Mounts { return rt.limits.mounts().clone() }
 
 // Narrow returns a lower handle on the same runtime, and sends nothing. Every
 // call through it carries the lower mounts, and the server enforces them.
@@ -84,9 +113,8 @@ func (rt *Runtime) Narrow(m Mounts) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	narrowed := *rt
-	narrowed.limit(lower)
-	return &narrowed, nil
+	info := rt.Latest()
+	return newHandle(rt.via, info, info.Status, lower), nil
 }
 
 // Refresh reads the runtime's state again. A handle from [Runtime.Narrow]
@@ -105,7 +133,7 @@ func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 	}
 	rt.show(info)
 	if rt.limits.narrowed == "" {
-		rt.limits.mounts = info.EffectiveMounts
+		rt.limits.effective.Store(&info.EffectiveMounts)
 	}
 	return nil
 }
@@ -121,7 +149,7 @@ func (rt *Runtime) Explain(ctx context.Context, action Action, opts ...CallOptio
 	return ptr(&out, rt.via().call(ctx, &request{
 		method: http.MethodPost,
 		path:   pathRuntime + "/explain",
-		params: []string{rt.Info.WorkspaceID, rt.Alias},
+		params: []string{rt.workspaceID, rt.Alias},
 		as:     rt.limits,
 		in:     action,
 		out:    &out,
@@ -150,6 +178,8 @@ func (rt *Runtime) Stop(ctx context.Context, opts ...CallOption) error {
 
 // ended notes an end of which no more is known.
 func (rt *Runtime) ended() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
 	if rt.Status != RuntimeFailed {
 		rt.Status = RuntimeStopped
 	}
@@ -178,7 +208,7 @@ func (rt *Runtime) request(method, suffix string, out any, opts []CallOption) *r
 	return &request{
 		method: method,
 		path:   pathRuntime + suffix,
-		params: []string{rt.Info.WorkspaceID, rt.Alias},
+		params: []string{rt.workspaceID, rt.Alias},
 		as:     rt.limits,
 		out:    out,
 		opts:   opts,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -435,4 +436,56 @@ func TestStoppingWhatHasStoppedChangesNothing(t *testing.T) {
 		require.NoError(t, rt.Stop(t.Context()), tc.code)
 		require.Equal(t, RuntimeStopped, rt.Status, tc.code)
 	}
+}
+
+// TestHandlesAreForSeveralGoroutines: one follows what happens while others read, lower,
+// use, launch and stop. The race detector looks for what they share.
+func TestHandlesAreForSeveralGoroutines(t *testing.T) {
+	const stopped = "id: 1\ndata: " + `{"seq":1,"type":"runtime.stopped","runtimeId":"rt-1","data":{}}` + "\n\n"
+	ws, rt := crm(t, crmServer(map[string]string{
+		"GET /v1/workspaces/ws-1/runtimes/crm/events":   stopped,
+		"POST /v1/workspaces/ws-1/runtimes/crm/explain": `{"allowed":true}`,
+		"PATCH /v1/workspaces/ws-1":                     workspaceBody,
+		"POST /v1/workspaces/ws-1/execute":              `{"mode":"fail-fast","steps":[]}`,
+	}))
+	narrowed, err := rt.Narrow(Mounts{Vault: &VaultMount{Allow: []string{"prod/crm/"}}})
+	require.NoError(t, err)
+	ctx := t.Context()
+	var all sync.WaitGroup
+	for _, use := range []func() error{
+		func() error { return ws.Refresh(ctx) },
+		func() error { return ws.Update(ctx, WorkspaceUpdate{}) },
+		func() error { _, err := ws.Runtimes.Get(ctx, "crm"); return err },
+		func() error { _, err := ws.Runtimes.Browser("crm").Stagehand(ctx, Launch{}); return err },
+		func() error { _, err := ws.Execute(ctx, Execution{Runtime: "crm"}); return err },
+		func() error { _ = ws.Latest().Name; return nil },
+		func() error { return rt.Refresh(ctx) },
+		func() error { return rt.Stop(ctx) },
+		func() error { _ = rt.Latest().Status; return nil },
+		func() error { _ = rt.Mounts(); return nil },
+		func() error { _, err := rt.Narrow(Mounts{}); return err },
+		func() error { _, err := rt.Explain(ctx, Action{}); return err },
+		func() error { _, err := rt.ConnectURL(ctx); return err },
+		func() error { _, err := rt.Vault.TOTP(ctx, "prod/crm/sf"); return err },
+		func() error { _, err := rt.AI.Get(ctx, "openai-prod"); return err },
+		func() error { return narrowed.Stop(ctx) },
+		func() (err error) {
+			for _, err = range rt.Events(ctx) {
+				if err != nil {
+					break
+				}
+			}
+			return err
+		},
+	} {
+		all.Go(func() {
+			for range 20 {
+				if err := use(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }

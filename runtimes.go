@@ -146,7 +146,7 @@ func (s *RuntimesService) Get(ctx context.Context, alias string, opts ...CallOpt
 	err := s.ws.via().call(ctx, &request{
 		method: http.MethodGet,
 		path:   pathRuntime,
-		params: []string{s.ws.ID, alias},
+		params: []string{s.ws.id, alias},
 		out:    &info,
 		opts:   opts,
 	})
@@ -175,7 +175,7 @@ func (s *RuntimesService) listing() listing[RuntimeInfo] {
 	return listing[RuntimeInfo]{
 		via:    s.ws.via,
 		path:   pathRuntimes,
-		params: []string{s.ws.ID},
+		params: []string{s.ws.id},
 		plural: wire.Runtimes,
 	}
 }

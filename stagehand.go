@@ -160,7 +160,7 @@ func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...GotoCallOpti
 	if err != nil {
 		return nil, err
 	}
-	mounts, err := below(p.rt.limits.mounts, o.options.Mounts)
+	mounts, err := below(p.rt.limits.mounts(), o.options.Mounts)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...GotoCallOpti
 //
 // Access: runtime.execute
 func (p *BrowserPage) Screenshot(ctx context.Context, args ScreenshotArgs, opts ...CallOption) (*StorageObject, error) {
-	if !p.rt.limits.mounts.AllowsNamespace(p.rt.Storage.namespace) {
+	if !p.rt.limits.mounts().AllowsNamespace(p.rt.Storage.namespace) {
 		return nil, outside(PutStorage, "the mounts permit no storage to put the picture in",
 			"mount storage at the workspace, and do not drop it at the runtime")
 	}
@@ -190,8 +190,8 @@ func (p *BrowserPage) Screenshot(ctx context.Context, args ScreenshotArgs, opts 
 func (rt *Runtime) executor() *executor {
 	return &executor{
 		via:         rt.via,
-		workspaceID: rt.Info.WorkspaceID,
-		ceiling:     rt.limits.mounts,
+		workspaceID: rt.workspaceID,
+		ceiling:     rt.limits.mounts(),
 		as:          rt.limits,
 	}
 }

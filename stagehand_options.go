@@ -240,7 +240,7 @@ func (rt *Runtime) permittedStep(step Step, err error, b bounds, credentials use
 	if err != nil {
 		return Step{}, err
 	}
-	mounts, err := below(rt.limits.mounts, b.mounts)
+	mounts, err := below(rt.limits.mounts(), b.mounts)
 	if err != nil {
 		return Step{}, err
 	}

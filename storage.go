@@ -297,7 +297,7 @@ func (s *Storage) about(r *request, right Verb, path string) error {
 // permitted refuses a namespace that the mounts do not permit, and one that is
 // none.
 func (s *Storage) permitted(r *request, right Verb) error {
-	if s.limits != nil && !s.limits.mounts.AllowsNamespace(s.namespace) {
+	if s.limits != nil && !s.limits.mounts().AllowsNamespace(s.namespace) {
 		return (&exchange{r: r}).fail(outside(right, "the mounts permit no storage",
 			"mount storage at the workspace, and do not drop it at the runtime"))
 	}

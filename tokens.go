@@ -51,7 +51,7 @@ func (rt *Runtime) Token(ctx context.Context, req TokenRequest, opts ...CallOpti
 	r := &request{
 		method: http.MethodPost,
 		path:   pathTokens,
-		params: []string{rt.Info.WorkspaceID, rt.Alias},
+		params: []string{rt.workspaceID, rt.Alias},
 		out:    &out,
 		opts:   opts,
 	}

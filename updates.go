@@ -100,7 +100,7 @@ func (rt *Runtime) Events(ctx context.Context, options ...EventsOptions) iter.Se
 	o := merged(options)
 	return func(yield func(Event, error) bool) {
 		f := rt.feed(pathRuntimeEvents, queryOf("types", joinTypes(o.Types), "after", seqText(o.After)))
-		f.request.params = []string{rt.Info.WorkspaceID, rt.Alias}
+		f.request.params = []string{rt.workspaceID, rt.Alias}
 		f.request.as = rt.limits
 		ended := false
 		for e, err := range f.all(ctx) {
@@ -139,7 +139,7 @@ func (rt *Runtime) feed(path string, query url.Values) feed[Event] {
 		},
 		decode: func(text []byte) (Event, error) {
 			e, err := decodeEvent(text)
-			return e.Within(rt.limits.mounts), err
+			return e.Within(rt.limits.mounts()), err
 		},
 		isLast: func(e Event) bool { return e.RuntimeID == rt.ID && e.ends() },
 	}
@@ -193,7 +193,7 @@ func (rt *Runtime) WaitEvent(ctx context.Context, o WaitEventOptions, opts ...Ca
 		err := rt.via().call(ctx, &request{
 			method: http.MethodPost,
 			path:   pathRuntimeEvents + "/wait",
-			params: []string{rt.Info.WorkspaceID, rt.Alias},
+			params: []string{rt.workspaceID, rt.Alias},
 			as:     rt.limits,
 			in:     in,
 			out:    &out,

@@ -237,7 +237,7 @@ func (s *RuntimeVault) Get(ctx context.Context, key string, opts ...CallOption) 
 	if err := s.permitted(key, ReadVault); err != nil {
 		return nil, err
 	}
-	if !s.limits.mounts.AllowsRawRead(key) {
+	if !s.limits.mounts().AllowsRawRead(key) {
 		return nil, outside(ReadVault, "the mounts do not permit reading the values of this key",
 			"the runtime may use it all the same; set vault.allowRawReads to read it")
 	}
@@ -274,7 +274,7 @@ func (s *RuntimeVault) permitted(key string, right Verb) error {
 	if err := ValidVaultKey(key); err != nil {
 		return err
 	}
-	if !s.limits.mounts.AllowsVaultKey(key) {
+	if !s.limits.mounts().AllowsVaultKey(key) {
 		return outside(right, "the mounts do not permit this key",
 			"add it to vault.allow of the workspace, and of the runtime if it narrows")
 	}

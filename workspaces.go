@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -161,30 +162,42 @@ func (s *WorkspacesService) handle(info WorkspaceInfo) (*Workspace, error) {
 	return newWorkspace(s.via, info), nil
 }
 
-// Workspace is a handle on one workspace. Its fields are as last read: Update
-// and Refresh replace them, and must not run while others read them.
+// Workspace is a handle on one workspace. Its methods are safe for concurrent use. Its
+// fields are as last read: Update and Refresh replace them, so who does not know that
+// neither runs takes [Workspace.Latest].
 type Workspace struct {
 	WorkspaceInfo
 	// Runtimes launches and finds browsers in the workspace.
 	Runtimes *RuntimesService `json:"-"`
 
+	id  string
 	via via
+	// mu guards WorkspaceInfo.
+	mu sync.Mutex
 }
 
 func newWorkspace(via via, info WorkspaceInfo) *Workspace {
-	w := &Workspace{WorkspaceInfo: info, via: via}
+	w := &Workspace{WorkspaceInfo: info, id: info.ID, via: via}
 	w.Runtimes = &RuntimesService{ws: w}
 	return w
+}
+
+// Latest returns what was last read of the workspace, by whichever goroutine. It sends
+// nothing.
+func (w *Workspace) Latest() WorkspaceInfo {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.WorkspaceInfo
 }
 
 // ceiling is what the level below is measured by: a workspace that mounts no
 // storage has its own namespace.
 func (w *Workspace) ceiling() Mounts {
-	m := w.Mounts
-	if m.Storage == nil {
-		m.Storage = &StorageMount{Workspace: w.Name}
+	info := w.Latest()
+	if info.Mounts.Storage == nil {
+		info.Mounts.Storage = &StorageMount{Workspace: info.Name}
 	}
-	return m
+	return info.Mounts
 }
 
 // Update changes the workspace, if nobody else has since it was read: a stale
@@ -196,10 +209,10 @@ func (w *Workspace) Update(ctx context.Context, u WorkspaceUpdate, opts ...CallO
 	r := &request{
 		method: http.MethodPatch,
 		path:   pathWorkspace,
-		params: []string{w.ID},
+		params: []string{w.id},
 		in:     u,
 		opts:   opts,
-		header: http.Header{"If-Match": {`"` + strconv.FormatInt(w.Version, 10) + `"`}},
+		header: http.Header{"If-Match": {`"` + strconv.FormatInt(w.Latest().Version, 10) + `"`}},
 	}
 	if u.Mounts != nil {
 		if err := u.Mounts.Validate(); err != nil {
@@ -216,7 +229,7 @@ func (w *Workspace) Refresh(ctx context.Context, opts ...CallOption) error {
 	return w.fill(ctx, &request{
 		method: http.MethodGet,
 		path:   pathWorkspace,
-		params: []string{w.ID},
+		params: []string{w.id},
 		opts:   opts,
 	})
 }
@@ -227,6 +240,8 @@ func (w *Workspace) fill(ctx context.Context, r *request) error {
 	if err := w.via().call(ctx, r); err != nil {
 		return err
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.WorkspaceInfo = info
 	return nil
 }
@@ -239,7 +254,7 @@ func (w *Workspace) State(ctx context.Context, opts ...CallOption) (*WorkspaceSt
 	return ptr(&out, w.via().call(ctx, &request{
 		method: http.MethodGet,
 		path:   pathWorkspace + "/state",
-		params: []string{w.ID},
+		params: []string{w.id},
 		out:    &out,
 		opts:   opts,
 	}))
@@ -263,5 +278,5 @@ func (w *Workspace) ExecuteAsync(ctx context.Context, e Execution, opts ...CallO
 }
 
 func (w *Workspace) executor() *executor {
-	return &executor{via: w.via, workspaceID: w.ID, ceiling: w.ceiling()}
+	return &executor{via: w.via, workspaceID: w.id, ceiling: w.ceiling()}
 }

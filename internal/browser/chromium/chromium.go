@@ -407,7 +407,7 @@ func (b *instance) stopRequested() bool {
 
 // Page returns the agent's page. See [browser.Browser].
 //
-// Tabs are watched from the first call on, or from the first client on.
+// Tabs are watched from the first call on.
 func (b *instance) Page(ctx context.Context) (browser.Page, error) {
 	p, err := b.openPages(ctx)
 	if err != nil {
@@ -550,9 +550,6 @@ func (b *instance) ServeCDP(ctx context.Context, conn browser.CDPConn) error {
 		defer func() { <-b.clients }()
 	default:
 		return errTooManyClients
-	}
-	if _, err := b.openPages(ctx); err != nil { // which hears of dialogs, whatever the client listens to
-		return err
 	}
 	return b.mux.Serve(ctx, conn, b)
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // tabEvents tells what happens in the tabs of a browser, whoever made them: the
-// browser reports its targets without anybody having attached them. Dialogs are told by
-// the sessions of [page.Set], which is there as soon as anybody can have a page open one.
+// browser reports its targets without anybody having attached them. Only dialogs are
+// told where the server or a client hears of those of a tab.
 type tabEvents struct {
 	mu sync.Mutex
 	// tell is [browser.Spec.OnEvent]; nil is nobody.

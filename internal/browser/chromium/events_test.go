@@ -90,9 +90,9 @@ func TestWhatHappensInTabsIsToldOnce(t *testing.T) {
 	require.Len(t, dialogs, 1)
 }
 
-// TestADialogIsToldWhoeverListens: of the tab and not of the frame that asked, also where
-// the only client listens to no dialogs and no agent has worked in the browser.
-func TestADialogIsToldWhoeverListens(t *testing.T) {
+// TestADialogIsToldOfItsTab: not of the frame that asked, also of a client's tab, where the
+// client listens to no dialogs.
+func TestADialogIsToldOfItsTab(t *testing.T) {
 	var other string
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -115,6 +115,8 @@ func TestADialogIsToldWhoeverListens(t *testing.T) {
 			dialogs <- e
 		}
 	}})
+	_, err := b.Page(t.Context())
+	require.NoError(t, err)
 	out := browsertest.Join(t, b)
 	own, err := protocol.Call(t.Context(), out.Root, target.CreateBrowserContext, target.CreateBrowserContextParams{})
 	require.NoError(t, err)
