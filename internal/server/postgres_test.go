@@ -32,6 +32,7 @@ func TestTheServerKeepsItsPromisesOnPostgreSQL(t *testing.T) {
 		{"webhooks", TestDeliveriesSurviveTheirServer},
 		{"files", TestAnOverwriteIsANewVersionAndLeavesNothingOfTheOld},
 		{"folders", TestBrowsingShowsALevelOrAll},
+		{"organizations", TestOrganizationsHaveNothingInCommon},
 		{"subaccounts", TestDeletingASubaccountEndsAndRemovesAllOfIt},
 		{"calls", TestCallsAMinuteHold},
 		{"secrets", TestListsSelectByScopeNameAndAttachment},

@@ -361,7 +361,7 @@ func TestADatabaseThatGoesAwayLosesNothing(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org") }))
 	w := &outageWriters{DB: db, refused: make(chan struct{}, 1), acknowledged: map[string]bool{}}
-	for range 3 {
+	for range 2 {
 		stop := w.start(t, 8)
 		w.waitFor(t, 50)
 		require.NoError(t, cluster.Kill())

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -107,7 +108,7 @@ func startShared() (err error) {
 	return err
 }
 
-// Main is a [testing.M] that ends the shared cluster after the tests, for
+// Main is a [testing.M] that ends what the tests have shared after them, for
 // goleak.VerifyTestMain.
 type Main struct{ M *testing.M }
 
@@ -124,10 +125,11 @@ func (m Main) Run() int {
 func stop() error {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
+	err := removeInitial()
 	if shared.cluster == nil {
-		return nil
+		return err
 	}
-	err := shared.cluster.Close()
+	err = errors.Join(err, shared.cluster.Close())
 	shared.cluster, shared.emptied = nil, nil
 	return err
 }
