@@ -157,11 +157,24 @@ func (ws *watchers) tell(happened []eventScope) {
 	defer ws.mu.Unlock()
 	for w := range ws.open {
 		if w.wants(happened) {
-			select {
-			case w.moved <- struct{}{}:
-			default: // it has been woken already
-			}
+			w.wake()
 		}
+	}
+}
+
+// tellAll wakes everybody.
+func (ws *watchers) tellAll() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for w := range ws.open {
+		w.wake()
+	}
+}
+
+func (w *eventWatcher) wake() {
+	select {
+	case w.moved <- struct{}{}:
+	default: // it has been woken already
 	}
 }
 

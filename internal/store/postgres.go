@@ -71,6 +71,9 @@ func OpenPostgres(ctx context.Context, cfg Postgres, prover Prover) (*DB, error)
 	if err != nil {
 		return nil, fmt.Errorf("the database %s: %w", nameOf(config), err)
 	}
+	if cfg.Shared {
+		db.listener = listen(config, &db.watchers)
+	}
 	return opened, nil
 }
 

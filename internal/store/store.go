@@ -42,6 +42,7 @@ type DB struct {
 	// watchers are told of events, observe of each transaction.
 	watchers watchers
 	observe  atomic.Pointer[func(Commit)]
+	listener *listener // nil where nobody else writes
 	laterMu  sync.Mutex
 	later    []*Entry // waits for a transaction to share
 	// unwritten counts the entries of AppendLater that are not durable yet, those in
@@ -171,6 +172,7 @@ func (db *DB) Close() error {
 	close(db.jobs)
 	db.mu.Unlock()
 	<-db.done
+	db.listener.close()
 	return errors.Join(db.batch.close(), db.reader.Close(), db.writer.Close())
 }
 

@@ -383,6 +383,9 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 	if err := b.link(ctx, entries, now); err != nil {
 		return err
 	}
+	if err := b.notify(ctx, jobs); err != nil {
+		return err
+	}
 	if err := b.run(ctx, "COMMIT"); err != nil {
 		if b.on.remote() && !isRefusal(err) {
 			b.doubt = doubtOf(b.place, jobs, later)

@@ -1,0 +1,180 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
+)
+
+// TestADatabaseThatGoesAwayLosesNothing kills a PostgreSQL that syncs, and stops one,
+// under writes: each is acknowledged or refused, what was acknowledged is there, nothing
+// is there twice, and the same store goes on.
+func TestADatabaseThatGoesAwayLosesNothing(t *testing.T) {
+	cluster, err := pgtest.New(true)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
+	db, err := OpenPostgres(t.Context(), Postgres{URL: cluster.URL("postgres")}, testProver{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org") }))
+	w := &outageWriters{DB: db, refused: make(chan struct{}, 1), acknowledged: map[string]bool{}}
+	for range 2 {
+		stop := w.start(t, 8)
+		w.waitFor(t, 50)
+		require.NoError(t, cluster.Kill())
+		<-w.refused // somebody was told
+		require.NoError(t, cluster.Start())
+		w.waitFor(t, 50)
+		stop()
+	}
+	require.NoError(t, db.CatchUp(t.Context()))
+	keys, err := db.Read().VaultKeys(t.Context(), "org", VaultRange{Limit: 1_000_000})
+	require.NoError(t, err)
+	stored := map[string]bool{}
+	for _, key := range keys {
+		stored[key] = true
+	}
+	for key := range w.acknowledged {
+		require.True(t, stored[key], "acknowledged and lost: %s", key)
+	}
+	var events int
+	require.NoError(t, db.Snapshot(t.Context(), func(q Queries) error {
+		return q.EachEntry(t.Context(), 0, func(StoredEntry) error { events++; return nil })
+	}))
+	require.Equal(t, len(stored)+int(w.later), events, "an event for each write, and each of those left for later once")
+	requireWholeChain(t, db, events)
+}
+
+// outageWriters write to a store whose database comes and goes.
+type outageWriters struct {
+	*DB
+	refused chan struct{}
+
+	mu           sync.Mutex
+	n, later     int64
+	acknowledged map[string]bool
+}
+
+func (w *outageWriters) start(t *testing.T, callers int) (stop func()) {
+	var group sync.WaitGroup
+	done := make(chan struct{})
+	for range callers {
+		group.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					w.write(t)
+				}
+			}
+		})
+	}
+	return func() { close(done); group.Wait() }
+}
+
+func (w *outageWriters) write(t *testing.T) {
+	w.mu.Lock()
+	w.n++
+	key := fmt.Sprintf("k%09d", w.n)
+	w.mu.Unlock()
+	err := w.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, key, entry(key)) })
+	if err != nil {
+		require.ErrorIs(t, err, ErrUnavailable)
+		select {
+		case w.refused <- struct{}{}:
+		default:
+		}
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.acknowledged[key] = true
+	if w.AppendLater(&Entry{Org: "org", Body: []byte(`{"outcome":"` + key + `"}`)}) == nil {
+		w.later++
+	}
+}
+
+// waitFor waits until so many more writes are acknowledged.
+func (w *outageWriters) waitFor(t *testing.T, more int) {
+	t.Helper()
+	count := func() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.acknowledged) }
+	from := count()
+	require.Eventually(t, func() bool { return count() >= from+more }, time.Minute, time.Millisecond)
+}
+
+// TestACommitThatWasNotAnsweredIsFoundOut: the connection ends with the commit, so that
+// nobody knows, and the event that was left for later is in the log once.
+func TestACommitThatWasNotAnsweredIsFoundOut(t *testing.T) {
+	for _, tc := range []struct {
+		why     string
+		durable bool
+	}{{"it is durable", true}, {"it is not", false}} {
+		t.Run(tc.why, func(t *testing.T) {
+			db, _ := onPostgres().openTest(t)
+			later := &Entry{Org: "org", Body: []byte(`{"later":true}`)}
+			b := db.batch
+			j := &job{ctx: t.Context(), fn: func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) }}
+			require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
+			b.base = b.place
+			require.NoError(t, b.begin(t.Context()))
+			require.NoError(t, b.runJob(t.Context(), j))
+			require.NoError(t, b.link(t.Context(), append([]*Entry{later}, j.tx.entries...), b.now()))
+			if tc.durable {
+				require.NoError(t, b.run(t.Context(), "COMMIT"))
+			}
+			b.doubt = doubtOf(b.place, []*job{j}, []*Entry{later})
+			b.place = b.base
+			b.drop()
+
+			require.NoError(t, b.commit(nil, []*Entry{later}))
+			require.Nil(t, b.doubt)
+			events := 1
+			if tc.durable {
+				events = 2
+			}
+			requireWholeChain(t, db, events)
+		})
+	}
+}
+
+// TestAServerThatWasOvertakenWritesNoMore loses its connection, and another server
+// writes before it has a new one.
+func TestAServerThatWasOvertakenWritesNoMore(t *testing.T) {
+	db, at := onPostgres().openTest(t)
+	require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil }))
+	db.batch.drop()
+	other := openShared(t, at)
+	require.NoError(t, other.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) }))
+	require.NoError(t, other.Close())
+	err := db.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "l", entry("l")) })
+	require.ErrorIs(t, err, errOvertaken)
+	require.ErrorIs(t, err, ErrUnavailable)
+}
+
+// TestAPostgreSQLThatHangsIsNotWaitedForForever stops its process for a while.
+func TestAPostgreSQLThatHangsIsNotWaitedForForever(t *testing.T) {
+	cluster, err := pgtest.New(false)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
+	db, err := OpenPostgres(t.Context(), Postgres{URL: cluster.URL("postgres")}, testProver{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db.on.limit = 100 * time.Millisecond
+	require.NoError(t, cluster.SignalAll(syscall.SIGSTOP))
+	require.ErrorIs(t, db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org") }),
+		ErrUnavailable)
+	_, err = db.Read().VaultEntry(t.Context(), "org", "k")
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.NoError(t, cluster.SignalAll(syscall.SIGCONT))
+	db.on.limit = answerLimit
+	require.Eventually(t, func() bool {
+		return db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org2") }) == nil
+	}, time.Minute, 10*time.Millisecond)
+}
