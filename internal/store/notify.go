@@ -95,7 +95,7 @@ func (l *listener) hear(ctx context.Context) {
 	if err != nil {
 		return // the writer says so to whoever asks for something
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is of no use any more
+	defer conn.Close(context.WithoutCancel(ctx))
 	var name string
 	if err := conn.QueryRow(ctx, "SELECT "+channel).Scan(&name); err != nil {
 		return
