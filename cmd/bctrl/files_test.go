@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +34,32 @@ func TestServeKeepsFilesInABucket(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "quarter", string(text))
 	srv.terminate()
+
+	p.args = append(p.args, "--direct-links")
+	srv = p.start(t)
+	link, err := srv.client(key).Storage("s").DownloadURL(t.Context(), "report.txt", 0)
+	require.NoError(t, err)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(link)
+	require.NoError(t, err)
+	text, err = io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, s3.Endpoint, "http://"+resp.Request.URL.Host, "the bucket gave it")
+	require.Equal(t, "quarter", string(text))
+	require.Equal(t, `attachment; filename="report.txt"`, resp.Header.Get("Content-Disposition"))
+	require.Equal(t, "text/plain; charset=utf-8", resp.Header.Get("Content-Type"))
+	require.Equal(t, "private, no-store", resp.Header.Get("Cache-Control"))
+	require.Equal(t, "60", resp.Request.URL.Query().Get("X-Amz-Expires"))
+	other := *resp.Request.URL
+	query := other.Query()
+	query.Set("response-content-disposition", "inline")
+	other.RawQuery = query.Encode()
+	resp, err = client.Get(other.String())
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusForbidden, resp.StatusCode, "nobody has it shown in a browser")
+	srv.terminate()
 	for _, secret := range []string{s3.KeyID, s3.Secret} {
 		require.False(t, strings.Contains(srv.stderr.String(), secret), "the log has a credential")
 	}
@@ -59,9 +87,13 @@ func TestServeKeepsFilesInABucket(t *testing.T) {
 			require.NoDirExists(t, p.data, c.why)
 		}
 	}
-	cmd := newPlace(t).command(t, "BCTRL_FILES=s3://key:hunter2@files")
-	out, err := cmd.CombinedOutput()
-	require.Error(t, err)
-	require.Equal(t, 2, cmd.ProcessState.ExitCode())
-	require.False(t, strings.Contains(string(out), "hunter2"))
+	for _, mistake := range []string{
+		"BCTRL_FILES=s3://key:hunter2@files", "BCTRL_DIRECT_LINKS=hunter2", "BCTRL_DIRECT_LINKS=true",
+	} {
+		cmd := newPlace(t).command(t, mistake)
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Equal(t, 2, cmd.ProcessState.ExitCode())
+		require.False(t, strings.Contains(string(out), "hunter2"))
+	}
 }

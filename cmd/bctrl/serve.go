@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -32,6 +33,7 @@ type serving struct {
 	Providers   string   `env:"BCTRL_PROVIDERS"`
 	Prices      string   `env:"BCTRL_PRICES"`
 	Files       string   `env:"BCTRL_FILES"`
+	DirectLinks string   `env:"BCTRL_DIRECT_LINKS" envDefault:"false"`
 	Capacity    capacity
 	KeySource   string `env:"BCTRL_KEY_SOURCE"`
 	Ask         bool   `env:"-"`
@@ -118,6 +120,9 @@ func newServing(cmd *cobra.Command) *serving {
 		"docs/agents.md (BCTRL_PRICES)")
 	f.StringVar(&s.Files, "files", s.Files, "bucket for the bytes of files, s3://bucket/prefix?endpoint=…&region=…, with "+
 		"credentials as AWS's programs find them; default: the data directory; see docs/cluster.md (BCTRL_FILES)")
+	f.StringVar(&s.DirectLinks, "direct-links", s.DirectLinks, "have signed links send their users on to the bucket of "+
+		"--files, which they have to reach; see docs/cluster.md (BCTRL_DIRECT_LINKS)")
+	f.Lookup("direct-links").NoOptDefVal = "true"
 	s.Capacity.addFlags(f)
 	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: "+
 		"as before, or where there is one (BCTRL_KEY_SOURCE)")
@@ -138,12 +143,8 @@ func (s *serving) configure(cfg *daemon.Config) error {
 	if err := s.Capacity.configure(cfg); err != nil {
 		return err
 	}
-	if s.Files != "" {
-		files, err := blob.ParseS3(s.Files)
-		if err != nil {
-			return fmt.Errorf("--files: %w", err)
-		}
-		cfg.Files = &files
+	if err := s.configureFiles(cfg); err != nil {
+		return err
 	}
 	for _, text := range s.Allow {
 		prefix, err := parseRange(text)
@@ -161,6 +162,24 @@ func (s *serving) configure(cfg *daemon.Config) error {
 		return errors.New("--public-url: want http or https, a host and perhaps a path, such as https://bctrl.example.com")
 	}
 	cfg.PublicURL = u
+	return nil
+}
+
+// configureFiles says where the bytes of files are.
+func (s *serving) configureFiles(cfg *daemon.Config) (err error) {
+	if s.Files != "" {
+		files, err := blob.ParseS3(s.Files)
+		if err != nil {
+			return fmt.Errorf("--files: %w", err)
+		}
+		cfg.Files = &files
+	}
+	if cfg.DirectLinks, err = strconv.ParseBool(s.DirectLinks); err != nil {
+		return errors.New("--direct-links: want true or false")
+	}
+	if cfg.DirectLinks && cfg.Files == nil {
+		return errors.New("--direct-links needs a bucket: name one with --files")
+	}
 	return nil
 }
 

@@ -75,5 +75,15 @@ type Store interface {
 		orphans func(ctx context.Context, ids []string) ([]string, error)) (int, error)
 }
 
+// Linker is a [Store] whose bytes can be fetched past the server.
+type Linker interface {
+	// Link returns an address that gives a blob to whoever begins to fetch it in time, described
+	// as is said.
+	Link(ctx context.Context, id string, as Described, ttl time.Duration) (string, error)
+}
+
+// Described is what headers say of a blob.
+type Described struct{ ContentType, ContentDisposition, CacheControl string }
+
 // SweepBatch is how many ids [Store.Sweep] asks about at once.
 const SweepBatch = 500

@@ -47,7 +47,10 @@ type S3 struct {
 	versions bool
 }
 
-var _ Store = (*S3)(nil)
+var (
+	_ Store  = (*S3)(nil)
+	_ Linker = (*S3)(nil)
+)
 
 // s3Limits bounds what a server may take its time for.
 type s3Limits struct {

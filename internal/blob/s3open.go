@@ -197,15 +197,34 @@ func (r *s3Reader) Close() error {
 	return nil
 }
 
-// described is what the header of an answer says.
-type described struct {
+// Link implements [Linker]. It asks the server nothing.
+func (s *S3) Link(ctx context.Context, id string, as Described, ttl time.Duration) (string, error) {
+	key, ok := s.key(id)
+	if !ok {
+		return "", ErrNotFound
+	}
+	signed, err := s3.NewPresignClient(s.client).PresignGetObject(ctx, &s3.GetObjectInput{
+		Bucket:                     &s.cfg.Bucket,
+		Key:                        &key,
+		ResponseContentType:        &as.ContentType,
+		ResponseContentDisposition: &as.ContentDisposition,
+		ResponseCacheControl:       &as.CacheControl,
+	}, s3.WithPresignExpires(ttl))
+	if err != nil {
+		return "", s3Failure(ctx, "signing a link", err)
+	}
+	return signed.URL, nil
+}
+
+// received is what the header of an answer says.
+type received struct {
 	size int64 // of what follows
 	etag string
 }
 
 // get requests an object from an offset on; with an etag, only that version of it. A read that
 // stands still for as long as an answer may take ends with [slowError].
-func (s *S3) get(ctx context.Context, key string, offset int64, etag string) (io.ReadCloser, described, error) {
+func (s *S3) get(ctx context.Context, key string, offset int64, etag string) (io.ReadCloser, received, error) {
 	in := &s3.GetObjectInput{Bucket: &s.cfg.Bucket, Key: &key}
 	if offset > 0 {
 		in.Range = aws.String("bytes=" + strconv.FormatInt(offset, 10) + "-")
@@ -217,10 +236,10 @@ func (s *S3) get(ctx context.Context, key string, offset int64, etag string) (io
 	got, err := s.client.GetObject(reading, in, within(s.limits.answer, true))
 	if err != nil {
 		cancel(nil)
-		return nil, described{}, s3Failure(ctx, "GetObject", err)
+		return nil, received{}, s3Failure(ctx, "GetObject", err)
 	}
 	body := &watchedBody{ReadCloser: got.Body, ctx: reading, cancel: cancel, limit: s.limits.answer}
-	return body, described{aws.ToInt64(got.ContentLength), aws.ToString(got.ETag)}, nil
+	return body, received{aws.ToInt64(got.ContentLength), aws.ToString(got.ETag)}, nil
 }
 
 // watchedBody ends a body that stands still. A reader that takes its time does not

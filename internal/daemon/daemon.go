@@ -76,6 +76,8 @@ type Config struct {
 	QueueTime     time.Duration
 	// Files is the bucket that keeps the bytes of files; nil is DataDir.
 	Files *blob.S3Config
+	// DirectLinks has signed links send their users on to that bucket, which they must reach.
+	DirectLinks bool
 	// Allow lists special address ranges, such as 127.0.0.0/8, that pages and
 	// model providers may be at all the same.
 	Allow []netip.Prefix
@@ -187,6 +189,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		ProviderInstead: cfg.ProviderInstead,
 		PublicURL:       cfg.PublicURL,
 		Blobs:           blobs,
+		DirectLinks:     d.directLinks(cfg),
 		Log:             d.log,
 		Meter:           d.metrics,
 		Registry:        providers,
@@ -233,6 +236,13 @@ func (d *Daemon) openBlobs(dir string) (blob.Store, error) {
 	}
 	d.closeBlobs = disk.Close
 	return disk, nil
+}
+
+func (d *Daemon) directLinks(cfg Config) blob.Linker {
+	if d.bucket == nil || !cfg.DirectLinks {
+		return nil
+	}
+	return d.bucket
 }
 
 // claimBucket makes sure that no other installation has the bucket: it would take each

@@ -67,6 +67,8 @@ type Config struct {
 	PublicURL *url.URL
 	// Blobs keeps the bytes of files.
 	Blobs blob.Store
+	// DirectLinks, where it is set, is what the users of signed links are sent on to.
+	DirectLinks blob.Linker
 	// Registry knows the providers; nil is those that come with the server.
 	Registry *registry.Registry
 	// Prices say what models cost; nil knows no price.
@@ -171,6 +173,9 @@ func newServer(cfg Config) (*Server, error) {
 	s.vault = vault.New(s.Kernel)
 	s.models = models.New(s.Kernel, s.broker)
 	s.files = files.New(s.Kernel, cfg.Blobs, cfg.MaxFile)
+	if cfg.DirectLinks != nil {
+		s.files.LinkPast(cfg.DirectLinks)
+	}
 	s.profiles = profiles.New(s.Kernel, cfg.ProfileDir)
 	s.catalog = catalog.New(s.Kernel, providers, s.models)
 	s.calls = calls.New(s.Kernel, s.broker, providers, s.catalog, s.models)

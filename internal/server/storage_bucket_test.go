@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -186,4 +187,44 @@ func TestAStoreOfFilesThatFailsIsSaidToBeAway(t *testing.T) {
 	store.err = nil
 	require.Equal(t, "kept", string(h.do("GET", file("s", "f"), nil, nil).Body))
 	require.Equal(t, 1, h.kept(), "nothing is half written")
+}
+
+// linked notes what it is asked to link to.
+type linked struct {
+	id  string
+	as  blob.Described
+	ttl time.Duration
+}
+
+func (l *linked) Link(_ context.Context, id string, as blob.Described, ttl time.Duration) (string, error) {
+	*l = linked{id, as, ttl}
+	return "https://bucket.example.com/" + id + "?signed", nil
+}
+
+func TestADirectLinkIsDecidedBeforeItSendsOn(t *testing.T) {
+	bucket := &linked{}
+	h := newHarness(t, func(cfg *Config) { cfg.DirectLinks = bucket })
+	h.stored("s", "d/größe.html", "kept", "Content-Type", "text/html")
+	link := h.linkTo("s", "d/größe.html", "")
+	got := h.visit(link)
+	require.Equal(t, http.StatusTemporaryRedirect, got.Status)
+	require.Equal(t, "https://bucket.example.com/"+bucket.id+"?signed", got.Header.Get("Location"))
+	require.Equal(t, "private, no-store", got.Header.Get("Cache-Control"))
+	require.Equal(t, "no-referrer", got.Header.Get("Referrer-Policy"))
+	require.Empty(t, got.Body)
+	require.Equal(t, blob.Described{
+		ContentType:        "text/html",
+		ContentDisposition: `attachment; filename="gr__e.html"; filename*=UTF-8''gr%C3%B6%C3%9Fe.html`,
+		CacheControl:       "private, no-store",
+	}, bucket.as, "as the server itself describes it")
+	require.Equal(t, time.Minute, bucket.ttl, "however long the link itself lasts")
+	head := h.send("HEAD", link, nil)
+	require.Equal(t, http.StatusOK, head.Status, "what describes a file is the server's")
+	require.Equal(t, "kept", string(h.do("GET", file("s", "d/größe.html"), nil, nil).Body), "nor are callers sent on")
+
+	h.stored("s", "d/größe.html", "changed")
+	h.dead(link, "the file has changed")
+	link = h.linkTo("s", "d/größe.html", "")
+	h.delete(file("s", "d/größe.html")...)
+	h.dead(link, "the file is gone")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -104,6 +105,11 @@ func (s *Service) download(w http.ResponseWriter, rq *web.Request) error {
 func (s *Service) sendLinked(
 	w http.ResponseWriter, rq *web.Request, find func(context.Context) (store.Object, error),
 ) error {
+	w.Header().Set("Cache-Control", noStore)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if s.direct != nil && rq.Method == http.MethodGet {
+		return s.sendOn(w, rq, find)
+	}
 	o, content, err := s.openObject(rq.Context(), find)
 	if e, refused := errors.AsType[*bctrl.Error](err); refused && e.Status == http.StatusNotFound {
 		return ErrDeadLink
@@ -112,7 +118,33 @@ func (s *Service) sendLinked(
 		return err
 	}
 	defer content.Close()
-	w.Header().Set("Cache-Control", "private, no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
 	return s.serveContent(w, rq.Request, o, content)
+}
+
+// noStore is the Cache-Control of what a link gives.
+const noStore = "private, no-store"
+
+// directTTL is how long after a link was used the store may be asked for the bytes: the
+// moment in which a client follows. All that can end a link has been asked before it.
+const directTTL = time.Minute
+
+// sendOn answers with where the store itself gives the file, for a minute.
+func (s *Service) sendOn(
+	w http.ResponseWriter, rq *web.Request, find func(context.Context) (store.Object, error),
+) error {
+	o, err := find(rq.Context())
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrDeadLink
+	}
+	if err != nil {
+		return err
+	}
+	as := blob.Described{ContentType: o.ContentType, ContentDisposition: attachment(o.Filename), CacheControl: noStore}
+	address, err := s.direct.Link(rq.Context(), o.BlobID, as, directTTL)
+	if err != nil {
+		return s.storeFault(err)
+	}
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusTemporaryRedirect)
+	return nil
 }

@@ -17,6 +17,7 @@ type Service struct {
 	blobs   blob.Store
 	maxFile int64
 	linkKey *web.SealedKey
+	direct  blob.Linker // nil where signed links are answered with bytes
 }
 
 // New makes the service. Files are at most maxFile bytes long; 0 is 5 GiB.
@@ -28,6 +29,9 @@ func New(k *web.Kernel, blobs blob.Store, maxFile int64) *Service {
 		linkKey: k.NewSealedKey(linkKeyName),
 	}
 }
+
+// LinkPast has signed links send whoever uses them on to the store itself.
+func (s *Service) LinkPast(store blob.Linker) { s.direct = store }
 
 // Routes are the routes of storage by path, of objects by id, and of signed links.
 func (s *Service) Routes() []web.Route {
