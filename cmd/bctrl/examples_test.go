@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/blob/s3test"
 )
 
 var update = flag.Bool("update", false, "write what the examples print into testdata/examples")
@@ -139,6 +140,11 @@ func (d *desk) example(line string) ran {
 		require.NoError(d.t, os.WriteFile(prices, []byte(
 			`{"prices": [{"provider": "openai", "model": "*", "input": 1, "output": 1}]}`), 0o600))
 		line = strings.ReplaceAll(line, "/etc/bctrl/prices.json", prices)
+	case strings.Contains(line, "--files"):
+		server := s3test.Start(d.t)
+		server.Setenv(d.t)
+		server.Bucket(d.t, "bctrl-files")
+		line = strings.NewReplacer("https://s3.example.com", server.Endpoint, "eu-1", s3test.Region).Replace(line)
 	case strings.HasPrefix(line, "bctrl audit accept"):
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):
