@@ -177,9 +177,11 @@ type RecordingOptions struct {
 }
 
 // Recording returns the recording of the runtime, live or ended, which was launched with
-// [Launch.Record]. It is masked as a live view is. One that was not recorded, or whose file
-// was deleted, is "recordings.none". It shows every host that the runtime visited: a token
-// or handle whose mounts have a web of their own is refused, "recordings.wider".
+// [Launch.Record]. It is masked as a live view is. One that was not recorded is
+// "recordings.none", and one that could not be kept, or whose file was deleted,
+// "recordings.not_kept". Once the runtime has ended it waits until the file is written. It
+// shows every host that the browser spoke to: a token or handle whose mounts do not permit
+// all of them now is refused, "recordings.wider".
 //
 // Access: runtime.connect
 func (rt *Runtime) Recording(ctx context.Context, opts ...CallOption) (*Recording, error) {

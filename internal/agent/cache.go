@@ -6,6 +6,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 )
 
 // maxCached bounds the actions that are kept of a task.
@@ -120,7 +121,7 @@ func (r *run) heal(ctx context.Context, a bctrl.ActAction) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
+	stepCtx, cancel := steptime.With(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
 	rec := r.beginRecord(ctx)
 	r.result.Steps++

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 )
 
 // beginWith does actions before the model is asked, through the same tools and checks as
@@ -14,7 +15,7 @@ func (r *run) beginWith(ctx context.Context, actions []bctrl.AgentAction) error 
 	told := ""
 	err := func() error {
 		for _, a := range actions {
-			stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
+			stepCtx, cancel := steptime.With(ctx, r.set.stepTimeout, errStepTime)
 			o, err := r.runCall(stepCtx, model.ToolCall{Name: a.Tool, Arguments: string(a.Arguments)})
 			if err != nil {
 				err = r.timedOut(stepCtx, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -104,7 +105,7 @@ func (q question) readAnswer(answer *model.Response) (reasons []string) {
 
 // askInTime asks a model within the time of a step.
 func (r *run) askInTime(ctx context.Context, chat model.Chat, req model.Request) (*model.Response, error) {
-	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
+	stepCtx, cancel := steptime.With(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
 	answer, err := r.ask(stepCtx, chat, req)
 	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(stepCtx), errStepTime) {

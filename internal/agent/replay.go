@@ -12,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/scrub"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -147,7 +148,7 @@ func sameSite(was, is string) bool {
 
 // again runs one call. What a model would be told is an error here.
 func (r *run) again(ctx context.Context, field string, call model.ToolCall) error {
-	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
+	stepCtx, cancel := steptime.With(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
 	if call.Name == "wait_download" {
 		r.shownDownloads = r.landed // a file that came meanwhile is the one that is waited for

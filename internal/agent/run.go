@@ -14,6 +14,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 )
 
 const (
@@ -126,7 +127,7 @@ func newRun(deps Deps, s settings) *run {
 // carryOut does the work of a task within its time, and completes the result. What
 // runs into a limit is no error.
 func (r *run) carryOut(ctx context.Context, work func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.set.timeout, errTimeLimit)
+	ctx, cancel := steptime.With(ctx, r.set.timeout, errTimeLimit)
 	defer cancel()
 	release, err := r.keepToHosts(ctx)
 	if err == nil {
@@ -212,7 +213,7 @@ func (r *run) listLogins(ctx context.Context) (err error) {
 // takeStep asks the model once and does what it asks for. It reports whether the task
 // is over.
 func (r *run) takeStep(ctx context.Context) (over bool, err error) {
-	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
+	stepCtx, cancel := steptime.With(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
 	rec := r.beginRecord(ctx)
 	messages, stable := r.history.messages()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 )
 
 // httpTools answer a site that asks for a login before it shows a page.
@@ -48,7 +49,7 @@ func (a httpLogin) do(ctx context.Context, r *run) (outcome, error) {
 		r.hide(fill.Value)
 		*part.into = fill
 	}
-	limit, cancel := context.WithTimeout(ctx, navigateTime)
+	limit, cancel := steptime.With(ctx, navigateTime, context.DeadlineExceeded)
 	defer cancel()
 	return r.afterAction(ctx, done, r.page.LoginHTTP(limit, login), "logged in")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 )
 
 const (
@@ -56,7 +57,7 @@ func (reload) do(ctx context.Context, r *run) (outcome, error) {
 func (r *run) moves(ctx context.Context, kind, target, success string,
 	do func(context.Context, browser.Page) error) (outcome, error) {
 	r.progress(kind, target)
-	limit, cancel := context.WithTimeout(ctx, navigateTime)
+	limit, cancel := steptime.With(ctx, navigateTime, context.DeadlineExceeded)
 	defer cancel()
 	return r.afterAction(ctx, bctrl.ActAction{Kind: kind, Target: target}, do(limit, r.page), success)
 }
@@ -75,7 +76,7 @@ func (a waitText) do(ctx context.Context, r *run) (outcome, error) {
 		limit = seconds(a.Seconds, maxTextWait)
 	}
 	r.progress("wait_text", a.Text)
-	waiting, cancel := context.WithTimeout(ctx, limit)
+	waiting, cancel := steptime.With(ctx, limit, context.DeadlineExceeded)
 	defer cancel()
 	return r.afterAction(ctx, bctrl.ActAction{Kind: "wait_text", Target: a.Text}, r.page.WaitText(waiting, a.Text),
 		"the page shows the text")

@@ -60,17 +60,15 @@ type Movie struct {
 	ended         time.Time
 	width, height int
 	size          int64
-	frames        []movieFrame
-	marks         []Mark
-	full          bool
-	closed        bool
-}
-
-// movieFrame is a picture in the file of a movie.
-type movieFrame struct {
-	at     int64 // milliseconds from the first
-	offset int64
-	size   int64
+	// frames are the times of pictures in milliseconds from the first, with where each is
+	// in the file, and how long. What is in these lists and in marks does not change, so
+	// that films have them too.
+	frames         []int64
+	offsets, sizes []int64
+	marks          []Mark
+	full           bool
+	films          int // that read the file
+	closed         bool
 }
 
 // NewMovie makes a movie that holds nothing.
@@ -111,7 +109,8 @@ func (m *Movie) Add(f browser.Frame) error {
 	if _, err := m.file.WriteAt(data, m.size); err != nil {
 		return fmt.Errorf("write a recording: %w", err)
 	}
-	m.frames = append(m.frames, movieFrame{at: now.Sub(m.begun).Milliseconds(), offset: m.size, size: int64(len(data))})
+	m.frames = append(m.frames, now.Sub(m.begun).Milliseconds())
+	m.offsets, m.sizes = append(m.offsets, m.size), append(m.sizes, int64(len(data)))
 	m.size += int64(len(data))
 	m.last = now
 	return nil
@@ -157,14 +156,18 @@ func side(viewport int) int { return min(max(viewport, 16), maxSide) }
 func (m *Movie) Mark(kind, text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || m.full || !m.ended.IsZero() || len(m.marks) == maxMarks || len(m.frames) == 0 {
+	if m.closed || m.full || !m.ended.IsZero() || len(m.marks) == maxMarks {
 		return
 	}
 	if len(text) > maxMarkText {
 		text = strings.ToValidUTF8(text[:maxMarkText], "") + "…"
 	}
-	m.last = time.Now()
-	m.marks = append(m.marks, Mark{AtMs: m.last.Sub(m.begun).Milliseconds(), Kind: kind, Text: text})
+	at := int64(0)
+	if len(m.frames) > 0 {
+		m.last = time.Now()
+		at = m.last.Sub(m.begun).Milliseconds()
+	}
+	m.marks = append(m.marks, Mark{AtMs: at, Kind: kind, Text: text})
 }
 
 // End ends the movie, where it has not ended.
@@ -176,7 +179,7 @@ func (m *Movie) End() {
 	}
 }
 
-// Close drops the pictures.
+// Close drops the pictures, once no film reads them any more.
 func (m *Movie) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -184,13 +187,21 @@ func (m *Movie) Close() error {
 		return nil
 	}
 	m.closed = true
+	if m.films > 0 {
+		return nil
+	}
 	return m.file.Close()
 }
 
-// Film returns the recording as it is now. It can be read until the movie is closed.
+// Film returns the recording as it is now, which costs the same however long it is; nil where
+// the movie is closed. The film has to be closed.
 func (m *Movie) Film() *Film {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.films++
 	f := &Film{
 		Index: Index{
 			Width:     m.width,
@@ -198,10 +209,14 @@ func (m *Movie) Film() *Film {
 			StartedAt: m.begun.UTC(),
 			Running:   m.ended.IsZero(),
 			Truncated: m.full,
-			Marks:     slices.Clone(m.marks),
+			Frames:    slices.Clip(m.frames),
+			Marks:     slices.Clip(m.marks),
 		},
-		data: m.file,
-		size: m.size,
+		data:    m.file,
+		size:    m.size,
+		offsets: slices.Clip(m.offsets),
+		sizes:   slices.Clip(m.sizes),
+		release: sync.OnceValue(m.release),
 	}
 	end := m.ended
 	if end.IsZero() {
@@ -210,11 +225,17 @@ func (m *Movie) Film() *Film {
 	if len(m.frames) > 0 {
 		f.Index.DurationMs = end.Sub(m.begun).Milliseconds()
 	}
-	for _, frame := range m.frames {
-		f.Index.Frames = append(f.Index.Frames, frame.at)
-		f.offsets, f.sizes = append(f.offsets, frame.offset), append(f.sizes, frame.size)
-	}
 	return f
+}
+
+// release notes that a film reads no more.
+func (m *Movie) release() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.films--; m.films > 0 || !m.closed {
+		return nil
+	}
+	return m.file.Close()
 }
 
 // Index says what is in a recording.
@@ -238,6 +259,20 @@ type Film struct {
 	data           io.ReaderAt
 	size           int64 // of all pictures, which lie one behind the other
 	offsets, sizes []int64
+	release        func() error // nil of one that holds nothing open
+}
+
+// Close ends the reading of a film that a movie has given.
+func (f *Film) Close() error {
+	if f.release == nil {
+		return nil
+	}
+	return f.release()
+}
+
+// In is the film in another reader of its file, for as long as that is open.
+func (f *Film) In(data io.ReaderAt) *Film {
+	return &Film{Index: f.Index, data: data, size: f.size, offsets: f.offsets, sizes: f.sizes}
 }
 
 // Frame returns the nth picture.

@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"context"
+	"errors"
 	"image/jpeg"
 	"io"
 	"os"
@@ -22,8 +23,10 @@ func TestARecordingIsReadAsItWasWritten(t *testing.T) {
 		require.NoError(t, err)
 		defer m.Close()
 		first := frame(64)
+		m.Mark("step", "page.goto") // before anything is shown
+		require.Equal(t, "page.goto", m.Film().Index.Marks[0].Text)
+		time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
 		require.NoError(t, m.Add(first))
-		m.Mark("step", "page.goto")
 		time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // of the bubble
 		require.NoError(t, m.Add(browser.Frame{JPEG: drawn(32, 64), Width: 32, Height: 64}))
 		time.Sleep(500 * time.Millisecond) //nolint:forbidigo // of the bubble
@@ -137,4 +140,40 @@ func TestAWithheldPictureOfAHugeViewportIsSmall(t *testing.T) {
 	require.NoError(t, m.Add(browser.Frame{Width: 10_000_000, Height: 1, Withheld: true}))
 	index := m.Film().Index
 	require.Equal(t, []int{2048, 16}, []int{index.Width, index.Height})
+}
+
+// TestAFilmIsReadAlsoOnceItsMovieIsClosed has a page play a recording that is dropped.
+func TestAFilmIsReadAlsoOnceItsMovieIsClosed(t *testing.T) {
+	m, err := NewMovie(DefaultLimits())
+	require.NoError(t, err)
+	require.NoError(t, m.Add(frame(64)))
+	film := m.Film()
+	require.NoError(t, m.Add(frame(32)))
+	require.NoError(t, m.Close())
+	_, err = film.Frame(0)
+	require.NoError(t, err)
+	_, err = film.Frame(1)
+	require.ErrorIs(t, err, io.EOF, "it was added later")
+	require.NoError(t, film.Close())
+	require.NoError(t, film.Close(), "twice is once")
+	_, err = film.Frame(0)
+	require.ErrorIs(t, err, os.ErrClosed, "nothing is left open")
+	require.Nil(t, m.Film())
+}
+
+// BenchmarkPlaying shows one picture of a recording of 20,000, as a page does that plays it.
+func BenchmarkPlaying(b *testing.B) {
+	m, err := NewMovie(DefaultLimits())
+	require.NoError(b, err)
+	defer m.Close()
+	for f := frame(64); len(m.frames) < 20_000; {
+		require.NoError(b, m.Add(f))
+	}
+	n := 0
+	for b.Loop() {
+		film := m.Film()
+		_, err := film.Frame(n % 20_000)
+		require.NoError(b, errors.Join(err, film.Close()))
+		n++
+	}
 }

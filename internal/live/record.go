@@ -12,6 +12,8 @@ import (
 const (
 	// recordEvery is the shortest time between two pictures of a recording.
 	recordEvery = 250 * time.Millisecond
+	// lookEvery is the shortest time between two looks at the tabs of a browser.
+	lookEvery = 50 * time.Millisecond
 	// lookAgain is how long it takes to look at a browser again that did not answer.
 	lookAgain = time.Second
 )
@@ -45,6 +47,7 @@ type recorder struct {
 	// begun is set once a document was shown, page its mark.
 	begun bool
 	page  string
+	next  time.Time // when another picture may be added
 }
 
 // front returns the tab in front, once a document was shown in the browser.
@@ -97,6 +100,9 @@ func (r *recorder) follow(ctx context.Context, tab browser.TabID) error {
 		}
 	}()
 	defer func() { stop(); <-ended }()
+	var ready chan browser.Frame // nil while the last picture is too new for another
+	rested := time.NewTimer(time.Until(r.next))
+	defer rested.Stop()
 	for {
 		change := r.h.screen.TabsChange()
 		front, ok := r.front(ctx)
@@ -108,19 +114,19 @@ func (r *recorder) follow(ctx context.Context, tab browser.TabID) error {
 		}
 		for moved := false; !moved; {
 			select {
-			case f := <-frames:
-				err := r.movie.Add(f)
-				if errors.Is(err, ErrFull) {
+			case f := <-ready:
+				if err := r.movie.Add(f); errors.Is(err, ErrFull) {
 					return err
 				}
-				if r.page != "" && err == nil {
-					r.markFirst()
-				}
-				if err := pause(ctx, nil, recordEvery); err != nil {
-					return err
-				}
+				ready, r.next = nil, time.Now().Add(recordEvery)
+				rested.Reset(recordEvery)
+			case <-rested.C:
+				ready = frames
 			case <-change:
 				moved = true
+				if err := pause(ctx, nil, lookEvery); err != nil { // what else changes with it
+					return err
+				}
 			case <-ended:
 				return pause(ctx, change, recordEvery)
 			case <-ctx.Done():
@@ -128,21 +134,6 @@ func (r *recorder) follow(ctx context.Context, tab browser.TabID) error {
 			}
 		}
 	}
-}
-
-// markFirst marks the page that was there before the first picture was.
-func (r *recorder) markFirst() {
-	if r.movie.hasMark() {
-		return
-	}
-	r.movie.Mark("page", r.page)
-}
-
-// hasMark reports whether anything was marked.
-func (m *Movie) hasMark() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.marks) > 0
 }
 
 // pause waits for a change, for a time at most.

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
@@ -104,8 +106,8 @@ type liveWorld struct {
 	opens string   // opens the view that was watched last
 }
 
-func newLiveWorld(t *testing.T) *liveWorld {
-	h := newHarness(t)
+func newLiveWorld(t *testing.T, change ...func(*Config)) *liveWorld {
+	h := newHarness(t, change...)
 	w := &liveWorld{harness: h, stage: &stagedDriver{Driver: h.browsers, change: make(chan struct{})}}
 	w.startWith(w.stage)
 	w.srv = httptest.NewServer(w.server)
@@ -124,22 +126,63 @@ func (w *liveWorld) below(segments ...string) []string { return append(w.path[:4
 // narrowed are the mounts of who may see the first host alone.
 var narrowed = object{"mounts": object{"web": object{"allow": []string{"a.example"}}}}
 
+// TestARecordingIsNotShownToWhoMaySeeOnlySomeOfItsHosts records a page of each host. Who may
+// see both of them may see the recording, also where a web of their own says so: what counts
+// is what is in it, and what the mounts are now.
 func TestARecordingIsNotShownToWhoMaySeeOnlySomeOfItsHosts(t *testing.T) {
 	w := newLiveWorld(t)
-	w.stage.show(nil, browser.Tab{ID: "t1", URL: "https://b.example/", Active: true})
-	mounts, err := json.Marshal(narrowed["mounts"])
-	require.NoError(t, err)
-	handle := []string{wire.HeaderRuntime, w.rt.ID, wire.HeaderMounts, base64.RawURLEncoding.EncodeToString(mounts)}
+	for i, host := range []string{"a.example", "b.example"} {
+		w.stage.show(nil, browser.Tab{ID: browser.TabID(host), URL: "https://" + host + "/", Active: true})
+		require.Eventually(t, func() bool { return len(w.recording().Marks) == i+1 }, 10*time.Second, time.Millisecond)
+	}
+	handle := func(mounts object) []string {
+		raw, err := json.Marshal(mounts["mounts"])
+		require.NoError(t, err)
+		return []string{wire.HeaderRuntime, w.rt.ID, wire.HeaderMounts, base64.RawURLEncoding.EncodeToString(raw)}
+	}
 	record := w.below("embed", "recording")
+	both := object{"mounts": object{"web": object{"allow": []string{"b.example", "a.example"}}}}
+	none := w.mint(w.ws.ID, "r", object{})
 	refused(t, w.with(w.mint(w.ws.ID, "r", narrowed), "POST", record, object{}), 403, "recordings.wider", "a token")
-	refused(t, w.do("POST", record, nil, object{}, handle...), 403, "recordings.wider", "a handle")
+	refused(t, w.do("POST", record, nil, object{}, handle(narrowed)...), 403, "recordings.wider", "a handle")
 	for why, got := range map[string]answer{
-		"the organization":     w.do("POST", record, nil, object{}),
-		"a token of no web":    w.with(w.mint(w.ws.ID, "r", object{}), "POST", record, object{}),
-		"a handle of no mount": w.do("POST", record, nil, object{}, wire.HeaderRuntime, w.rt.ID),
+		"the organization":           w.do("POST", record, nil, object{}),
+		"a token of no web":          w.with(none, "POST", record, object{}),
+		"a token of both hosts":      w.with(w.mint(w.ws.ID, "r", both), "POST", record, object{}),
+		"a handle of no mount":       w.do("POST", record, nil, object{}, wire.HeaderRuntime, w.rt.ID),
+		"a handle of both the hosts": w.do("POST", record, nil, object{}, handle(both)...),
 	} {
 		require.Equal(t, http.StatusOK, got.Status, "%s: %s", why, got.Body)
 	}
+
+	var shown struct{ URL string }
+	require.NoError(t, json.Unmarshal(w.with(none, "POST", record, object{}).Body, &shown))
+	_, path, _ := strings.Cut(shown.URL, "/embed/")
+	for _, of := range []string{"", "/index", "/frames/0", "/file"} {
+		require.Equal(t, http.StatusOK, w.send("GET", "/embed/"+path+of, nil).Status, of)
+	}
+	mounts := object{"web": object{"allow": []string{"a.example"}}, "storage": object{"workspace": "s"}}
+	w.ok("PATCH", []string{"workspaces", w.ws.ID}, object{"mounts": mounts}, nil)
+	refused(t, w.with(none, "POST", record, object{}), 403, "recordings.wider", "after a lowering")
+	for _, of := range []string{"/index", "/frames/0", "/file"} {
+		refused(t, w.send("GET", "/embed/"+path+of, nil), 403, "recordings.wider", of)
+	}
+	require.Equal(t, http.StatusForbidden, w.send("GET", "/embed/"+path, nil).Status, "the page")
+	require.Equal(t, http.StatusOK, w.do("POST", record, nil, object{}).Status, "the organization")
+	played := w.log(bctrl.AuditFilter{Action: "recording.shown", Outcome: "recordings.wider"})
+	require.Len(t, played, 1, "that it is played no more is on record once")
+	require.Equal(t, []string{"allow ok", "deny recordings.wider"}, w.outcomes("recording.shown", played[0].Object))
+}
+
+// recording is what the organization is told of the recording.
+func (w *liveWorld) recording() (out struct {
+	Status string
+	Marks  []struct{ Kind, Text string }
+	Object *bctrl.StorageObject
+}) {
+	w.Helper()
+	w.ok("POST", w.below("embed", "recording"), object{}, &out)
+	return out
 }
 
 // watcher is a page that shows a live view.
@@ -286,11 +329,16 @@ func TestOpeningALiveViewIsOnRecordAndSoIsWhoCouldNot(t *testing.T) {
 	w.ok("GET", w.below("embed", "live"), nil, &list)
 	w.ok("DELETE", w.below("embed", "live", list.LiveViews[0].ID), nil, nil)
 	again("live.revoked", http.StatusGone)
-	var outcomes []string
-	for _, e := range w.events() {
-		if e.Action == "live.claimed" && e.Object == list.LiveViews[0].ID {
-			outcomes = append(outcomes, string(e.Decision)+" "+e.Outcome)
-		}
+	require.Equal(t, []string{"allow ok", "deny live.opened_twice", "deny live.revoked"},
+		w.outcomes("live.claimed", list.LiveViews[0].ID))
+}
+
+// outcomes are the decisions and outcomes of the events of an action with an object, the oldest first; "" is any.
+func (w *liveWorld) outcomes(action, object string) (all []string) {
+	w.Helper()
+	for _, e := range w.log(bctrl.AuditFilter{Action: action, Object: object}) {
+		all = append(all, string(e.Decision)+" "+e.Outcome)
 	}
-	require.Equal(t, []string{"allow ok", "deny live.opened_twice", "deny live.revoked"}, outcomes)
+	slices.Reverse(all)
+	return all
 }

@@ -299,6 +299,9 @@ func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	case target.DetachedFromTarget.Method:
 		protocol.Event(params, func(ev target.EventDetachedFromTarget) { s.onDetached(ev.SessionID) })
 		return
+	case target.TargetInfoChanged.Method: // its address is told here after it was in the tab itself, and its title alone here
+		s.watched.signal()
+		return
 	}
 	session := s.session(id)
 	if session == nil {

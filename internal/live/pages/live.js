@@ -118,7 +118,7 @@
 		state = now;
 		const tab = now.tabs.find(t => t.id === now.shown);
 		canvas.setAttribute('aria-label', 'Picture of the browser' + (tab && tab.title ? ': ' + tab.title : ''));
-		$('address').textContent = tab && tab.url ? tab.url : 'No address';
+		$('address').textContent = !tab || !tab.url ? 'No address' : isEmpty(tab) ? 'Empty page' : tab.url;
 		showTabs(now);
 		if (now.hidden) cover('This tab is outside of what the live view may show.');
 		$('actions').hidden = !now.interactive;
@@ -128,16 +128,16 @@
 		$('keyboard').hidden = !you || !matchMedia('(pointer: coarse)').matches;
 		$('take').textContent = you ? 'Hand back' : 'Take over';
 		$('take').disabled = now.person === 'other';
-		keys.tabIndex = you ? 0 : -1;
-		if (you && (!before || before.person !== 'you')) keys.focus({preventScroll: true});
 		if (!you && document.activeElement === keys) $('take').focus();
+		keys.hidden = $('keyshelp').hidden = !you;
+		if (you && (!before || before.person !== 'you')) keys.focus({preventScroll: true});
 		continuesAt = now.waiting ? Date.now() + (now.continuesMs || 0) : 0;
 		count();
 		$('doing').textContent = now.doing || '';
 		if (you) say(now.waiting ? 'You have taken over, the agent waits' : 'You have taken over', 'person');
 		else if (now.person) say('Another person has taken over', 'person');
-		else if (now.working) say('Agent working', 'working');
-		else say('Idle', 'wait');
+		else if (now.working) say('Connected, agent working', 'working');
+		else say('Connected, idle', 'wait');
 		showDialog(now, you);
 	}
 
@@ -147,13 +147,16 @@
 	}
 	setInterval(count, 500);
 
+	function isEmpty(tab) { return /^about:blank\b/.test(tab.url); }
+
+	let chosen = ''; // the tab that was scrolled to last
 	function showTabs(now) {
 		const list = $('tabs'), focused = document.activeElement && document.activeElement.dataset.tab;
 		list.replaceChildren(...now.tabs.map(t => {
 			const item = document.createElement('li'), button = document.createElement('button'), name = document.createElement('span');
 			button.type = 'button';
 			button.dataset.tab = t.id;
-			name.textContent = t.title || t.url || 'New tab';
+			name.textContent = isEmpty(t) ? 'New tab' : t.title || t.url || 'Tab that is not shown';
 			button.append(name);
 			if (t.id === now.shown) button.setAttribute('aria-current', 'true');
 			button.title = name.textContent;
@@ -174,18 +177,25 @@
 			const same = list.querySelector('[data-tab="' + CSS.escape(focused) + '"]');
 			if (same) same.focus();
 		}
+		const current = list.querySelector('[aria-current]');
+		if (current && chosen !== now.shown) {
+			current.scrollIntoView({block: 'nearest', inline: 'nearest'});
+			chosen = now.shown;
+		}
 	}
 
 	function showDialog(now, you) {
-		const box = $('ask'), d = now.dialog;
+		const box = $('ask'), d = you ? now.dialog : null; // others are told of it, and see what they looked at
+		$('asks').textContent = !now.dialog || you ? '' : 'The page asks: ' + (now.dialog.message || 'whether to leave it') +
+			(now.interactive && !now.person ? ' (Take over to answer.)' : '');
 		if (!d) { if (box.open) { box.close(); if (you) keys.focus(); } return; }
 		$('askmessage').textContent = d.message || (d.kind === 'beforeunload' ? 'Leave the page? What was not saved is lost.' : '');
 		$('asklabel').hidden = d.kind !== 'prompt';
-		$('askno').hidden = d.kind === 'alert' || !you;
-		$('askyes').hidden = !you;
+		$('askno').hidden = d.kind === 'alert';
 		if (!box.open) {
 			$('askanswer').value = d.default || '';
 			box.showModal();
+			$(d.kind === 'prompt' ? 'askanswer' : 'askyes').focus(); // as a browser's own
 		}
 	}
 	function answer(kind) {

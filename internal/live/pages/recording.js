@@ -5,7 +5,7 @@
 	const canvas = $('picture'), pen = canvas.getContext('2d'), path = location.pathname.replace(/\/$/, '');
 	const pictures = new Map();
 	const kinds = {step: 'Step', action: 'Agent', page: 'Page', person: 'Person'};
-	let film = null, at = 0, playing = false, last = 0, shown = -1;
+	let film = null, at = 0, playing = false, last = 0, shown = -1, marked = -1;
 
 	function say(text, is) { $('status').textContent = text; $('status').dataset.is = is; }
 	function clock(ms) {
@@ -25,13 +25,14 @@
 		} catch { return say('The server cannot be reached', 'end'); }
 		if (!answer.ok) {
 			say('Ended', 'end');
-			$('notice').textContent = body.error + '. ' + body.code;
+			$('notice').textContent = body.error.charAt(0).toUpperCase() + body.error.slice(1) + ' (' + body.code + ').';
 			return;
 		}
 		const first = !film;
 		film = body;
 		film.frames = film.frames || [];
 		film.marks = film.marks || [];
+		$('notice').textContent = '';
 		say(film.running ? 'Still recording' : film.truncated ? 'Cut at its limit' : clock(film.durationMs) + ' long', film.running ? 'working' : 'wait');
 		$('file').href = path + '/file';
 		$('file').hidden = !film.frames.length;
@@ -47,6 +48,7 @@
 
 	function showMarks() {
 		const list = $('marks');
+		$('nomarks').hidden = film.marks.length > 0;
 		if (list.childElementCount === film.marks.length) return;
 		list.replaceChildren(...film.marks.map(m => {
 			const item = document.createElement('li'), button = document.createElement('button');
@@ -64,12 +66,12 @@
 		}));
 	}
 
-	// frameAt is the number of the picture that is shown at a time.
-	function frameAt(ms) {
-		let low = 0, high = film.frames.length - 1;
+	// newest is the number of the newest of sorted things at a time, -1 before the first.
+	function newest(count, timeOf, ms) {
+		let low = -1, high = count - 1;
 		while (low < high) {
 			const middle = (low + high + 1) >> 1;
-			if (film.frames[middle] <= ms) low = middle; else high = middle - 1;
+			if (timeOf(middle) <= ms) low = middle; else high = middle - 1;
 		}
 		return low;
 	}
@@ -89,7 +91,7 @@
 
 	async function draw() {
 		if (!film.frames.length) return;
-		const n = frameAt(at);
+		const n = Math.max(newest(film.frames.length, i => film.frames[i], at), 0);
 		for (let ahead = 1; ahead <= 4 && playing; ahead++) if (n + ahead < film.frames.length) picture(n + ahead).catch(() => {});
 		if (n === shown) return;
 		shown = n;
@@ -105,18 +107,17 @@
 
 	function where() {
 		$('seek').value = at;
-		$('seek').setAttribute('aria-valuetext', spoken(at) + ' of ' + spoken(film.durationMs));
-		$('time').textContent = clock(at) + ' / ' + clock(film.durationMs);
-		let current = null;
-		for (const button of $('marks').querySelectorAll('button')) {
-			button.removeAttribute('aria-current');
-			if (Number(button.dataset.at) <= at) current = button;
-		}
-		if (current) {
-			current.setAttribute('aria-current', 'true');
-			if (playing) current.scrollIntoView({block: 'nearest'});
-			canvas.setAttribute('aria-label', 'Picture of the browser. ' + current.querySelector('.what').textContent);
-		}
+		const told = spoken(at) + ' of ' + spoken(film.durationMs), time = clock(at) + ' / ' + clock(film.durationMs);
+		if ($('seek').getAttribute('aria-valuetext') !== told) $('seek').setAttribute('aria-valuetext', told);
+		if ($('time').textContent !== time) $('time').textContent = time;
+		const n = newest(film.marks.length, i => film.marks[i].atMs, at), buttons = $('marks').querySelectorAll('button');
+		if (n === marked && (n < 0 || buttons[n].hasAttribute('aria-current'))) return;
+		if (buttons[marked]) buttons[marked].removeAttribute('aria-current');
+		marked = n;
+		if (n < 0) return canvas.setAttribute('aria-label', 'Picture of the browser');
+		buttons[n].setAttribute('aria-current', 'true');
+		if (playing) buttons[n].scrollIntoView({block: 'nearest'});
+		canvas.setAttribute('aria-label', 'Picture of the browser. ' + film.marks[n].text);
 	}
 
 	function seek(ms) {
@@ -143,6 +144,13 @@
 
 	$('play').onclick = () => play(!playing);
 	$('seek').oninput = () => seek(Number($('seek').value));
+	$('seek').onkeydown = e => {
+		const steps = {ArrowLeft: -1e3, ArrowDown: -1e3, ArrowRight: 1e3, ArrowUp: 1e3, PageDown: -1e4, PageUp: 1e4,
+			Home: -Infinity, End: Infinity};
+		if (!(e.key in steps) || e.altKey || e.ctrlKey || e.metaKey) return;
+		e.preventDefault();
+		seek(at + steps[e.key]);
+	};
 	document.addEventListener('keydown', e => {
 		if (e.key === ' ' && e.target === document.body && film && film.frames.length) { e.preventDefault(); play(!playing); }
 	});

@@ -27,7 +27,7 @@ func (s *Service) page(ctx context.Context, x *execution) (browser.Page, error) 
 		return nil, err
 	}
 	p, err := x.live.browser.Page(ctx)
-	return recordedPage{p, s, x}, err
+	return waitingPage{recordedPage{p, s, x}}, err
 }
 
 // Fill implements [browser.Page].

@@ -13,6 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -213,7 +214,7 @@ func (s *Service) whyEnded(ctx context.Context, x *execution, err error) error {
 // runStep runs one step within its time. Whatever becomes of it is in the result.
 func (s *Service) runStep(ctx context.Context, x *execution, st step, report func(string)) bctrl.StepResult {
 	begun := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, st.timeout)
+	bounded, cancel := steptime.With(ctx, st.timeout, context.DeadlineExceeded)
 	defer cancel()
 	value, err := s.runRecovered(bounded, x, st, report)
 	done := bctrl.StepResult{Call: st.call}

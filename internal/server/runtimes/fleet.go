@@ -106,12 +106,14 @@ func (s *Service) Close(ctx context.Context) error {
 
 // StopOrganization ends every runtime of an organization, also those that are
 // starting, one after the other. It waits 15 seconds at most for each, also when ctx
-// ends, and joins the errors of those that it could not end.
+// ends, and joins the errors of those that it could not end. Recordings that are not kept
+// by then are lost, with all else that the organization has.
 func (s *Service) StopOrganization(ctx context.Context, org string) error {
 	var errs []error
 	for _, id := range s.fleet.ofOrganization(org) {
 		errs = append(errs, s.stopBrowser(ctx, id))
 	}
+	s.keepings.giveUp(org)
 	return errors.Join(errs...)
 }
 
@@ -134,5 +136,6 @@ func (s *Service) closeFleet(ctx context.Context) error {
 	}
 	wg.Wait()
 	s.fleet.running.Wait()
+	s.keepings.running.Wait()
 	return errors.Join(errs...)
 }

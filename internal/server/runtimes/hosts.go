@@ -32,6 +32,45 @@ type hosts struct {
 	limits  map[*bctrl.Chain]struct{}
 	refused refusedHosts
 	total   int
+	// spoken are the hosts that the browser has spoken to or shown, for its recording, and
+	// crowded is set where there were more than maxSpokenHosts.
+	spoken  map[string]struct{}
+	crowded bool
+}
+
+// maxSpokenHosts bounds how many hosts are remembered of a recording.
+const maxSpokenHosts = 1000
+
+// noteSpoken notes a host of which something may be in the recording.
+func (h *hosts) noteSpoken(host string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, known := h.spoken[host]; known || h.crowded {
+		return
+	}
+	if h.crowded = len(h.spoken) == maxSpokenHosts; h.crowded {
+		return
+	}
+	if h.spoken == nil {
+		h.spoken = map[string]struct{}{}
+	}
+	h.spoken[host] = struct{}{}
+}
+
+// covered reports whether every level permits all hosts of which something may be in the
+// recording.
+func (h *hosts) covered(chain bctrl.Chain) bool {
+	if !limitsHosts(chain) {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for host := range h.spoken {
+		if !mayVisit(chain, host) {
+			return false
+		}
+	}
+	return !h.crowded
 }
 
 // refusedHosts counts what was asked of each host, up to maxRefusedHosts of them.
@@ -128,6 +167,9 @@ func (s *Service) gate(lr *liveRuntime, rt store.Runtime, ws store.Workspace) eg
 		opened := false
 		err := s.WhileGranted(ctx, granted, func(ctx context.Context) error {
 			opened = true
+			if rt.Launch.Record {
+				lr.hosts.noteSpoken(host)
+			}
 			speak(ctx)
 			return nil
 		})

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/live"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -20,15 +22,35 @@ import (
 // The refusals of recordings.
 var (
 	errNoRecording = web.WithHint(web.NotFound("recordings.none", "there is no recording of the runtime"),
-		"launch it with record, and look for the file in the mounted storage: it may have been deleted")
+		"launch it with record")
+	errRecordingNotKept = web.WithHint(web.NotFound("recordings.not_kept",
+		"the recording of the runtime was not kept, or its file was deleted"),
+		"nothing was shown, the mounts had no storage any more, or the server was killed: "+
+			"the outcome of "+recordingKept+" in the audit log says which")
 	errNoRecordingView = web.WithHint(web.NotFound("recordings.no_view", "there is no such recording"),
 		"look whether the whole address was copied, or ask for another")
 	errRecordingWider = web.WithHint(web.Forbidden("recordings.wider",
-		"the recording shows every host that the runtime visited, and the mounts of who asks name hosts of their own"),
-		"ask with an organization key, or with a token or handle whose mounts have no web of their own")
+		"the recording shows every host that the runtime visited, and the mounts of who asks do not permit all of them now"),
+		"ask with an organization key, or with a token or handle whose mounts permit them")
+	errRecordingCallerEnded = web.WithHint(web.Refusal(http.StatusGone, "recordings.caller_ended",
+		"the key or token that this address was made with has ended"), "ask for another")
 	errRecordingExpired = web.WithHint(web.Refusal(http.StatusGone, "recordings.expired",
 		"the address of this recording has expired"), "ask for another")
 )
+
+// recordingCovered refuses a recording to who acts as a runtime whose mounts do not permit
+// all that may be in it, as they are now. Nothing tells of which host a picture is. One
+// that has ended acts no more.
+func (s *Service) recordingCovered(runtime string, c access.Caller) error {
+	if c.Runtime == nil {
+		return nil
+	}
+	lr, ok := s.startedRuntime(runtime)
+	if !ok || !lr.hosts.covered(c.Runtime.Chain) {
+		return errRecordingWider
+	}
+	return nil
+}
 
 // recordingAnswer is a recording as it is told of.
 type recordingAnswer struct {
@@ -44,9 +66,8 @@ func (s *Service) makeRecordingView(
 	if err != nil {
 		return out, err
 	}
-	// Nothing in a recording tells for certain of which host a picture is.
-	if own := rq.Caller.Runtime; own != nil && limitsHosts(own.Chain[2:]) {
-		return out, errRecordingWider
+	if err := s.recordingCovered(rt.ID, rq.Caller); err != nil {
+		return out, err
 	}
 	v, err := newView(recordingKind, rq, rt, in.TTLMs, in.EmbedOrigins)
 	if err != nil {
@@ -57,6 +78,9 @@ func (s *Service) makeRecordingView(
 	ev.Action, ev.Object = recordingShown, v.id
 	rq.MarkRecorded()
 	err = s.Use(ctx, ev, func() error {
+		if err := s.keepings.await(ctx, rt.ID); err != nil {
+			return err
+		}
 		film, err := s.openFilm(ctx, v)
 		if err != nil {
 			return err
@@ -98,23 +122,18 @@ type openedFilm struct {
 
 // Close ends the reading.
 func (f openedFilm) Close() error {
-	if f.file == nil {
-		return nil
+	err := f.Film.Close()
+	if f.file != nil {
+		err = errors.Join(err, f.file.Close())
 	}
-	return f.file.Close()
+	return err
 }
 
-// openFilm opens the recording that a view shows: that which is being made, or once the
-// runtime has ended, the file that it has become.
+// openFilm opens the recording that a view shows: that which is being made or kept, and then
+// the file that it has become.
 func (s *Service) openFilm(ctx context.Context, v *view) (openedFilm, error) {
-	if lr, ok := s.startedRuntime(v.runtime); ok {
-		if lr.movie == nil {
-			return openedFilm{}, errNoRecording
-		}
-		if lr.life.Err() == nil {
-			return openedFilm{Film: lr.movie.Film()}, nil
-		}
-		s.keepRecording(lr) // or waits until it is kept
+	if film, err := s.unkeptFilm(v.runtime); film != nil || err != nil {
+		return openedFilm{Film: film}, err
 	}
 	rows, err := s.DB.Read().Objects(ctx, v.org, store.ObjectFilter{
 		RuntimeID: v.runtime, Source: bctrl.SourceRecording, PathPrefix: recordingsFolder, Limit: maxRecordings,
@@ -123,7 +142,7 @@ func (s *Service) openFilm(ctx context.Context, v *view) (openedFilm, error) {
 		return openedFilm{}, err
 	}
 	if len(rows) == 0 {
-		return openedFilm{}, errNoRecording
+		return openedFilm{}, s.whyNoRecording(ctx, v)
 	}
 	newest := rows[0]
 	for _, o := range rows[1:] {
@@ -135,15 +154,42 @@ func (s *Service) openFilm(ctx context.Context, v *view) (openedFilm, error) {
 	if err != nil {
 		return openedFilm{}, err
 	}
-	film, err := live.Open(&readerAt{file: file}, object.SizeBytes)
+	film, err := s.films.open(object, &readerAt{file: file})
 	if err != nil {
 		err = errors.Join(err, file.Close())
 		if errors.Is(err, live.ErrNoMovie) { // somebody has put another file in its place
-			err = errNoRecording
+			err = errRecordingNotKept
 		}
 		return openedFilm{}, err
 	}
 	return openedFilm{Film: film, object: &object, file: file}, nil
+}
+
+// unkeptFilm is the recording of a runtime as far as it is no file yet; nil where it is one, or
+// none.
+func (s *Service) unkeptFilm(runtime string) (*live.Film, error) {
+	if lr, ok := s.startedRuntime(runtime); ok {
+		if lr.movie == nil {
+			return nil, errNoRecording
+		}
+		return lr.movie.Film(), nil
+	}
+	if k, ok := s.keepings.find(runtime); ok {
+		return k.movie.Film(), nil
+	}
+	return nil, nil //nolint:nilnil // there need not be one
+}
+
+// whyNoRecording is the refusal of a recording that there is not.
+func (s *Service) whyNoRecording(ctx context.Context, v *view) error {
+	rt, err := s.DB.Read().Runtime(ctx, v.org, v.runtime)
+	if err == nil && rt.Launch.Record {
+		return errRecordingNotKept
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return errNoRecording
 }
 
 const (
@@ -151,6 +197,44 @@ const (
 	// maxRecordings is how many files of one runtime are looked at for its recording.
 	maxRecordings = 50
 )
+
+// films has what is known of the files of recordings that were read last, so that a page that
+// plays one does not have the whole index be read for each picture.
+type films struct {
+	mu    sync.Mutex
+	known []knownFilm // the newest last
+}
+
+type knownFilm struct {
+	object string // its id
+	film   *live.Film
+}
+
+// maxKnownFilms bounds them; the index of the longest is some 6 MiB.
+const maxKnownFilms = 8
+
+// open returns the recording that a file holds.
+func (f *films) open(object bctrl.StorageObject, data io.ReaderAt) (*live.Film, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.known, func(k knownFilm) bool { return k.object == object.ID })
+	var found knownFilm
+	if i >= 0 {
+		found = f.known[i]
+		f.known = slices.Delete(f.known, i, i+1)
+	} else {
+		film, err := live.Open(data, object.SizeBytes)
+		if err != nil {
+			return nil, err
+		}
+		found = knownFilm{object.ID, film.In(nil)}
+		if len(f.known) == maxKnownFilms {
+			f.known = slices.Delete(f.known, 0, 1)
+		}
+	}
+	f.known = append(f.known, found)
+	return found.film.In(data), nil
+}
 
 // readerAt reads a file at offsets.
 type readerAt struct {
@@ -172,26 +256,42 @@ func (r *readerAt) ReadAt(p []byte, at int64) (int, error) {
 	return n, err
 }
 
-// recordingView finds the view of a recording that a path names.
-func (s *Service) recordingView(rq *web.Request) (*view, error) {
+// recordingView finds the view of a recording that a path names, and what permits it.
+// That it is not shown any more is recorded.
+func (s *Service) recordingView(rq *web.Request) (*view, *web.Grant, error) {
 	v := s.views.find(recordingKind, rq.PathValue("token"))
 	if v == nil {
-		return nil, errNoRecordingView
+		return nil, nil, errNoRecordingView
 	}
-	if !time.Now().Before(v.expires) {
-		return v, errRecordingExpired
+	asked := &web.Grant{Caller: v.caller}
+	asked.Require(s.CheckUnlocked)
+	asked.Require(func(_ context.Context, _ store.Queries, c access.Caller) error {
+		return s.recordingCovered(v.runtime, c)
+	})
+	err := error(errRecordingExpired)
+	if time.Now().Before(v.expires) {
+		err = whyNotPlayed(s.StillPermittedNow(rq.Context(), asked))
 	}
-	return v, s.viewPermitted(rq.Context(), v)
+	return v, asked, errors.Join(err, s.recordClaim(rq, v, false, err))
+}
+
+// whyNotPlayed is the refusal of a recording that who asked for it may see no more.
+func whyNotPlayed(err error) error {
+	switch e := web.AsError(err); {
+	case err == nil, e == web.ErrLocked, e == web.ErrInternal, e == errRecordingWider:
+		return err
+	}
+	return errRecordingCallerEnded
 }
 
 func (s *Service) serveRecordingPage(w http.ResponseWriter, rq *web.Request) error {
-	v, err := s.recordingView(rq)
+	v, _, err := s.recordingView(rq)
 	return s.writePage(w, rq, v, err, s.pages.Recording, "This recording cannot be shown")
 }
 
 // withFilm opens the recording that a path names, for do.
-func (s *Service) withFilm(rq *web.Request, do func(openedFilm) error) error {
-	v, err := s.recordingView(rq)
+func (s *Service) withFilm(rq *web.Request, do func(openedFilm, *web.Grant) error) error {
+	v, asked, err := s.recordingView(rq)
 	if err != nil {
 		return err
 	}
@@ -200,11 +300,11 @@ func (s *Service) withFilm(rq *web.Request, do func(openedFilm) error) error {
 		return err
 	}
 	defer film.Close()
-	return do(film)
+	return do(film, asked)
 }
 
 func (s *Service) serveRecordingIndex(w http.ResponseWriter, rq *web.Request) error {
-	return s.withFilm(rq, func(film openedFilm) error {
+	return s.withFilm(rq, func(film openedFilm, _ *web.Grant) error {
 		body, err := json.Marshal(film.Index)
 		if err != nil {
 			return err
@@ -215,7 +315,7 @@ func (s *Service) serveRecordingIndex(w http.ResponseWriter, rq *web.Request) er
 }
 
 func (s *Service) serveRecordingFrame(w http.ResponseWriter, rq *web.Request) error {
-	return s.withFilm(rq, func(film openedFilm) error {
+	return s.withFilm(rq, func(film openedFilm, _ *web.Grant) error {
 		n, err := strconv.Atoi(rq.PathValue("n"))
 		if err != nil {
 			n = -1
@@ -236,18 +336,10 @@ func (s *Service) serveRecordingFrame(w http.ResponseWriter, rq *web.Request) er
 	})
 }
 
-// serveRecordingFile answers with the recording as a movie that common players open.
+// serveRecordingFile answers with the recording as a movie that common players open. It ends
+// once whoever asked for the recording may see it no more.
 func (s *Service) serveRecordingFile(w http.ResponseWriter, rq *web.Request) error {
-	return s.withFilm(rq, func(film openedFilm) error {
-		h := w.Header()
-		h.Set("Content-Type", live.ContentType)
-		h.Set("Content-Disposition", `attachment; filename="recording`+live.Extension+`"`)
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		if film.file != nil {
-			http.ServeContent(w, rq.Request, "", time.Time{}, film.file)
-			return nil
-		}
+	return s.withFilm(rq, func(film openedFilm, asked *web.Grant) error {
 		r, err := film.Reader()
 		if err != nil {
 			return err
@@ -256,8 +348,31 @@ func (s *Service) serveRecordingFile(w http.ResponseWriter, rq *web.Request) err
 		if err != nil {
 			return err
 		}
-		h.Set("Content-Length", strconv.FormatInt(size, 10))
-		_, _ = io.Copy(w, r) // the client is gone; there is nobody to tell
-		return nil
+		begun := false
+		err = s.WhileGranted(rq.Context(), asked, func(ctx context.Context) error {
+			begun = true
+			h := w.Header()
+			h.Set("Content-Type", live.ContentType)
+			h.Set("Content-Disposition", `attachment; filename="recording`+live.Extension+`"`)
+			h.Set("Cache-Control", "no-store")
+			h.Set("X-Content-Type-Options", "nosniff")
+			if film.file != nil {
+				http.ServeContent(w, rq.Request, "", time.Time{}, readSeeker{readerOf(ctx, film.file), film.file})
+				return nil
+			}
+			h.Set("Content-Length", strconv.FormatInt(size, 10))
+			_, _ = io.Copy(w, readerOf(ctx, r)) // the client is gone, or is told by what is missing
+			return nil
+		})
+		if begun {
+			return nil // the answer has begun
+		}
+		return whyNotPlayed(err)
 	})
+}
+
+// readSeeker reads with the one and seeks with the other.
+type readSeeker struct {
+	io.Reader
+	io.Seeker
 }

@@ -3,15 +3,13 @@ package runtimes
 import (
 	"context"
 	"errors"
-	"path"
+	"net/url"
 	"strings"
-	"time"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/live"
-	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/steptime"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -39,6 +37,16 @@ func (lr *liveRuntime) show(ctx context.Context) (*showing, error) {
 	return lr.showing, nil
 }
 
+// awaitShown waits until nothing is shown any more of a runtime that has ended.
+func (lr *liveRuntime) awaitShown() {
+	lr.mu.Lock()
+	shown := lr.showing
+	lr.mu.Unlock()
+	if shown != nil {
+		shown.hub.Wait()
+	}
+}
+
 // errPersonWorks is the refusal of a step for which no room is made: a person works in the
 // browser for longer than a step waits.
 var errPersonWorks = web.WithHint(
@@ -46,8 +54,10 @@ var errPersonWorks = web.WithHint(
 	"run it again once the browser was handed back, or revoke the live view",
 )
 
-// awaitPerson waits while a person works in the browser of an execution.
+// awaitPerson waits while a person works in the browser of an execution. That takes nothing
+// of the time of its step.
 func (s *Service) awaitPerson(ctx context.Context, x *execution) error {
+	defer steptime.Pause(ctx)()
 	free, err := x.live.control.Wait(ctx, func() {
 		if x.report != nil {
 			x.report("waits for a person who works in the browser")
@@ -93,6 +103,9 @@ func (s *Service) film(ctx context.Context, lr *liveRuntime, rt store.Runtime) e
 			if strings.HasPrefix(address, "about:") {
 				return ""
 			}
+			if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
+				lr.hosts.noteSpoken(u.Hostname())
+			}
 			return lr.secrets.String(bareURL(address))
 		})
 		movie.End()
@@ -101,62 +114,4 @@ func (s *Service) film(ctx context.Context, lr *liveRuntime, rt store.Runtime) e
 		}
 	}()
 	return nil
-}
-
-// keepRecording puts the recording of a runtime that has ended into its storage, once.
-func (s *Service) keepRecording(lr *liveRuntime) {
-	if lr.movie == nil {
-		return
-	}
-	lr.keeping.Do(func() {
-		<-lr.filmed
-		ctx, cancel := context.WithTimeout(context.Background(), keepBound)
-		defer cancel()
-		film := lr.movie.Film()
-		if err := s.putRecording(ctx, lr, film); err != nil {
-			s.Log.Error("a recording was not kept", "runtime", lr.id, "error", err)
-		}
-		s.dropRecording(lr)
-	})
-}
-
-// dropRecording removes what was recorded of a runtime that has ended.
-func (s *Service) dropRecording(lr *liveRuntime) {
-	if lr.movie == nil {
-		return
-	}
-	<-lr.filmed
-	if err := lr.movie.Close(); err != nil {
-		s.Log.Error("the file of a recording was not closed", "runtime", lr.id, "error", err)
-	}
-}
-
-// keepBound is how long it may take to put a recording into storage.
-const keepBound = 2 * time.Minute
-
-func (s *Service) putRecording(ctx context.Context, lr *liveRuntime, film *live.Film) error {
-	if len(film.Index.Frames) == 0 {
-		return nil // nothing was shown
-	}
-	rt, err := s.DB.Read().Runtime(ctx, lr.org, lr.id)
-	if err != nil {
-		return err
-	}
-	ws, err := s.DB.Read().Workspace(ctx, lr.org, rt.WorkspaceID)
-	if err != nil {
-		return err
-	}
-	r, err := film.Reader()
-	if err != nil {
-		return err
-	}
-	name := rt.Alias + "-" + film.Index.StartedAt.Format("20060102T150405Z") + live.Extension
-	_, err = s.putFile(ctx, &execution{org: lr.org, live: lr, ws: ws, rt: rt}, files.Incoming{
-		Path:        path.Join("recordings", name),
-		Filename:    name,
-		ContentType: live.ContentType,
-		Source:      bctrl.SourceRecording,
-		Unique:      true,
-	}, r)
-	return err
 }

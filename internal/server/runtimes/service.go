@@ -72,6 +72,8 @@ type Service struct {
 	operations  operations
 	connectURLs connectURLs
 	views       views
+	keepings    keepings
+	films       films
 	pages       *live.Pages
 }
 

@@ -69,8 +69,9 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	if err := lr.browser.Stop(context.Background()); err != nil {
 		s.Log.Error("a browser did not end well", "runtime", lr.id, "error", err)
 	}
+	lr.awaitShown()
 	if lr.place != nil {
-		lr.place.release() // keeping the recording may take minutes, and needs no browser
+		lr.place.release() // its end may be on record later
 	}
 	s.keepRecording(lr)
 	if err := s.recordRuntimeEnd(lr.org, lr.id, status, reason); err != nil {

@@ -41,6 +41,9 @@ func (s *Service) serveLivePage(w http.ResponseWriter, rq *web.Request) error {
 	if err == nil {
 		err = s.viewPermitted(rq.Context(), v)
 	}
+	if recorded := s.recordClaim(rq, v, false, err); recorded != nil {
+		return recorded
+	}
 	return s.writePage(w, rq, v, err, s.pages.Live, "This live view cannot be shown")
 }
 
@@ -122,17 +125,18 @@ func (s *Service) claimLiveView(rq *web.Request) (v *view, secret string, first 
 }
 
 // recordClaim records that a view was opened for the first time, or that it is shown no
-// more, or not to a second tab. Whoever has the address can ask any number of times, so each
-// such refusal of a view is recorded once.
+// more, or not to a second tab, wherever that turns out. Whoever has the address can ask any
+// number of times, so each such refusal of a view is recorded once.
 func (s *Service) recordClaim(rq *web.Request, v *view, first bool, problem error) error {
 	if v == nil || problem == nil && !first {
 		return nil
 	}
-	ev := v.event(liveClaimed)
+	ev := v.event(map[viewKind]string{liveKind: liveClaimed, recordingKind: recordingShown}[v.kind])
 	ev.RequestID = rq.ID
 	if problem != nil {
 		e := web.AsError(problem)
-		if e.Status != http.StatusConflict && e.Status != http.StatusGone || !v.isFirstRefusal(e.Code) {
+		told := []int{http.StatusConflict, http.StatusGone, http.StatusForbidden}
+		if !slices.Contains(told, e.Status) || !v.isFirstRefusal(e.Code) {
 			return nil
 		}
 		ev.Decision, ev.Outcome, ev.Status = audit.Denied, e.Code, e.Status

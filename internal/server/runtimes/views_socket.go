@@ -49,7 +49,7 @@ type liveNotice struct {
 func (s *Service) serveLiveSocket(w http.ResponseWriter, rq *web.Request) error {
 	v, lr, err := s.liveView(rq)
 	if err != nil {
-		return err
+		return errors.Join(err, s.recordClaim(rq, v, false, err))
 	}
 	asked := &web.Grant{Caller: v.caller}
 	asked.Require(s.CheckUnlocked)
@@ -65,9 +65,15 @@ func (s *Service) serveLiveSocket(w http.ResponseWriter, rq *web.Request) error 
 		return s.showLive(ctx, cancel, conn, v, lr, asked)
 	})
 	if conn == nil {
-		return whyNotOpened(err)
+		err = whyNotOpened(err)
+		return errors.Join(err, s.recordClaim(rq, v, false, err))
 	}
 	defer conn.CloseNow()
+	if errors.Is(err, errOpenedTwice) {
+		if err := s.recordClaim(rq, v, false, err); err != nil {
+			s.Log.Error("that a live view was opened twice was not recorded", "view", v.id, "error", err)
+		}
+	}
 	s.tellEnd(conn, err)
 	return nil
 }

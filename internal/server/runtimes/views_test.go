@@ -2,6 +2,8 @@ package runtimes
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 	"time"
@@ -79,4 +81,47 @@ func TestTheConnectURLsOfARuntimeAreBounded(t *testing.T) {
 	require.ErrorIs(t, issue("rt", maxConnectURLs), errTooManyConnectURLs)
 	require.NoError(t, issue("rt", 0), "one that there is")
 	require.NoError(t, issue("another", 0))
+}
+
+// TestAViewThatShowsNothingSaysWhy asks for views by their addresses.
+func TestAViewThatShowsNothingSaysWhy(t *testing.T) {
+	s := &Service{}
+	lr := newLiveRuntime("o", "w", "live")
+	close(lr.started)
+	defer lr.end()
+	require.NoError(t, s.fleet.add(lr))
+	now := time.Now()
+	for _, c := range []struct {
+		why     string
+		runtime string
+		expires time.Time
+		revoke  bool
+		code    string
+	}{
+		{"it goes on", "live", now.Add(time.Hour), false, ""},
+		{"its time is up", "live", now.Add(-time.Second), false, "live.expired"},
+		{"it was revoked", "live", now.Add(time.Hour), true, "live.revoked"},
+		{"it was revoked, and its time is up", "live", now.Add(-time.Second), true, "live.revoked"},
+		{"its runtime has ended", "ended", now.Add(time.Hour), false, "live.runtime_ended"},
+	} {
+		v := &view{id: web.NewID(), kind: liveKind, runtime: c.runtime, expires: c.expires, ended: make(chan struct{})}
+		token, err := s.views.add(v, now)
+		require.NoError(t, err)
+		if c.revoke {
+			v.revoke()
+		}
+		rq := &web.Request{Request: httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)}
+		rq.SetPathValue("token", token)
+		_, _, err = s.liveView(rq)
+		if c.code == "" {
+			require.NoError(t, err, c.why)
+			continue
+		}
+		require.Equal(t, c.code, web.AsError(err).Code, c.why)
+		require.Equal(t, http.StatusGone, web.AsError(err).Status, c.why)
+	}
+	rq := &web.Request{Request: httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)}
+	rq.SetPathValue("token", "guessed")
+	_, _, err := s.liveView(rq)
+	require.Equal(t, "live.not_found", web.AsError(err).Code)
 }

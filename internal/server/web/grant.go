@@ -20,6 +20,9 @@ type Grant struct {
 	// organization key, to which no mounts apply.
 	Actions    []access.Action
 	conditions []*Condition
+	// Workspace is the one whose mounts the conditions ask about, where the caller acts as
+	// no runtime: the server itself.
+	Workspace string
 }
 
 // Condition is what must go on being so beside the caller and its mounts. It
@@ -126,6 +129,7 @@ func (k *Kernel) StillPermittedNow(ctx context.Context, g *Grant) error {
 func (k *Kernel) entryOf(g *Grant) entry {
 	return entry{
 		caller:         g.caller(),
+		workspace:      g.Workspace,
 		stillPermitted: func(ctx context.Context) error { return k.StillPermittedNow(ctx, g) },
 	}
 }

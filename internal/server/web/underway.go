@@ -37,6 +37,8 @@ type underway struct {
 type entry struct {
 	// caller is who begins it.
 	caller access.Caller
+	// workspace is one whose rules count beside those of the caller's; "" is none.
+	workspace string
 	// keyless is set where it goes on while the server is locked.
 	keyless bool
 	// stillPermitted decides about it once more.
@@ -135,7 +137,7 @@ func (a *activity) organizations() []string {
 // isIn reports whether the activity is one of a workspace, or of the organization
 // where that is "".
 func (a *activity) isIn(workspace string) bool {
-	return workspace == "" || a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
+	return workspace == "" || a.workspace == workspace || a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
 }
 
 // len is how much is underway.
