@@ -337,7 +337,7 @@ func TestOperatorsReadMetricsWhereCallersDoNot(t *testing.T) {
 		"bctrl_runtimes 0", "bctrl_locked 0", "bctrl_audit_events", "bctrl_store_commit_duration_seconds_count",
 		"process_resident_memory_bytes", "go_goroutines",
 	} {
-		require.True(t, strings.Contains(text, "\n"+name), name)
+		require.True(t, strings.Contains("\n"+text, "\n"+name), name)
 	}
 	admin := strings.TrimSuffix(srv.metrics, "/metrics")
 	for url, want := range map[string]int{

@@ -13,7 +13,7 @@ import (
 // TestTheStartInitialisesNoHeavyPackage counts what packages allocate before
 // main, which tells a package that compiles or parses something there, and does
 // not depend on the machine. A JSON Schema compiler had 21,000 allocations and
-// took longer than all else; the whole program has 1,700.
+// took longer than all else; the whole program has 3,600, those of S3 left out.
 func TestTheStartInitialisesNoHeavyPackage(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), newPlace(t).built(t).program, "--version")
 	cmd.Env = append(cmd.Environ(), "GODEBUG=inittrace=1")
@@ -37,6 +37,6 @@ func TestTheStartInitialisesNoHeavyPackage(t *testing.T) {
 		total += n
 	}
 	require.Greater(t, packages, 30, "the trace is not as it was")
-	require.Less(t, total, 3500)
+	require.Less(t, total, 4000)
 	require.Less(t, aws, 5500)
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,12 +25,15 @@ const (
 	maxSame = 1000
 )
 
-// guids are those of downloads.
-var guids = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+// isGUID reports whether a text can be the guid of a download, and so a name in a folder.
+func isGUID(text string) bool {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-"
+	return text != "" && len(text) <= 64 && strings.Trim(text, alphabet) == ""
+}
 
 // saveAs writes a download into a folder, under its guid.
 func saveAs(folder, guid string, r io.Reader) (path string, err error) {
-	if !guids.MatchString(guid) {
+	if !isGUID(guid) {
 		return "", errors.New("the guid of the download is none")
 	}
 	return write(folder, r, func(root *os.Root, temp string) (string, error) {
