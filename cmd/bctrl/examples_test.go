@@ -19,6 +19,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/blob/s3test"
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
 var update = flag.Bool("update", false, "write what the examples print into testdata/examples")
@@ -145,6 +146,10 @@ func (d *desk) example(line string) ran {
 		server.Setenv(d.t)
 		server.Bucket(d.t, "bctrl-files")
 		line = strings.NewReplacer("https://s3.example.com", server.Endpoint, "eu-1", s3test.Region).Replace(line)
+	case strings.Contains(line, "/etc/bctrl/database"):
+		file := filepath.Join(d.t.TempDir(), "database")
+		require.NoError(d.t, os.WriteFile(file, []byte(pgtest.Fresh(d.t, "")+"\n"), 0o600))
+		line = strings.ReplaceAll(line, "/etc/bctrl/database", file)
 	case strings.HasPrefix(line, "bctrl audit accept"):
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):
