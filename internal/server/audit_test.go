@@ -144,15 +144,13 @@ func (h *harness) failLog() {
 // alter changes the schema behind the server's back.
 func (h *harness) alter(statement string) {
 	h.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(h.dir, "bctrl.db")+"?_pragma=busy_timeout(10000)")
-	require.NoError(h, err)
+	db := h.raw()
 	defer db.Close()
-	_, err = db.ExecContext(h.Context(), statement)
+	_, err := db.ExecContext(h.Context(), h.statement(statement))
 	require.NoError(h, err)
 }
 
 func TestWhatCannotBeRecordedDoesNotHappen(t *testing.T) {
-	storetest.OnSQLite(t)
 	asked := 0
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked++

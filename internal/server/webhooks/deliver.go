@@ -216,7 +216,15 @@ func (s *Service) begin(ctx context.Context, row store.Delivery) (wait time.Dura
 // deliver tries a delivery once, and records what became of it. Its error is that this
 // is not on record.
 func (s *Service) deliver(ctx context.Context, row store.Delivery) (got answer, err error) {
-	d, err := readDelivery(row)
+	// The list of what is due was begun before this: another may have told of it since.
+	row, err = s.DB.Read().Delivery(ctx, row.Org, row.WebhookUID, row.ID)
+	if err == nil && (row.Final || row.Due.After(store.Now())) {
+		return got, nil
+	}
+	var d delivery
+	if err == nil {
+		d, err = readDelivery(row)
+	}
 	if err == nil {
 		got, err = s.attempt(ctx, row.Org, &d)
 	}

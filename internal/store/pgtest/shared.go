@@ -72,12 +72,15 @@ func makeNext(template string) (name string, err error) {
 	return name, err
 }
 
-// giveBack empties the tables of a database, for the next test. The versions of
-// goose stay.
+// giveBack empties the tables of a database, for the next test, and takes triggers from
+// them. The versions of goose stay.
 func giveBack(name, template string) (err error) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if err := execIn(shared.cluster.URL(name), `DO $$ DECLARE t name; BEGIN
+		FOR t IN SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
+			EXECUTE format('DROP FUNCTION %I CASCADE', t);
+		END LOOP;
 		SET LOCAL session_replication_role = replica;
 		FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 			AND relname <> 'goose_db_version' LOOP

@@ -82,7 +82,7 @@ func Raw(tb testing.TB, path string) *sql.DB {
 	tb.Helper()
 	driver, at := "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
 	if url, ok := urlIn(path); ok {
-		driver, at = "pgx", url
+		driver, at = "pgx", url+"&session_replication_role=replica" // no foreign keys, as by SQLite's default
 	}
 	db, err := sql.Open(driver, at)
 	if err != nil {
@@ -103,6 +103,18 @@ func Statement(path, statement string) string {
 		return statement
 	}
 	statement = regexp.MustCompile(`\bx'([0-9a-fA-F]*)'`).ReplaceAllString(statement, `'\x$1'::bytea`)
+	refusing := regexp.MustCompile(
+		`^CREATE TRIGGER (\w+) (BEFORE \w+ ON \w+)( WHEN (.+))? BEGIN SELECT RAISE\(ABORT, '(\w+)'\); END$`)
+	if m := refusing.FindStringSubmatch(statement); m != nil {
+		when := ""
+		if m[4] != "" {
+			when = " WHEN (" + m[4] + ")"
+		}
+		name := `"` + m[1] + `"`
+		return "CREATE FUNCTION " + name + "() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '" + m[5] +
+			"'; END $$; CREATE TRIGGER " + name + " " + m[2] + " FOR EACH ROW" + when + " EXECUTE FUNCTION " + name + "()"
+	}
+	statement = regexp.MustCompile(`^DROP TRIGGER (\w+)$`).ReplaceAllString(statement, `DROP FUNCTION "$1" CASCADE`)
 	statement = regexp.MustCompile(`\bzeroblob\((\d+)\)`).ReplaceAllString(statement, `decode(repeat('00', $1), 'hex')`)
 	return strings.NewReplacer("main.", "public.", "hex(proof)", "encode(proof, 'hex')", " AS BLOB", " AS BYTEA").
 		Replace(statement)
