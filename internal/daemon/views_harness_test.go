@@ -43,7 +43,8 @@ const filledPassword = "Zebra-Quarry-77"
 
 func newTheatre(t *testing.T) *theatre {
 	t.Helper()
-	th := &theatre{T: t, site: browsertest.NewSite(t, map[string]string{"/": stagePage, "/second": secondPage, "/holder": holderPage})}
+	pages := map[string]string{"/": stagePage, "/second": secondPage, "/holder": holderPage}
+	th := &theatre{T: t, site: browsertest.NewSite(t, pages)}
 	th.open()
 	var err error
 	_, err = th.client.Vault.Set(t.Context(), "site", bctrl.VaultCredential{
@@ -239,8 +240,12 @@ func (s *seat) says(text string) {
 // press presses keys one after the other: "Tab", "a".
 func (s *seat) press(names ...string) {
 	s.Helper()
-	codes := map[string]int64{"Tab": 9, "Enter": 13, " ": 32, "End": 35, "Home": 36, "ArrowRight": 39, "ArrowLeft": 37, "F6": 117}
-	texts := map[string]string{"Enter": "\r", "Tab": "", "End": "", "Home": "", "ArrowRight": "", "ArrowLeft": "", "F6": ""}
+	codes := map[string]int64{
+		"Tab": 9, "Enter": 13, " ": 32, "End": 35, "Home": 36, "ArrowRight": 39, "ArrowLeft": 37, "F6": 117,
+	}
+	texts := map[string]string{
+		"Enter": "\r", "Tab": "", "End": "", "Home": "", "ArrowRight": "", "ArrowLeft": "", "F6": "",
+	}
 	for _, name := range names {
 		text, named := texts[name]
 		if !named {
@@ -283,14 +288,17 @@ func (s *seat) click(x, y float64) {
 // swipe moves fingers on the person's phone.
 func (s *seat) swipe(kind input.DispatchTouchEventType, points ...*input.TouchPoint) {
 	s.Helper()
-	tell(s, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: append([]*input.TouchPoint{}, points...)})
+	tell(s, input.DispatchTouchEvent, input.DispatchTouchEventParams{
+		Type: kind, TouchPoints: append([]*input.TouchPoint{}, points...),
+	})
 }
 
 // pixel is the colour of a place of the picture, as "r,g,b".
 func (s *seat) pixel(x, y float64) string {
 	s.Helper()
-	return eval[string](s, fmt.Sprintf("[...picture.getContext('2d').getImageData(picture.width * %g, picture.height * %g, 1, 1)"+
-		".data].slice(0, 3).join()", x, y))
+	return eval[string](s, fmt.Sprintf(
+		"[...picture.getContext('2d').getImageData(picture.width * %g, picture.height * %g, 1, 1)"+
+			".data].slice(0, 3).join()", x, y))
 }
 
 // requireOwnRequestsAlone fails where the tab has asked another server than ours, or where

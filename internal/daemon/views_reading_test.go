@@ -23,7 +23,8 @@ const faults = `(phone => {
 	for (const e of document.querySelectorAll('button, a[href], select, input')) {
 		const box = e.getBoundingClientRect();
 		if (phone && seen(e) && (box.height < 43.9 || box.width < 43.9)) out.push('too small: ' + e.outerHTML);
-		if (seen(e) && !e.closest('nav, .marks') && (box.left < 0 || box.right > innerWidth)) out.push('outside: ' + e.outerHTML);
+		if (seen(e) && !e.closest('nav, .marks') && (box.left < 0 || box.right > innerWidth))
+			out.push('outside: ' + e.outerHTML);
 	}
 	const parse = c => { const n = c.match(/[\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
 	const light = c => c.slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
@@ -38,7 +39,8 @@ const faults = `(phone => {
 			if (c[3] === 1) { ground = c; break; }
 		}
 		const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground)].sort((x, y) => y - x);
-		if ((a + .05) / (b + .05) < 4.5) out.push('contrast ' + ((a + .05) / (b + .05)).toFixed(2) + ': ' + walk.currentNode.data);
+		if ((a + .05) / (b + .05) < 4.5)
+			out.push('contrast ' + ((a + .05) / (b + .05)).toFixed(2) + ': ' + walk.currentNode.data);
 	}
 	return out;
 })`
@@ -98,7 +100,8 @@ func (s *seat) tabThrough() (names []string) {
 			return names
 		}
 		require.True(s, eval[bool](s, `(e => { const o = getComputedStyle(e.classList.contains('keys') ? e.parentElement : e);
-			return o.outlineStyle !== 'none' && parseFloat(o.outlineWidth) >= 2; })(document.activeElement)`), "the focus on %s is seen", name)
+			return o.outlineStyle !== 'none' && parseFloat(o.outlineWidth) >= 2; })(document.activeElement)`),
+			"the focus on %s is seen", name)
 		names = append(names, name)
 		if name == "keys" {
 			return names

@@ -30,7 +30,8 @@ func isPlayed(th *theatre) {
 		require.Contains(s, marks[i], m.Text)
 	}
 	for _, kind := range []string{"Pagehttp://localhost", "Steppage.goto", "Persontook over", "Personhanded back"} {
-		require.True(s, slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(m, kind) }), "%s of %q", kind, marks)
+		is := func(mark string) bool { return strings.Contains(mark, kind) }
+		require.True(s, slices.ContainsFunc(marks, is), "%s of %q", kind, marks)
 	}
 	focused := s.tabThrough()
 	require.Equal(s, []string{"file", "play", "seek", "speed"}, focused[:4])

@@ -111,7 +111,9 @@ func takesOver(th *theatre) {
 	s.click(600.0/1280, 150.0/800)
 	th.awaitSite("/did/click")
 	x, y := s.at(0.5, 0.9)
-	tell(s, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: "mouseWheel", X: x, Y: y, DeltaX: 1, DeltaY: 60})
+	tell(s, input.DispatchMouseEvent, input.DispatchMouseEventParams{
+		Type: "mouseWheel", X: x, Y: y, DeltaX: 1, DeltaY: 60,
+	})
 	th.awaitSite("/did/wheel")
 	s.click(600.0/1280, 340.0/800)
 	s.press("a", "b")

@@ -143,7 +143,8 @@ func newKeptWorld(t *testing.T) (*liveWorld, *slowBlobs) {
 // recordings are those that are in storage.
 func (h *harness) recordings() (list []bctrl.StorageObject) {
 	h.Helper()
-	for o, err := range h.sdk(straight).Storage("s").Objects(h.Context(), bctrl.ObjectFilter{Source: bctrl.SourceRecording}) {
+	recorded := bctrl.ObjectFilter{Source: bctrl.SourceRecording}
+	for o, err := range h.sdk(straight).Storage("s").Objects(h.Context(), recorded) {
 		require.NoError(h, err)
 		list = append(list, o)
 	}

@@ -137,7 +137,8 @@ func (a *activity) organizations() []string {
 // isIn reports whether the activity is one of a workspace, or of the organization
 // where that is "".
 func (a *activity) isIn(workspace string) bool {
-	return workspace == "" || a.workspace == workspace || a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
+	return workspace == "" || a.workspace == workspace ||
+		a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
 }
 
 // len is how much is underway.
