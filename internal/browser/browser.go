@@ -162,6 +162,14 @@ const CodeMachinePath = "runtimes.machine_path"
 
 // ClientRights are what a client may by the mounts of whoever let it in, at the moment.
 type ClientRights interface {
+	// SeesEveryHost reports whether there is no host whose pages, cookies and storage the
+	// client may not see. This and the next two are asked often, and do not block.
+	SeesEveryHost() bool
+	// SeesHost reports whether the client may see what is of a host.
+	SeesHost(host string) bool
+	// SeesCookiesOf reports whether it may see the cookies of a domain, which has a dot before
+	// it where they go to the hosts below too.
+	SeesCookiesOf(domain string) bool
 	// PrintedText reads what a PDF says that the client has printed: see [Printing].
 	PrintedText(ctx context.Context, pdf []byte) (string, error)
 	// RecordRefusal records that the client was refused something, and returns what it is

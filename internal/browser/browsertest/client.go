@@ -171,8 +171,19 @@ func Join(t *testing.T, b browser.Browser) *Outsider {
 // JoinWithFiles is [Join] of a client that gives pages files, whose texts these are.
 func JoinWithFiles(t *testing.T, b browser.Browser, files map[string]string) *Outsider {
 	t.Helper()
+	return join(t, b, func(pipe MemConn) browser.CDPConn { return filesConn{pipe, files} })
+}
+
+// JoinWithRights is [Join] of a client that has rights.
+func JoinWithRights(t *testing.T, b browser.Browser, rights *Rights) *Outsider {
+	t.Helper()
+	return join(t, b, func(pipe MemConn) browser.CDPConn { return RightsConn{pipe, rights} })
+}
+
+func join(t *testing.T, b browser.Browser, over func(MemConn) browser.CDPConn) *Outsider {
+	t.Helper()
 	here, pipe := PipeConn()
-	there := filesConn{pipe, files}
+	there := over(pipe)
 	life, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- b.ServeCDP(life, there) }()
@@ -320,8 +331,22 @@ type Rights struct {
 	// ReadPDF says what a PDF says.
 	ReadPDF func(ctx context.Context, pdf []byte) (string, error)
 
+	// Hosts are those that the client may see; nil is every one.
+	Hosts []string
+
 	mu      sync.Mutex
 	refused []string
+}
+
+// SeesEveryHost implements [browser.ClientRights].
+func (r *Rights) SeesEveryHost() bool { return r.Hosts == nil }
+
+// SeesHost implements [browser.ClientRights].
+func (r *Rights) SeesHost(host string) bool { return r.Hosts == nil || slices.Contains(r.Hosts, host) }
+
+// SeesCookiesOf implements [browser.ClientRights].
+func (r *Rights) SeesCookiesOf(domain string) bool {
+	return r.SeesHost(strings.TrimPrefix(domain, "."))
 }
 
 // PrintedText implements [browser.ClientRights].

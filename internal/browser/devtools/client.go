@@ -20,6 +20,8 @@ type Client struct {
 	root     target.SessionID // the browser session that stands for the connection
 	isServer bool             // it is the server's own driver
 	host     Host             // whose browser it is; nil for the server's own driver
+	// rights say which hosts it may see; nil is all.
+	rights browser.ClientRights
 
 	pending int // guarded by m.mu
 	// downloads are its sessions that want events of downloads, "" for the connection's
@@ -134,16 +136,18 @@ func (m *Mux) forgetCommand(id int64) {
 }
 
 // attachClient adds a client from outside.
-func (m *Mux) attachClient(ctx context.Context, by Host) (*Client, error) {
-	return m.attach(ctx, by, false)
+func (m *Mux) attachClient(ctx context.Context, by Host, rights browser.ClientRights) (*Client, error) {
+	return m.attach(ctx, by, rights, false)
 }
 
 // AttachServer adds the server's own driver: no filter stands before it, and other
 // clients are not shown what it attaches.
-func (m *Mux) AttachServer(ctx context.Context) (*Client, error) { return m.attach(ctx, nil, true) }
+func (m *Mux) AttachServer(ctx context.Context) (*Client, error) {
+	return m.attach(ctx, nil, nil, true)
+}
 
 // attach adds a client; isServer says that it is the server's own driver.
-func (m *Mux) attach(ctx context.Context, by Host, own bool) (*Client, error) {
+func (m *Mux) attach(ctx context.Context, by Host, rights browser.ClientRights, own bool) (*Client, error) {
 	var res target.AttachToBrowserTargetResult
 	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
 		return nil, err
@@ -153,6 +157,7 @@ func (m *Mux) attach(ctx context.Context, by Host, own bool) (*Client, error) {
 		root:     res.SessionID,
 		isServer: own,
 		host:     by,
+		rights:   rights,
 		changed:  make(chan struct{}, 1),
 		told:     map[target.ID]struct{}{},
 

@@ -60,6 +60,10 @@ type filtered interface {
 	// printUnfilled prints a page that says nothing filled, and returns what the browser
 	// answers.
 	printUnfilled(ctx context.Context, in target.SessionID, p params) (jsonv2.Value, error)
+	// hostRights say which hosts the client may see; nil is all.
+	hostRights() browser.ClientRights
+	// checkSeen refuses a command about a tab that shows what the client may not see.
+	checkSeen(p params) error
 	// recordRefusal records what the client was refused, and returns what it is told.
 	recordRefusal(ctx context.Context, refusal *bctrl.Error) error
 	// ownsSession reports whether a session is the client's.
@@ -131,6 +135,9 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 	if r.ignore != "" {
 		return message{}, errIgnored
 	}
+	if err := f.checkHosts(msg); err != nil {
+		return message{}, err
+	}
 	if r.check == nil && r.checkIn == nil {
 		return clean, nil
 	}
@@ -166,7 +173,7 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 // clean returns a message of the browser as the client may see it. method is
 // the event's or that of the command that msg answers.
 func (f *filter) clean(msg message, method string) message {
-	msg = f.withoutFilled(msg, method)
+	msg = f.withinHosts(f.withoutFilled(msg, method), method)
 	switch method {
 	case page.CommandPrintToPDF, fetch.CommandTakeResponseBodyAsStream:
 		f.rememberStream(msg.Result, "stream")

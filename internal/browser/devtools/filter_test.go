@@ -74,6 +74,8 @@ func (oneClient) CheckPrintable(context.Context, target.ID) error { return nil }
 func (oneClient) CheckPrinted(context.Context, []byte, func(context.Context, []byte) (string, error)) error {
 	return nil
 }
+func (oneClient) hostRights() browser.ClientRights                            { return nil }
+func (oneClient) checkSeen(params) error                                      { return nil }
 func (oneClient) recordRefusal(_ context.Context, refusal *bctrl.Error) error { return refusal }
 func (oneClient) ownsSession(id target.SessionID) bool                        { return id == mine }
 func (oneClient) sendDownloads(target.SessionID, bool)                        {}

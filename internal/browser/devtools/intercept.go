@@ -93,6 +93,7 @@ func (m *Mux) keepPaused(msg message) bool {
 	others := s.whole && m.owners.hidesFrame(s.client, ev.FrameID)
 	m.mu.Unlock()
 	by := s.client.host
+	others = others || !s.client.sees(ev.Request.URL)
 	if others || by != nil && (by.KeepsRequest(ev.NetworkID, ev.Request) || by.HoldsFilled(msg.Params)) {
 		m.takePause(s.client, key) // what was paused by this id before is over
 		m.spawn(func(ctx context.Context) { m.letGo(ctx, key, login) })

@@ -114,6 +114,8 @@ type Mux struct {
 	sessions map[target.SessionID]*clientSession
 	clients  map[*Client]struct{}
 	owners   owners
+	// shown are the addresses that targets show.
+	shown map[target.ID]string
 	// released has an element when a client has let go of a tab: its dialogs may
 	// have nobody left who hears of them.
 	released chan struct{}
@@ -135,6 +137,7 @@ func New(in io.ReadCloser, out io.WriteCloser, onEvent func(of target.ID, method
 		released: make(chan struct{}, 1),
 		clients:  map[*Client]struct{}{},
 		owners:   newOwners(),
+		shown:    map[target.ID]string{},
 		done:     make(chan struct{}),
 	}
 	go func() {
@@ -212,7 +215,8 @@ func (m *Mux) route(msg message) {
 		}
 		msg.ID, msg.SessionID, msg.noted = p.id, p.session, p.noted
 		m.owners.answered(p, msg)
-		p.client.enqueue(m.asSeenBy(p.client, m.owners.answerTo(p.client, msg, p.method), p.method), p.method)
+		msg = m.withoutOutside(p.client, m.owners.answerTo(p.client, msg, p.method), p.method)
+		p.client.enqueue(m.asSeenBy(p.client, msg, p.method), p.method)
 		return
 	}
 
@@ -220,6 +224,7 @@ func (m *Mux) route(msg message) {
 	if s == nil {
 		if msg.SessionID == "" {
 			m.onEvent("", msg.Method, msg.Params)
+			m.noteTarget(msg.Method, msg.Params)
 			m.tellDownload(msg)
 		}
 		return
@@ -229,7 +234,7 @@ func (m *Mux) route(msg message) {
 	case page.JavascriptDialogOpening.Method, page.JavascriptDialogClosed.Method:
 		m.onEvent(s.target, msg.Method, msg.Params)
 	}
-	if !m.showsEvent(c, msg) {
+	if !m.showsEvent(c, &msg) {
 		return
 	}
 	switch msg.Method {

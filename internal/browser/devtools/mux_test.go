@@ -84,7 +84,7 @@ func (s *scripted) say(t *testing.T, format string, args ...any) {
 
 func attach(t *testing.T, m *Mux) *Client {
 	t.Helper()
-	c, err := m.attachClient(t.Context(), nil)
+	c, err := m.attachClient(t.Context(), nil, nil)
 	require.NoError(t, err)
 	return c
 }
@@ -211,7 +211,7 @@ func TestTheBrowsersEndReachesEveryone(t *testing.T) {
 	_, err := c.Read(t.Context())
 	require.ErrorIs(t, err, ErrBrowserGone, "who reads")
 	require.ErrorIs(t, c.sendCommand(message{ID: 1, Method: "Page.enable"}), ErrBrowserGone, "who writes")
-	_, err = m.attachClient(t.Context(), nil)
+	_, err = m.attachClient(t.Context(), nil, nil)
 	require.ErrorIs(t, err, ErrBrowserGone, "who comes")
 	c.Close(t.Context())
 }

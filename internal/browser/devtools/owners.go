@@ -207,21 +207,25 @@ func withoutSome(in jsonv2.Value, name string, which func(jsonv2.Value) bool) js
 // showsEvent reports whether an event is for a client to see. It lets go of a target of
 // another client that the browser has attached to this one by itself. Call it with mu
 // held.
-func (m *Mux) showsEvent(c *Client, msg message) bool {
+func (m *Mux) showsEvent(c *Client, msg *message) bool {
 	switch msg.Method {
 	case target.TargetCreated.Method, target.TargetInfoChanged.Method, target.AttachedToTarget.Method:
 		var p params
 		if jsonv2.Unmarshal(msg.Params, &p, protocol.PageText()) != nil {
 			return true
 		}
-		if m.owners.hides(c, p["targetInfo"]) {
+		if m.owners.hides(c, p["targetInfo"]) || m.hidesOutside(c, p["targetInfo"]) {
 			if msg.Method == target.AttachedToTarget.Method {
-				m.release(msg)
+				m.release(*msg)
 			}
 			return false
 		}
+		id := namedIn(p["targetInfo"]).target
+		if _, told := c.told[id]; !told && c.rights != nil && msg.Method == target.TargetInfoChanged.Method {
+			msg.Method = target.TargetCreated.Method // it may be seen from now on
+		}
 		if msg.Method == target.TargetCreated.Method {
-			c.told[namedIn(p["targetInfo"]).target] = struct{}{}
+			c.told[id] = struct{}{}
 		}
 	case target.TargetDestroyed.Method, target.TargetCrashed.Method:
 		id := namedIn(msg.Params).target

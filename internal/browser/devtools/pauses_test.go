@@ -12,7 +12,7 @@ import (
 func pausing(t *testing.T) (*scripted, *Client) {
 	t.Helper()
 	m, browser := newScripted(t)
-	c, err := m.attachClient(t.Context(), oneClient{})
+	c, err := m.attachClient(t.Context(), oneClient{}, nil)
 	require.NoError(t, err)
 	browser.say(t, `{"sessionId":"S1","method":"Target.attachedToTarget","params":{"sessionId":"TAB"}}`)
 	require.Contains(t, read(t, c), "TAB")
@@ -110,7 +110,7 @@ func TestARequestWithAFillGoesOnThoughItsClientDoesNotRead(t *testing.T) {
 func TestRequestsInAContextOfAnotherClientAreNotToldOf(t *testing.T) {
 	browser, c := pausing(t)
 	m := c.m
-	other, err := m.attachClient(t.Context(), oneClient{})
+	other, err := m.attachClient(t.Context(), oneClient{}, nil)
 	require.NoError(t, err)
 	m.mu.Lock()
 	m.owners.contexts["theirs"] = other

@@ -80,7 +80,8 @@ type servedClient struct {
 // may do is in rules.go. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.
 func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
-	client, err := m.attachClient(ctx, by)
+	rights, _ := conn.(browser.ClientRights)
+	client, err := m.attachClient(ctx, by, rights)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,6 @@ func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
 		client.Close(ctx)
 	}()
 	files, _ := conn.(browser.ClientFiles)
-	rights, _ := conn.(browser.ClientRights)
 	return copyMessages(ctx, conn, client, newFilter(servedClient{by, client, files, rights}))
 }
 

@@ -120,8 +120,9 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 	ctx, cancel := lr.whileLive(context.WithoutCancel(rq.Context()))
 	defer cancel()
 	defer context.AfterFunc(opened.life, cancel)()
-	asked := &web.Grant{Caller: opened.caller}
+	asked, seen := &web.Grant{Caller: opened.caller}, new(seenHosts)
 	asked.Require(s.CheckUnlocked)
+	seen.follow(asked)
 	err := s.WhileGranted(ctx, asked, func(ctx context.Context) error {
 		accepted = true
 		var conn *websocket.Conn
@@ -145,7 +146,7 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 			defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 		}
 		defer lr.uses.begin()()
-		client := clientSocket{socket{conn}, clientRights{s, lr, opened.caller, rq.ID}}
+		client := clientSocket{socket{conn}, clientRights{s, lr, opened.caller, rq.ID, seen}}
 		if err := lr.browser.ServeCDP(ctx, client); err != nil {
 			s.Log.Debug("a DevTools connection ended", "runtime", lr.id, "error", err)
 		}

@@ -16,6 +16,7 @@ type clientRights struct {
 	caller access.Caller
 	// requestID is of the request that the connection began with.
 	requestID string
+	*seenHosts
 }
 
 // PrintedText implements [browser.ClientRights].

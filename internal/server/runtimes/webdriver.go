@@ -284,8 +284,9 @@ func (s *Service) openWebDriver(
 		defer func() { s.connectURLs.leave(opened, time.Now()) }()
 		defer lr.driven.leave(session)
 		defer session.end()
-		asked := &web.Grant{Caller: opened.caller}
+		asked, seen := &web.Grant{Caller: opened.caller}, new(seenHosts)
 		asked.Require(s.CheckUnlocked)
+		seen.follow(asked)
 		// Nobody reads the error where there was a session.
 		made <- s.WhileGranted(session.life, asked, func(ctx context.Context) error {
 			permitted = true
@@ -294,7 +295,7 @@ func (s *Service) openWebDriver(
 				defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 			}
 			defer lr.uses.begin()()
-			driver, err := lr.browser.OpenWebDriver(ctx, clientRights{s, lr, opened.caller, rq.ID})
+			driver, err := lr.browser.OpenWebDriver(ctx, clientRights{s, lr, opened.caller, rq.ID, seen})
 			if err != nil {
 				return err
 			}
