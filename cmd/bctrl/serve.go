@@ -267,6 +267,9 @@ func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) er
 			"TLS speak "+
 			"to the network, and say its address with --public-url; programs refuse http to another machine.", l.Addr())
 	}
+	if admin != nil && exposed(admin.Addr()) {
+		note(cmd, "Warning: whoever reaches %s reads metrics without a key. Let only your monitoring reach it.", admin.Addr())
+	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	group.Go(func() error { return d.Serve(ctx, l) })
 	if admin != nil {

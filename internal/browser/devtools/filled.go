@@ -171,7 +171,7 @@ func filledAnswer(msg message, method string) message {
 func (f *filter) rememberResource(result jsonv2.Value) {
 	var fields params
 	if jsonv2.Unmarshal(result, &fields, protocol.PageText()) == nil {
-		f.rememberStream(fields["resource"], "stream")
+		f.rememberStream(fields["resource"])
 	}
 }
 
@@ -183,7 +183,7 @@ func (f *filter) cleanTrace(event string, of jsonv2.Value) jsonv2.Value {
 	spoiled := waiting || count != f.fills
 	f.mu.Unlock()
 	if event == tracing.TracingComplete.Method {
-		if s := f.rememberStream(of, "stream"); s != nil && spoiled {
+		if s := f.rememberStream(of); s != nil && spoiled {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			s.spoiled = true

@@ -176,7 +176,7 @@ func (f *filter) clean(msg message, method string) message {
 	msg = f.withinHosts(f.withoutFilled(msg, method), method)
 	switch method {
 	case page.CommandPrintToPDF, fetch.CommandTakeResponseBodyAsStream:
-		f.rememberStream(msg.Result, "stream")
+		f.rememberStream(msg.Result)
 	case io.CommandRead:
 		return f.holdBack(msg)
 	case io.CommandClose:

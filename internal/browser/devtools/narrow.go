@@ -17,8 +17,9 @@ import (
 )
 
 // A browser has tabs, cookies and storage of hosts that somebody else visited. A client
-// whose mounts do not permit a host does not see what is of that: its tabs are not there
-// to be attached, its cookies neither. What the network is asked for is decided by the proxy, for every client.
+// whose mounts do not permit a host does not see what is of that: it cannot attach to
+// its tabs, nor read its cookies. What is asked of the network, the proxy decides for
+// every client.
 
 const hostOutside = "devtools.host_outside: "
 

@@ -33,7 +33,7 @@ func printPage(ctx context.Context, f *filter, in target.SessionID, p params) er
 	if err != nil {
 		return err
 	}
-	if s := f.rememberStream(printed, "stream"); s != nil {
+	if s := f.rememberStream(printed); s != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		s.rewind = true
@@ -75,7 +75,8 @@ func (c servedClient) printUnfilled(
 }
 
 // errPDFTooLarge refuses a PDF that is not read whole.
-var errPDFTooLarge = browser.TooLarge("page.pdf_too_large", "the page is over 64 MiB on paper", "print some of its pages")
+var errPDFTooLarge = browser.TooLarge("page.pdf_too_large", "the page is over 64 MiB on paper",
+	"print some of its pages")
 
 // readPrinted reads the PDF that the browser has answered with, from a stream where the client
 // wants one.

@@ -26,13 +26,13 @@ type stream struct {
 	rewind  bool   // the server has read it, and the client begins anew
 }
 
-// rememberStream adds the stream whose handle a result holds under name; nil is none.
-func (f *filter) rememberStream(result jsonv2.Value, name string) *stream {
+// rememberStream adds the stream whose handle a result holds; nil is none.
+func (f *filter) rememberStream(result jsonv2.Value) *stream {
 	var fields params
 	if jsonv2.Unmarshal(result, &fields, protocol.PageText()) != nil {
 		return nil // the command has failed
 	}
-	handle := fields.text(name)
+	handle := fields.text("stream")
 	if handle == "" {
 		return nil
 	}
