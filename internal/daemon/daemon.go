@@ -309,6 +309,10 @@ func (d *Daemon) driver(cfg Config) browser.Driver {
 			d.log.Warn("runtimes cannot be launched", "error", err)
 			return noBrowser{err}
 		}
+		if err := found.CheckOwners(); err != nil {
+			d.log.Warn("every local program that finds the port of a browser's proxy is served by it, and launches with "+
+				"secrets for requests are refused", "error", err)
+		}
 		driver = found
 	}
 	able, ok := driver.(browser.Preparer)

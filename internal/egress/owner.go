@@ -19,8 +19,8 @@ type ownedListener struct {
 	owner Owner
 }
 
-// Accept implements [net.Listener]. It does not wait for the owner: who is no browser
-// would hold up the browser.
+// Accept implements [net.Listener]. The owner is asked when something is read, by the
+// connection's own goroutine.
 func (l ownedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	tcp, ok := conn.(*net.TCPConn)
@@ -36,7 +36,12 @@ func checkOwner(owner Owner, conn *net.TCPConn) error {
 	if !ok || !atOK {
 		return fmt.Errorf("a connection from %v to %v", conn.RemoteAddr(), conn.LocalAddr())
 	}
-	return owner(peer.AddrPort(), at.AddrPort())
+	if err := owner(peer.AddrPort(), at.AddrPort()); err != nil {
+		return err
+	}
+	// The owner tells of the two addresses. They are those of this connection for as long
+	// as both ends have it: who sends and leaves gives its port to the next.
+	return checkEstablished(conn)
 }
 
 // ownedConn ends as soon as something is to be read of it, where it is none of the

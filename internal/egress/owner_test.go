@@ -135,3 +135,27 @@ func TestAProxyThatWasNeverServedLeavesNothing(t *testing.T) {
 	require.Error(t, err)
 	require.NoError(t, proxy.Close())
 }
+
+// TestAnOwnerDoesNotSpeakForWhoLeft: who sends and leaves gives its port to the next that
+// connects, of which the kernel then tells.
+func TestAnOwnerDoesNotSpeakForWhoLeft(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	for _, how := range []string{"with a reset", "in order"} {
+		client, err := net.Dial("tcp4", listener.Addr().String())
+		require.NoError(t, err)
+		_, err = io.WriteString(client, "GET http://site.example/delete HTTP/1.1\r\n\r\n")
+		require.NoError(t, err)
+		if how == "with a reset" {
+			require.NoError(t, client.(*net.TCPConn).SetLinger(0))
+		}
+		require.NoError(t, client.Close())
+		conn, err := ownedListener{listener, func(_, _ netip.AddrPort) error { return nil }}.Accept()
+		require.NoError(t, err)
+		n, err := conn.Read(make([]byte, 1024))
+		require.Error(t, err, how)
+		require.Zero(t, n, how)
+		_ = conn.Close() // it has been
+	}
+}

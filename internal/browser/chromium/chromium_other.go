@@ -20,5 +20,8 @@ func (*Driver) Launch(context.Context, browser.Spec) (browser.Browser, error) {
 	return nil, errors.ErrUnsupported
 }
 
+// CheckOwners fails. See [New].
+func (*Driver) CheckOwners() error { return errors.ErrUnsupported }
+
 // CheckWebDriver fails. See [New].
 func (*Driver) CheckWebDriver() error { return errors.ErrUnsupported }

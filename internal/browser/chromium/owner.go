@@ -25,5 +25,9 @@ func (b *instance) serveProxy(route egress.Route) error {
 	return nil
 }
 
+// CheckOwners returns nil where this machine tells whose a connection is, and else why it
+// does not: then the proxy of each browser serves every local program that finds it.
+func (*Driver) CheckOwners() error { return checkKernelTells() }
+
 // errNotOwn is of a connection that was made by none of the browser's processes.
 var errNotOwn = errors.New("the connection is not the browser's")

@@ -2,6 +2,8 @@ package chromium
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -25,7 +27,7 @@ type owner struct {
 	pgid int
 	user account
 
-	mu sync.Mutex // one look at a time, whoever else connects
+	mu sync.Mutex // one look among the processes at a time
 	// last is the process that made the last connection: it makes nearly all.
 	last int
 }
@@ -34,9 +36,8 @@ type owner struct {
 // process may not see the sockets of the group.
 func newOwner(pgid int, user account) (egress.Owner, error) {
 	o := &owner{pgid: pgid, user: user, last: pgid}
-	nobodys := netip.AddrPortFrom(netip.AddrFrom4([4]byte{}), 0)
-	if _, err := findSocket(nobodys, nobodys); err != nil && !errors.Is(err, errNoSocket) {
-		return nil, err // the kernel does not tell
+	if err := checkKernelTells(); err != nil {
+		return nil, err
 	}
 	// Descriptor 3 is the browser's end of its pipe: see start.
 	err := o.asUser(func() error {
@@ -49,11 +50,32 @@ func newOwner(pgid int, user account) (egress.Owner, error) {
 	return o.check, nil
 }
 
+// checkKernelTells asks the kernel about a connection that there is. It has no other answer
+// for one that there is not than for all where it has no sock_diag for TCP.
+func checkKernelTells() error {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("ask whose a connection is: %w", err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		return fmt.Errorf("ask whose a connection is: %w", err)
+	}
+	defer conn.Close()
+	peer, at := conn.LocalAddr().(*net.TCPAddr), l.Addr().(*net.TCPAddr)
+	switch s, err := findSocket(peer.AddrPort(), at.AddrPort()); {
+	case err != nil:
+		return err
+	case s.inode == 0:
+		return fmt.Errorf("ask whose a connection is: %w", errors.ErrUnsupported)
+	}
+	return nil
+}
+
 // check is an [egress.Owner]. It looks once: whoever has connected has had the socket, and
-// a descriptor for it, since before.
+// a descriptor for it, since before. Other users' connections hold up nobody's.
 func (o *owner) check(peer, at netip.AddrPort) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	s, err := findSocket(peer, at)
 	if err != nil {
 		return err
@@ -61,6 +83,8 @@ func (o *owner) check(peer, at netip.AddrPort) error {
 	if s.uid != o.user.uid {
 		return errNotOwn
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return o.asUser(func() error { return o.findAmongMembers(s.inode) })
 }
 

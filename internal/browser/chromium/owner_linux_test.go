@@ -136,6 +136,19 @@ func requireNothingFor(t *testing.T, proxy, site string) {
 	}
 }
 
+// requireNobodyJoins has another program try to become one of a browser's process group,
+// whose connections its proxy serves.
+func requireNobodyJoins(t *testing.T, pgid int) {
+	t.Helper()
+	cmd := exec.Command("perl", "-e", "exit(setpgrp(0, $ARGV[0]) ? 0 : 3)", strconv.Itoa(pgid))
+	cmd.Dir = "/"
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	_ = cmd.Run()
+	require.Equal(t, 3, cmd.ProcessState.ExitCode(), "the kernel does not let it")
+}
+
 // TestABrowsersProxyServesItsBrowserAlone asks it as other programs of this machine, in
 // the ways that servers run: as root, as root in a container, as a user of its own.
 func TestABrowsersProxyServesItsBrowserAlone(t *testing.T) {
@@ -168,6 +181,7 @@ func TestABrowsersProxyServesItsBrowserAlone(t *testing.T) {
 		page, err := b.Page(t.Context())
 		require.NoError(t, err)
 		requireNothingFor(t, b.proxy.URL(), site.URL)
+		requireNobodyJoins(t, b.proc.pid())
 		require.NoError(t, page.Goto(t.Context(), site.URL, ""))
 		require.NotZero(t, visits.Load(), "the browser has the launch's header with it")
 		requireNothingFor(t, b.proxy.URL(), site.URL)

@@ -10,3 +10,6 @@ import (
 
 // newOwner cannot tell here whose a connection is.
 func newOwner(int, account) (egress.Owner, error) { return nil, errors.ErrUnsupported }
+
+// checkKernelTells says so.
+func checkKernelTells() error { return errors.ErrUnsupported }

@@ -9,7 +9,9 @@ import (
 )
 
 func processAttributes(user account) *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// A session of its own is a process group too, and one that only its processes' own
+	// children are in: others of a session may join any group of it (setpgid(2)).
+	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if !user.isSelf() {
 		// No supplementary groups: root's own would come along.
 		attr.Credential = &syscall.Credential{Uid: user.uid, Gid: user.gid}

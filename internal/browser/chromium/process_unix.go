@@ -5,7 +5,7 @@ package chromium
 import "syscall"
 
 func processAttributes(user account) *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true}
+	attr := &syscall.SysProcAttr{Setsid: true}
 	if !user.isSelf() {
 		attr.Credential = &syscall.Credential{Uid: user.uid, Gid: user.gid}
 	}
