@@ -202,8 +202,9 @@ func signing(sum [sha256.Size]byte) func(*s3.Options) {
 }
 
 // isOurs reports whether an object that stands in the way of a request is what an
-// earlier attempt of the same made, whose answer was lost. Nobody else has its id; a
-// size that differs would be a fault of the server.
+// earlier attempt of the same made, whose answer was lost. Nobody else has its id, which
+// is random, and the server has compared each body with the SHA-256 in its signature: the
+// size tells only a fault of the server, and no object of the same size from another.
 func (s *S3) isOurs(ctx context.Context, key string, size int64, err error) bool {
 	if code := errorCode(err); code != codePrecondition && code != "NoSuchUpload" {
 		return false

@@ -64,8 +64,8 @@ type Bridge struct {
 	close  func()
 
 	mu      sync.Mutex
-	over    bool           // no client is let in any more
-	clients sync.WaitGroup // grows under mu while not over
+	ended   bool           // no client is let in any more
+	clients sync.WaitGroup // grows under mu while not ended
 }
 
 // Timeouts of what the bridge does by itself.
@@ -125,7 +125,7 @@ func (b *Bridge) dial(ctx context.Context) (*websocket.Conn, error) {
 		}
 		return nil, fmt.Errorf("bridge.not_connected: the server cannot be reached: %w", err)
 	}
-	conn.SetReadLimit(-1) // the server bounds what it sends
+	conn.SetReadLimit(maxMessage)
 	return conn, nil
 }
 
@@ -156,6 +156,7 @@ func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
 // where each message ends with a zero byte. It ends with the client.
 func (b *Bridge) ServePipe(ctx context.Context, in *Pipe) error {
 	return b.run(ctx, func(ctx context.Context) error {
+		defer in.CloseNow()
 		browser, err := b.dial(ctx)
 		if err != nil {
 			return err
@@ -177,10 +178,10 @@ func (b *Bridge) run(whole context.Context, serve func(context.Context) error) e
 	cancel(nil)
 	both.Wait()
 	b.mu.Lock()
-	b.over = true
+	b.ended = true
 	b.mu.Unlock()
 	b.clients.Wait()
-	if err == nil && ended != errOver && !errors.Is(ended, context.Canceled) {
+	if err == nil && ended != errBrowserClosed && !errors.Is(ended, context.Canceled) {
 		err = b.endOf(whole, ended)
 	}
 	return err
@@ -200,8 +201,8 @@ func (b *Bridge) endOf(ctx context.Context, cause error) error {
 	return fmt.Errorf("bridge.runtime_ended: the runtime is %s", how)
 }
 
-// errOver ends a bridge that has done what it was for.
-var errOver = errors.New("the browser was closed")
+// errBrowserClosed ends a bridge that has done what it was for.
+var errBrowserClosed = errors.New("the browser was closed")
 
 // watch returns why the bridge is over: its own connection has ended, and there is no
 // other one.
@@ -220,7 +221,7 @@ func (b *Bridge) watch(ctx context.Context) error {
 		case <-b.closed:
 			_ = b.own.CloseNow()
 			<-ended
-			return errOver
+			return errBrowserClosed
 		case <-ended:
 		}
 		_ = b.own.CloseNow()
@@ -276,8 +277,13 @@ func (b *Bridge) discover(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// maxCommand bounds one message of a client, in bytes, as the server does.
-const maxCommand = 32 << 20
+const (
+	// maxCommand bounds one message of a client, in bytes, as the server does.
+	maxCommand = 32 << 20
+	// maxMessage bounds one message of the runtime, in bytes: the server takes 256 MiB of
+	// the browser, and its own names for files may be longer than the browser's.
+	maxMessage = 257 << 20
+)
 
 // serveClient lets a client in.
 func (b *Bridge) serveClient(w http.ResponseWriter, r *http.Request) {
@@ -308,8 +314,8 @@ func (b *Bridge) serveClient(w http.ResponseWriter, r *http.Request) {
 func (b *Bridge) enter() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.over {
+	if !b.ended {
 		b.clients.Add(1)
 	}
-	return !b.over
+	return !b.ended
 }

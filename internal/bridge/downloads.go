@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
@@ -20,17 +22,21 @@ type downloads struct {
 	// browser began with. last is what was said last.
 	folders map[string]folder
 	last    folder
-	// watched says that the browser tells the connection itself of downloads, wanted that
-	// the client wants to know: the bridge may want it alone.
-	watched, wanted bool
+	// watching says that the browser tells the connection itself of downloads; asking is how
+	// many commands want that and have no answer. wanted says that the client wants to know:
+	// the bridge may want it alone.
+	watching, wanted bool
+	asking           int
 	// contexts are the browser contexts of tabs and of sessions, by their ids.
 	contexts map[string]string
 	// known are the downloads that go to a folder, by their guids; order has the oldest
 	// first.
 	known map[string]*download
 	order []string
-	// asked is how many commands of the bridge's own have no answer.
-	asked int
+	// onAnswer is called, with mu held, once a command has its answer.
+	onAnswer map[commandKey]func(refused bool)
+	// slots has an element for each download that is being brought.
+	slots chan struct{}
 }
 
 // folder is where downloads go.
@@ -43,42 +49,81 @@ type folder struct {
 // download is one that goes to a folder.
 type download struct {
 	to   folder
-	name string // as the page suggests
-	once sync.Once
+	name string        // as the page suggests
+	once sync.Once     // brings it or cancels it
 	done chan struct{} // is closed once path is known
 	path string        // where it is on the machine; "" for one that was not brought here
 }
+
+// cancel has clients told that a download was canceled, unless it is being brought.
+func (d *download) cancel() { d.once.Do(func() { close(d.done) }) }
 
 const (
 	// maxContexts bounds the tabs and sessions whose context is remembered, and the contexts
 	// with a folder, maxKnown the downloads.
 	maxContexts = 4096
 	maxKnown    = 256
-	// ownCommands is below the ids of the bridge's own commands, and above those of
-	// clients: they count.
-	ownCommands = 1 << 52
+	// maxBrought bounds the downloads of one client that are brought at a time: a page says
+	// how many it begins.
+	maxBrought = 8
+	// ownCommand is the id of the bridge's own command, above those of clients: they count.
+	ownCommand = 1<<52 + 1
 )
 
 func (d *downloads) init() {
 	d.folders, d.contexts, d.known = map[string]folder{}, map[string]string{}, map[string]*download{}
+	d.onAnswer, d.slots = map[commandKey]func(bool){}, make(chan struct{}, maxBrought)
 }
 
-// isAsked reports whether answers to the bridge itself are to come.
-func (d *downloads) isAsked() bool {
+// isWatched reports whether the browser tells the connection itself of downloads, or is
+// about to. Call it with mu held.
+func (d *downloads) isWatched() bool { return d.watching || d.asking > 0 }
+
+// waiting reports whether there are commands whose answers matter.
+func (d *downloads) waiting() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.asked > 0
+	return len(d.onAnswer) > 0
 }
 
-func (d *downloads) answered() {
+// noteAnswer looks at an answer. It reports whether it is to the bridge and not to the
+// client.
+func (l *link) noteAnswer(key commandKey, refused bool) bool {
+	own := l.downloads.noteAnswer(key, refused) && key == commandKey{id: ownCommand}
+	if own && refused {
+		l.b.Report("the browser does not tell of downloads: they stay in storage, and the client hears that they are canceled")
+	}
+	return own
+}
+
+// noteAnswer reports whether an answer was waited for.
+func (d *downloads) noteAnswer(key commandKey, refused bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked--
+	answered, ok := d.onAnswer[key]
+	if ok {
+		delete(d.onAnswer, key)
+		answered(refused)
+	}
+	return ok
+}
+
+// await has a function called once a command has its answer. Call it with mu held.
+func (d *downloads) await(of commandKey, answered func(refused bool)) {
+	if before := d.onAnswer[of]; before != nil { // two commands of one id
+		before(false)
+	}
+	if len(d.onAnswer) >= maxContexts && of.id != ownCommand {
+		answered(false)
+		return
+	}
+	d.onAnswer[of] = answered
 }
 
 // noteBehavior remembers where a client wants its downloads, and has the browser tell of
-// them. It returns the command as it is passed on.
-func (l *link) noteBehavior(ctx context.Context, m message, msg []byte) ([]byte, error) {
+// them. It returns the command as it is passed on, and what the browser is to be told
+// before it, if anything.
+func (l *link) noteBehavior(m message, msg []byte) (before, command []byte) {
 	var p struct {
 		Behavior         string
 		DownloadPath     string
@@ -86,7 +131,7 @@ func (l *link) noteBehavior(ctx context.Context, m message, msg []byte) ([]byte,
 		EventsEnabled    bool
 	}
 	if json.Unmarshal(m.Params, &p) != nil {
-		return msg, nil
+		return nil, msg
 	}
 	to := folder{byGUID: p.Behavior == "allowAndName"}
 	if (p.Behavior == "allow" || to.byGUID) && isLocal(p.DownloadPath) {
@@ -99,32 +144,78 @@ func (l *link) noteBehavior(ctx context.Context, m message, msg []byte) ([]byte,
 	if m.Method == setDownloadsOfAPage {
 		in = d.contexts[m.SessionID]
 	}
-	if len(d.folders) == maxContexts { // of contexts that have ended long ago, most of them
-		clear(d.folders)
+	undo := d.setFolder(in, to)
+	if m.Method != setDownloads || m.SessionID != "" {
+		d.await(commandKey{m.SessionID, m.ID}, undo)
+		if to.path == "" || d.isWatched() {
+			return nil, msg
+		}
+		d.ask(commandKey{id: ownCommand}, func(bool) {})
+		return fmt.Appendf(nil, `{"id":%d,"method":%q,"params":{"behavior":"default","eventsEnabled":true}}`,
+			ownCommand, setDownloads), msg
 	}
+	wanted := d.wanted
+	d.wanted = p.EventsEnabled
+	answered := func(refused bool) {
+		if undo(refused); refused && d.wanted == p.EventsEnabled {
+			d.wanted = wanted
+		}
+	}
+	if to.path == "" && !d.isWatched() {
+		d.await(commandKey{id: m.ID}, answered)
+		return nil, msg
+	}
+	d.ask(commandKey{id: m.ID}, answered)
+	if p.EventsEnabled {
+		return nil, msg
+	}
+	changed, err := change(msg, map[string]any{"eventsEnabled": true})
+	if err != nil {
+		return nil, msg // for the server to refuse
+	}
+	return nil, changed
+}
+
+// ask notes that a command has the browser tell of downloads. Where none does, nothing is
+// waited for any more. Call it with mu held.
+func (d *downloads) ask(by commandKey, answered func(refused bool)) {
+	d.asking++
+	d.await(by, func(refused bool) {
+		d.asking--
+		d.watching = d.watching || !refused
+		answered(refused)
+		if !d.isWatched() {
+			for _, one := range d.known {
+				one.cancel()
+			}
+		}
+	})
+}
+
+// setFolder sets where the downloads of a context go, until that is refused or set anew.
+// Call it and what it returns with mu held.
+func (d *downloads) setFolder(in string, to folder) (answered func(refused bool)) {
+	before, had := d.folders[in]
+	if len(d.folders) >= maxContexts && !had { // of contexts that have ended long ago, most of them
+		maps.DeleteFunc(d.folders, func(in string, _ folder) bool { return in != "" })
+	}
+	last := d.last
 	d.folders[in], d.last = to, to
-	ofConnection := m.Method == setDownloads && m.SessionID == ""
-	if ofConnection {
-		d.wanted = p.EventsEnabled
-		d.watched = d.watched || to.path != ""
-		if d.watched && !p.EventsEnabled {
-			return change(msg, map[string]any{"eventsEnabled": true})
+	return func(refused bool) {
+		if !refused {
+			return
 		}
-		return msg, nil
-	}
-	if to.path != "" && !d.watched {
-		d.watched = true
-		d.asked++
-		ask, err := json.Marshal(map[string]any{
-			"id": ownCommands + 1, "method": setDownloads,
-			"params": map[string]any{"behavior": "default", "eventsEnabled": true},
-		})
-		if err != nil {
-			return nil, err
+		if d.last == to {
+			d.last = last
 		}
-		return msg, l.browser.Write(ctx, websocket.MessageText, ask)
+		switch {
+		case d.folders[in] != to:
+		case had:
+			d.folders[in] = before
+		default:
+			delete(d.folders, in)
+		}
 	}
-	return msg, nil
 }
 
 // The events of downloads end in these, in the domains Browser and Page.
@@ -133,9 +224,9 @@ const (
 	progress  = ".downloadProgress"
 )
 
-// keepsEvent looks at an event. It reports whether the client is not told of it, or only
+// withholdsEvent looks at an event. It reports whether the client is not told of it, or only
 // later.
-func (l *link) keepsEvent(ctx context.Context, m message) bool {
+func (l *link) withholdsEvent(ctx context.Context, m message) bool {
 	switch domain, name, _ := strings.Cut(m.Method, "."); {
 	case domain == "Target":
 		l.downloads.noteTarget(m)
@@ -152,10 +243,13 @@ func (l *link) keepsEvent(ctx context.Context, m message) bool {
 	d := &l.downloads
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	hidden := d.watched && !d.wanted && m.SessionID == "" && strings.HasPrefix(m.Method, "Browser.")
+	hidden := d.isWatched() && !d.wanted && m.SessionID == "" && strings.HasPrefix(m.Method, "Browser.")
 	if strings.HasSuffix(m.Method, willBegin) {
 		if to := d.folderFor(p.FrameID); to.path != "" {
 			d.remember(p.GUID, &download{to: to, name: p.SuggestedFilename, done: make(chan struct{})})
+			if !d.isWatched() { // where storage has it will not be told
+				d.known[p.GUID].cancel()
+			}
 		}
 		return hidden
 	}
@@ -176,7 +270,7 @@ func (l *link) keepsEvent(ctx context.Context, m message) bool {
 		})
 	}
 	if !hidden {
-		l.work.Go(func() { l.tellOver(ctx, m, one) })
+		l.work.Go(func() { l.sendOutcome(ctx, m, one) })
 	}
 	return true
 }
@@ -199,6 +293,7 @@ func (d *downloads) remember(guid string, one *download) {
 		return
 	}
 	if len(d.order) == maxKnown {
+		d.known[d.order[0]].cancel()
 		delete(d.known, d.order[0])
 		d.order = d.order[1:]
 	}
@@ -237,6 +332,12 @@ func (d *downloads) noteTarget(m message) {
 // bring brings a download from storage to its folder and returns where it is there, or
 // "" where that failed.
 func (l *link) bring(ctx context.Context, one *download, guid, key string) string {
+	select {
+	case l.downloads.slots <- struct{}{}:
+		defer func() { <-l.downloads.slots }()
+	case <-ctx.Done():
+		return ""
+	}
 	r, err := l.b.Runtime.Storage.Open(ctx, key)
 	if err == nil {
 		defer r.Close()
@@ -256,9 +357,9 @@ func (l *link) bring(ctx context.Context, one *download, guid, key string) strin
 	return ""
 }
 
-// tellOver tells the client how a download has ended once it is known whether it was
+// sendOutcome tells the client how a download has ended once it is known whether it was
 // brought to its folder.
-func (l *link) tellOver(ctx context.Context, m message, one *download) {
+func (l *link) sendOutcome(ctx context.Context, m message, one *download) {
 	select {
 	case <-one.done:
 	case <-ctx.Done():

@@ -69,6 +69,10 @@ func (l *link) run(ctx context.Context) {
 // endAs ends a connection as the one on the other side has ended: with its code and
 // reason, or without any.
 func endAs(other end, err error) {
+	if errors.Is(err, websocket.ErrMessageTooBig) {
+		_ = other.Close(websocket.StatusMessageTooBig, "")
+		return
+	}
 	if e, is := errors.AsType[websocket.CloseError](err); is {
 		_ = other.Close(e.Code, e.Reason)
 		return
@@ -106,12 +110,15 @@ func (l *link) passCommands(ctx context.Context) (closing bool, err error) {
 	for {
 		kind, msg, err := l.client.Read(ctx)
 		if err != nil {
+			if errors.Is(err, errCommandTooLarge) { // a pipe has no code to end with
+				l.b.Report(err.Error())
+			}
 			return closing, err
 		}
-		var m message
+		var m message // what is no message is for the server to refuse
 		holds := func(text []byte) bool { return bytes.Contains(msg, text) }
-		if kind == websocket.MessageText && slices.ContainsFunc(texts, holds) && json.Unmarshal(msg, &m) != nil {
-			m = message{} // what is no message is for the server to refuse
+		if kind == websocket.MessageText && slices.ContainsFunc(texts, holds) {
+			m = parseCommand(msg)
 		}
 		switch m.Method {
 		case closeBrowser:
@@ -121,14 +128,33 @@ func (l *link) passCommands(ctx context.Context) (closing bool, err error) {
 				continue
 			}
 		case setDownloads, setDownloadsOfAPage:
-			if msg, err = l.noteBehavior(ctx, m, msg); err != nil {
-				return closing, err
+			var before []byte
+			if before, msg = l.noteBehavior(m, msg); before != nil {
+				if err := l.browser.Write(ctx, websocket.MessageText, before); err != nil {
+					return closing, err
+				}
 			}
 		}
 		if err := l.browser.Write(ctx, kind, msg); err != nil {
 			return closing, err
 		}
 	}
+}
+
+// parseCommand reads what a command says of itself. Names of fields count as they are
+// written, as they do for the browser.
+func parseCommand(msg []byte) message {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(msg, &fields) != nil {
+		return message{}
+	}
+	m := message{Params: fields["params"]}
+	for name, to := range map[string]any{"id": &m.ID, "sessionId": &m.SessionID, "method": &m.Method} {
+		if value, ok := fields[name]; ok && json.Unmarshal(value, to) != nil {
+			return message{}
+		}
+	}
+	return m
 }
 
 // passMessages passes on what the browser says.
@@ -138,7 +164,7 @@ func (l *link) passMessages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if kind == websocket.MessageText && l.keeps(ctx, msg) {
+		if kind == websocket.MessageText && l.withholds(ctx, msg) {
 			continue
 		}
 		if err := l.client.Write(ctx, kind, msg); err != nil {
@@ -147,27 +173,24 @@ func (l *link) passMessages(ctx context.Context) error {
 	}
 }
 
-// keeps looks at a message of the browser. It reports whether the client is not told of
+// withholds looks at a message of the browser. It reports whether the client is not told of
 // it, or only later.
-func (l *link) keeps(ctx context.Context, msg []byte) bool {
-	answers, own := l.uploads.waiting(), l.downloads.isAsked()
+func (l *link) withholds(ctx context.Context, msg []byte) bool {
+	answers := l.uploads.waiting() || l.downloads.waiting()
 	events := bytes.Contains(msg, []byte(`.download`)) || bytes.Contains(msg, []byte(`"Target.`))
-	if !answers && !own && !events {
+	if !answers && !events {
 		return false
 	}
 	var m message
 	if json.Unmarshal(msg, &m) != nil {
 		return false
 	}
-	switch {
-	case m.Method != "":
-		return l.keepsEvent(ctx, m)
-	case m.ID > ownCommands:
-		l.downloads.answered()
-		return true
+	if m.Method != "" {
+		return l.withholdsEvent(ctx, m)
 	}
-	l.removeStagedFor(commandKey{m.SessionID, m.ID})
-	return false
+	key := commandKey{m.SessionID, m.ID}
+	l.removeStagedFor(key)
+	return l.noteAnswer(key, len(m.Error) > 0)
 }
 
 // change returns a message with another value for a field of its parameters. All else is
@@ -179,6 +202,9 @@ func change(msg []byte, params map[string]any) ([]byte, error) {
 	}
 	if err := json.Unmarshal(outer["params"], &inner); err != nil {
 		return nil, err
+	}
+	if inner == nil {
+		inner = map[string]json.RawMessage{} // the parameters were null
 	}
 	for name, value := range params {
 		b, err := json.Marshal(value)
