@@ -19,7 +19,7 @@ import (
 )
 
 // runtimeOf launches a runtime with a fake browser.
-func runtimeOf(t *testing.T, mounts bctrl.Mounts) *bctrl.Runtime {
+func runtimeOf(t testing.TB, mounts bctrl.Mounts) *bctrl.Runtime {
 	t.Helper()
 	ws, err := bctrltest.New(t).Client().Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w", Mounts: mounts})
 	require.NoError(t, err)
