@@ -156,7 +156,7 @@ func (b *Bridge) Serve(ctx context.Context, l net.Listener) error {
 // where each message ends with a zero byte. It ends with the client.
 func (b *Bridge) ServePipe(ctx context.Context, in *Pipe) error {
 	return b.run(ctx, func(ctx context.Context) error {
-		defer in.CloseNow()
+		defer func() { _ = in.CloseNow() }()
 		browser, err := b.dial(ctx)
 		if err != nil {
 			return err

@@ -91,7 +91,7 @@ func (d *downloads) waiting() bool {
 func (l *link) noteAnswer(key commandKey, refused bool) bool {
 	own := l.downloads.noteAnswer(key, refused) && key == commandKey{id: ownCommand}
 	if own && refused {
-		l.b.Report("the browser does not tell of downloads: they stay in storage, and the client hears that they are canceled")
+		l.b.Report("the browser does not tell of downloads: they stay in storage, and clients hear that they are canceled")
 	}
 	return own
 }

@@ -188,7 +188,8 @@ func FuzzClientMessages(f *testing.F) {
 		{`{"id":1,"sessionId":"S","method":"Page.setDownloadBehavior","params":{"behavior":"allow","downloadPath":"/n"}}`,
 			fmt.Sprintf(`{"id":%d,"error":{"code":1}}`, ownCommand)},
 		{`{"id":1,"method":"DOM.setFileInputFiles","params":null}`, begin("Page", "g", "F", "a")},
-		{`{"id":1,"method":"DOM.setFileInputFiles","params":{"files":["/nowhere/a"]}}`, over("Browser", "g", "completed", "/x")},
+		{`{"id":1,"method":"DOM.setFileInputFiles","params":{"files":["/nowhere/a"]}}`,
+			over("Browser", "g", "completed", "/x")},
 		{`{"id":1,"id":2,"method":"Browser.close","x":"\ud800"}`, `{"method":"Target.attachedToTarget","params":null}`},
 		{`null`, `{"method":"Page.downloadWillBegin","params":null}`},
 	} {
@@ -213,7 +214,8 @@ func FuzzClientMessages(f *testing.F) {
 			defer mu.Unlock()
 			passed = append(passed, msg)
 		}}
-		l := newLink(&Bridge{Config: Config{Runtime: rt, Report: func(string) {}}}, &played{says: commands, hears: func([]byte) {}}, browser)
+		client := &played{says: commands, hears: func([]byte) {}}
+		l := newLink(&Bridge{Config: Config{Runtime: rt, Report: func(string) {}}}, client, browser)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer l.work.Wait()
 		defer cancel()
