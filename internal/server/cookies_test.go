@@ -16,6 +16,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -177,6 +178,10 @@ func TestAnImportIsTakenWholeOrNotAtAll(t *testing.T) {
 		return object{"cookies": []wire.Cookie{cookie("good"), c}}
 	}
 	sealed := func(b []byte, p string) object { return object{"bundle": b, "passphrase": p} }
+	forged, err := seal.NewBundle(bctrl.NewSecret(passphrase), "profile cookies",
+		[]byte(`{"cookies": [{"name": "a=b;c", "value": "x\r\ny", "domain": "NOT A HOST", "expires": 1e300}]}`))
+	require.NoError(t, err)
+	forged = append([]byte("bctrl cookies 1\n"), forged...)
 	for _, tc := range []struct {
 		why   string
 		body  object
@@ -196,6 +201,8 @@ func TestAnImportIsTakenWholeOrNotAtAll(t *testing.T) {
 		{"cut", sealed(whole[:len(whole)-1], passphrase), "profiles.bundle_damaged", "bundle"},
 		{"cut short", sealed(whole[:20], passphrase), "profiles.bundle_damaged", "bundle"},
 		{"no bundle", sealed([]byte("PK"), passphrase), "profiles.not_a_bundle", "bundle"},
+		{"made by whoever knows the passphrase", sealed(forged, passphrase), "profiles.invalid_cookie_name",
+			"bundle.cookies[0].name"},
 		{"an address", with(func(c *wire.Cookie) { c.Domain = "https://example.com" }), "profiles.invalid_cookie_domain",
 			"cookies[1].domain"},
 		{"no domain", with(func(c *wire.Cookie) { c.Domain = "" }), "profiles.invalid_cookie_domain", "cookies[1].domain"},

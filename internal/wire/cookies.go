@@ -145,7 +145,7 @@ type CookieImport struct {
 }
 
 // Check calls add with everything that is wrong with the import, by its field. What a
-// bundle holds is not looked at.
+// bundle holds is looked at once it is open.
 func (in CookieImport) Check(add func(code, field, hint string)) {
 	switch {
 	case len(in.Bundle) > 0 && len(in.Cookies) > 0:

@@ -249,7 +249,7 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 		if err := b.profile.load(b.dirs.data, spec.Profile.Key, b.user); err != nil {
 			return err
 		}
-		if err := b.dirs.noteProfile(spec.Profile.Dir, b.profile.lock); err != nil {
+		if err := b.dirs.noteProfile(b.profile); err != nil {
 			return err
 		}
 	}

@@ -184,7 +184,10 @@ func (b *instance) SaveProfile(ctx context.Context) error {
 	if err := b.noteCookies(ctx); err != nil {
 		return err
 	}
-	return b.profile.save(b.dirs.data, b.user, b.holdStill)
+	if err := b.profile.save(b.dirs.data, b.user, b.holdStill); err != nil {
+		return err
+	}
+	return b.dirs.noteProfile(b.profile)
 }
 
 // holdStill stops all processes of the browser until release is called.

@@ -113,17 +113,25 @@ type profileNote struct {
 	Dir string `json:"dir"`
 	// Lock closes what is put there.
 	Lock lockbox.Lock `json:"lock"`
+	// Newest is as in [profile].
+	Newest int `json:"newest"`
 }
 
-// noteProfile notes that the data belongs to the profile in dir.
-func (d dirs) noteProfile(dir string, lock lockbox.Lock) error {
-	abs, err := filepath.Abs(dir)
+// noteProfile notes that the data belongs to a profile.
+func (d dirs) noteProfile(p *profile) error {
+	p.saving.Lock()
+	defer p.saving.Unlock()
+	abs, err := filepath.Abs(p.folder.Name())
 	var text []byte
 	if err == nil {
-		text, err = json.Marshal(profileNote{abs, lock})
+		text, err = json.Marshal(profileNote{abs, p.lock, p.newest})
+	}
+	path := filepath.Join(d.root, dirProfile)
+	if err == nil {
+		err = os.WriteFile(path+".new", text, 0o600)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(d.root, dirProfile), text, 0o600)
+		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
 		return fmt.Errorf("note the browser's profile: %w", err)
@@ -186,7 +194,7 @@ func sweepOne(root string, user account) {
 }
 
 // rescue saves the data of a dead server's browser to its profile, unless the
-// profile was deleted since or has a browser again.
+// profile was deleted since, has a browser again or has had one: what that saved is newer.
 func (d dirs) rescue(folder *os.Root, user account) error {
 	f, err := folder.Open(dirProfile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -210,7 +218,14 @@ func (d dirs) rescue(folder *os.Root, user account) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.save(d.data, user, nobodyWrites), p.close())
+	newer, err := p.hasNewer(note.Newest)
+	if err == nil && !newer {
+		err = p.save(d.data, user, nobodyWrites)
+	}
+	if errors.Is(err, browser.ErrProfileTooLarge) {
+		err = nil // it will never be smaller, and is plain here
+	}
+	return errors.Join(err, p.close())
 }
 
 func madeBySelf(info fs.FileInfo) bool {

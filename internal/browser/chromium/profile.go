@@ -38,7 +38,10 @@ type profile struct {
 	folder *os.Root
 	held   *os.File     // see profileLock
 	lock   lockbox.Lock // closes the copies
-	saving sync.Mutex   // held while a copy is made
+	saving sync.Mutex   // held while a copy is made, guards newest
+	// newest is the copy that the browser's data goes on from: it was loaded, or is the
+	// last that was saved of it. 0 is none.
+	newest int
 }
 
 // openProfile takes the profile in dir, which it makes when there is none.
@@ -92,13 +95,20 @@ func (p *profile) numbers() ([]int, error) {
 	return numbers, nil
 }
 
+// hasNewer reports whether a copy was saved that is newer than the one with a number.
+func (p *profile) hasNewer(number int) (bool, error) {
+	numbers, err := p.numbers()
+	return len(numbers) > 0 && numbers[len(numbers)-1] > number, err
+}
+
 // load unpacks the newest data into dir, for user.
 func (p *profile) load(dir string, key lockbox.Key, user account) error {
 	numbers, err := p.numbers()
 	if err != nil || len(numbers) == 0 {
 		return err
 	}
-	from, err := p.folder.Open(strconv.Itoa(numbers[len(numbers)-1]))
+	p.newest = numbers[len(numbers)-1]
+	from, err := p.folder.Open(strconv.Itoa(p.newest))
 	if err != nil {
 		return fmt.Errorf("open the profile's data: %w", err)
 	}
@@ -142,6 +152,7 @@ func (p *profile) save(dir string, user account, hold func() (release func(), er
 	if err := syncFolder(p.folder, "."); err != nil {
 		return fmt.Errorf("save the profile: %w", err)
 	}
+	p.newest = next
 	for _, n := range numbers {
 		if err := p.folder.RemoveAll(strconv.Itoa(n)); err != nil {
 			return fmt.Errorf("remove the profile's older data: %w", err)

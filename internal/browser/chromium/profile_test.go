@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -231,6 +232,54 @@ func TestADamagedProfileIsNotLaunched(t *testing.T) {
 	require.NoError(t, os.WriteFile(kept, whole, 0o600))
 	b = launchOn(t, driver, spec)
 	require.NoError(t, b.Stop(t.Context()), "nothing is left in use")
+}
+
+// TestWhatAKilledServerLeftIsOlderThanWhatWasSavedSince: at the next start it could not be
+// saved, and a runtime used the profile in between.
+func TestWhatAKilledServerLeftIsOlderThanWhatWasSavedSince(t *testing.T) {
+	user := account{uid: uint32(os.Getuid()), gid: uint32(os.Getgid())}
+	k := newKeeper(t, filepath.Join(t.TempDir(), "p"))
+	begin := func(content string) (d dirs, p *profile, loaded string) {
+		p, err := openProfile(k.dir, k.key.Lock())
+		require.NoError(t, err)
+		d, err = makeDirs(t.TempDir(), "profile", user)
+		require.NoError(t, err)
+		require.NoError(t, p.load(d.data, k.key, user))
+		require.NoError(t, d.noteProfile(p))
+		path := filepath.Join(d.data, "content")
+		text, err := os.ReadFile(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			require.NoError(t, err)
+		}
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return d, p, string(text)
+	}
+	rescue := func(d dirs) {
+		folder, err := os.OpenRoot(d.root)
+		require.NoError(t, err)
+		require.NoError(t, d.rescue(folder, user))
+		require.NoError(t, folder.Close())
+		require.NoError(t, d.remove())
+	}
+	killed, p, _ := begin("of before")
+	require.NoError(t, p.save(killed.data, user, nobodyWrites)) // on request
+	require.NoError(t, killed.noteProfile(p))
+	require.NoError(t, p.close())
+	since, p, loaded := begin("of since")
+	require.Equal(t, "of before", loaded)
+	require.NoError(t, p.save(since.data, user, nobodyWrites))
+	require.NoError(t, p.close())
+	require.NoError(t, since.remove())
+	rescue(killed)
+
+	last, p, loaded := begin("of the last")
+	require.Equal(t, "of since", loaded)
+	require.NoError(t, p.close())
+	rescue(last)
+	again, p, loaded := begin("")
+	require.Equal(t, "of the last", loaded, "nobody saved anything since")
+	require.NoError(t, p.close())
+	require.NoError(t, again.remove())
 }
 
 func TestAProfileHasOneBrowserAtATime(t *testing.T) {

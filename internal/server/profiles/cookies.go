@@ -194,7 +194,16 @@ func (s *Service) imported(ctx context.Context, in wire.CookieImport) ([]wire.Co
 		return in.Cookies, err
 	}
 	b, err := s.unbundle(ctx, in)
-	return b.Cookies, err
+	if err != nil || len(b.Cookies) == 0 {
+		return nil, err
+	}
+	// Whoever knows the passphrase may have made it.
+	wire.CookieImport{Cookies: b.Cookies}.Check(func(code, field, hint string) {
+		if !p.IsFull() {
+			p.Add(code, "bundle."+field, hint)
+		}
+	})
+	return b.Cookies, p.Err()
 }
 
 // touch refuses a profile that a live runtime uses, and notes that this one changes.
