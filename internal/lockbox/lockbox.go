@@ -33,6 +33,9 @@ const (
 	label   = "bctrl lockbox 1 "
 )
 
+// ProfileData is the purpose of the boxes that hold what browsers kept for a profile.
+const ProfileData = "profile data"
+
 // What each piece is bound to, beside its number.
 const (
 	inner = "more"

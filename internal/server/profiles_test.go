@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/lockbox"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -66,15 +69,30 @@ func TestAProfileIsMadeDescribedAndDeleted(t *testing.T) {
 		"the label")
 }
 
+// boxed is a text as the data of a profile are kept.
+func boxed(t *testing.T, lock lockbox.Lock, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	box, err := lock.Close(&b, lockbox.ProfileData)
+	require.NoError(t, err)
+	_, err = io.WriteString(box, text)
+	require.NoError(t, err)
+	require.NoError(t, box.Close())
+	return b.Bytes()
+}
+
 func TestACloneHasWhatWasKeptAndLivesByItself(t *testing.T) {
 	h := newHarness(t)
 	path := []string{"browser-profiles", "sf-bot"}
 	h.ok("POST", path[:1], object{"id": "sf-bot"}, nil)
 	ws := h.made("w", object{})
 	rt := h.launchWith(ws, "crm", "sf-bot")
-	saved := filepath.Join(h.dir, "profiles", h.profileUID("sf-bot"))
+	uid := h.profileUID("sf-bot")
+	saved := filepath.Join(h.dir, "profiles", uid)
+	source, err := h.server.profiles.Open(h.org(), uid)
+	require.NoError(t, err)
 	for _, number := range []string{"9", "10"} {
-		require.NoError(t, os.WriteFile(filepath.Join(saved, number), []byte("data "+number), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(saved, number), boxed(t, source.Key.Lock(), "data "+number), 0o600))
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(saved, "11"), 0o700)) // of before data were sealed
 	require.True(t, h.browsers.GiveCookies(rt.ID, cookie("sid")))
@@ -84,7 +102,20 @@ func TestACloneHasWhatWasKeptAndLivesByItself(t *testing.T) {
 	require.Equal(t, "copy", p.ID)
 	require.Empty(t, p.RuntimeID, "nobody uses it, as somebody does the other")
 	copied := filepath.Join(h.dir, "profiles", h.profileUID("copy"))
-	kept, err := os.ReadFile(filepath.Join(copied, "1"))
+	data, err := os.Open(filepath.Join(copied, "1"))
+	require.NoError(t, err)
+	defer data.Close()
+	under, err := source.Key.Open(data, lockbox.ProfileData)
+	require.NoError(t, err) // nothing was opened yet
+	_, err = io.ReadAll(under)
+	require.ErrorIs(t, err, lockbox.ErrDamaged, "each has a key of its own, so that files of the two are not exchanged")
+	clone, err := h.server.profiles.Open(h.org(), h.profileUID("copy"))
+	require.NoError(t, err)
+	_, err = data.Seek(0, io.SeekStart)
+	require.NoError(t, err)
+	content, err := clone.Key.Open(data, lockbox.ProfileData)
+	require.NoError(t, err)
+	kept, err := io.ReadAll(content)
 	require.NoError(t, err)
 	require.Equal(t, "data 10", string(kept), "the newest, which is the highest number")
 	info, err := os.Stat(copied)

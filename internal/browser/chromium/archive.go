@@ -23,8 +23,6 @@ const (
 	// [browser.ErrProfileTooLarge].
 	maxProfileBytes = 1 << 30
 	maxProfileFiles = 50_000
-	// archivePurpose is what the box of an archive is for.
-	archivePurpose = "profile data"
 	// copyBuffer is how much of an archive is read or written at once, in bytes.
 	copyBuffer = 256 << 10
 )
@@ -42,7 +40,7 @@ var skipped = []string{
 // that only the lock's key opens. Nothing leads it out of from.
 func pack(from *os.Root, user account, to io.Writer, lock lockbox.Lock) error {
 	buffered := bufio.NewWriterSize(to, copyBuffer)
-	box, err := lock.Close(buffered, archivePurpose)
+	box, err := lock.Close(buffered, lockbox.ProfileData)
 	if err != nil {
 		return err
 	}
@@ -126,7 +124,7 @@ func (p *packer) addFile(name string) error {
 // unpack writes what an archive holds below to, and gives it to user. An archive that is
 // not one of the key's is [browser.ErrProfileDamaged].
 func unpack(from io.Reader, key lockbox.Key, to *os.Root, user account) error {
-	box, err := key.Open(from, archivePurpose)
+	box, err := key.Open(from, lockbox.ProfileData)
 	if err != nil {
 		return damaged(err)
 	}

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/lockbox"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -42,6 +44,12 @@ func (s *Service) cloneProfile(
 	if err != nil {
 		return out, err
 	}
+	switch _, err := s.DB.Read().Profile(ctx, rq.Caller.Org, in.ID); { // before a copy of up to a gigabyte
+	case err == nil:
+		return out, errExists()
+	case !errors.Is(err, store.ErrNotFound):
+		return out, err
+	}
 	now := store.Now()
 	p := store.Profile{
 		ID:        in.ID,
@@ -50,7 +58,7 @@ func (s *Service) cloneProfile(
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
-	if err := s.copyFolder(rq.Caller.Org, source.UID, p.UID); err != nil {
+	if err := s.copyFolder(ctx, rq.Caller.Org, source.UID, p.UID); err != nil {
 		s.RemoveFolder(p.UID)
 		return out, err
 	}
@@ -64,9 +72,10 @@ func (s *Service) cloneProfile(
 	return out, err
 }
 
-// copyFolder copies the newest data of a profile to a new one's folder, and its cookies.
-// What has no key was never used: there is nothing to copy.
-func (s *Service) copyFolder(org, from, to string) error {
+// copyFolder copies the newest data of a profile to a new one's folder, and its cookies,
+// under a key of the new one's own: whoever exchanges files of the two changes both. What
+// has no key was never used: there is nothing to copy.
+func (s *Service) copyFolder(ctx context.Context, org, from, to string) error {
 	source, err := os.OpenRoot(s.Folder(from))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -87,17 +96,19 @@ func (s *Service) copyFolder(org, from, to string) error {
 		return err
 	}
 	defer folder.Close()
-	if err := s.writeKey(folder, key, org, to); err != nil {
+	own, err := s.keyIn(folder, org, to)
+	if err != nil {
 		return err
 	}
-	if err := writeCookies(folder, key.Lock(), cookies); err != nil {
+	if err := writeCookies(folder, own.Lock(), cookies); err != nil {
 		return err
 	}
-	return copyNewest(source, folder)
+	return copyNewest(ctx, source, folder, key, own.Lock())
 }
 
-// copyNewest copies the newest data of a profile as the first of another.
-func copyNewest(from, to *os.Root) error {
+// copyNewest copies the newest data of a profile as the first of another, from the box of
+// the one's key into one of the other's lock.
+func copyNewest(ctx context.Context, from, to *os.Root, key lockbox.Key, lock lockbox.Lock) error {
 	for range maxCopyTries {
 		newest, err := newestData(from)
 		if err != nil || newest == "" {
@@ -110,13 +121,30 @@ func copyNewest(from, to *os.Root) error {
 		if err != nil {
 			return err
 		}
-		err = writeFile(to, "1", func(w io.Writer) error {
-			_, err := io.Copy(w, data)
-			return err
-		})
-		return errors.Join(err, data.Close())
+		stop := context.AfterFunc(ctx, func() { _ = data.Close() }) // nobody waits for the rest
+		err = writeFile(to, "1", func(w io.Writer) error { return rebox(w, data, key, lock) })
+		if stop() {
+			err = errors.Join(err, data.Close())
+		}
+		return cmp.Or(ctx.Err(), err)
 	}
 	return errors.New("the profile is saved again and again")
+}
+
+// rebox copies data of a profile from one box to another.
+func rebox(to io.Writer, from io.Reader, key lockbox.Key, lock lockbox.Lock) error {
+	data, err := key.Open(from, lockbox.ProfileData)
+	if err != nil {
+		return damaged(err)
+	}
+	box, err := lock.Close(to, lockbox.ProfileData)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(box, data); err != nil {
+		return damaged(err)
+	}
+	return box.Close()
 }
 
 // newestData is the name of a profile's newest data, the highest number that there is;

@@ -203,13 +203,19 @@ func readCookies(folder *os.Root, key lockbox.Key) (all []wire.Cookie, err error
 	if err == nil {
 		err = json.Unmarshal(text, &all)
 	}
-	if errors.Is(err, lockbox.ErrDamaged) {
-		return nil, ErrTampered()
-	}
 	if err != nil {
-		return nil, fmt.Errorf("read the profile's cookies: %w", err)
+		return nil, damaged(fmt.Errorf("read the profile's cookies: %w", err))
 	}
 	return all, nil
+}
+
+// damaged is the refusal of a box that is not as it was closed; any other error comes
+// back as it is.
+func damaged(err error) error {
+	if errors.Is(err, lockbox.ErrDamaged) {
+		return ErrTampered()
+	}
+	return err
 }
 
 func writeCookies(folder *os.Root, lock lockbox.Lock, all []wire.Cookie) error {

@@ -80,7 +80,7 @@ func (s *Service) insert(
 		ev.UID = p.UID
 		err := tx.InsertProfile(ctx, rq.Caller.Org, p)
 		if errors.Is(err, store.ErrExists) {
-			err = web.Conflict("profiles.exists", "there is a browser profile with this id")
+			err = errExists()
 		}
 		return bctrl.BrowserProfile{
 			ID:        p.ID,
@@ -90,6 +90,10 @@ func (s *Service) insert(
 			UpdatedAt: p.UpdatedAt,
 		}, err
 	})
+}
+
+func errExists() *bctrl.Error {
+	return web.Conflict("profiles.exists", "there is a browser profile with this id")
 }
 
 func (s *Service) listProfiles(
