@@ -52,14 +52,31 @@ func typesText(types []bctrl.EventType) string {
 func (c *cli) showWebhook(cmd *cobra.Command, w *bctrl.Webhook) error {
 	return show(c, cmd, *w,
 		pair{"ID", w.ID}, pair{"URL", w.URL}, pair{"Description", w.Description}, pair{"Events", typesText(w.Events)},
-		pair{"Enabled", yesNo(w.Enabled)}, pair{"Disabled for", w.DisabledFor}, pair{"Created", moment(w.CreatedAt)},
-		pair{"Updated", moment(w.UpdatedAt)})
+		pair{"Workspace", w.WorkspaceID}, pair{"Enabled", yesNo(w.Enabled)}, pair{"Disabled for", w.DisabledFor},
+		pair{"Created", moment(w.CreatedAt)}, pair{"Updated", moment(w.UpdatedAt)})
 }
 
 func (c *cli) showDelivery(cmd *cobra.Command, d *bctrl.WebhookDelivery) error {
 	return show(c, cmd, *d,
 		pair{"ID", d.ID}, pair{"Event", string(d.EventType)}, pair{"Status", string(d.Status)},
-		pair{"Attempts", strconv.Itoa(d.Attempts)}, pair{"Code", d.Code})
+		pair{"Attempts", strconv.Itoa(d.Attempts)}, pair{"Code", d.Code},
+		pair{"Response", responseText(*d)}, pair{"Next attempt", nextAttemptText(*d)})
+}
+
+// responseText is the HTTP status that the receiver has answered last, or "" where it has not.
+func responseText(d bctrl.WebhookDelivery) string {
+	if d.ResponseStatus == 0 {
+		return ""
+	}
+	return strconv.Itoa(d.ResponseStatus)
+}
+
+// nextAttemptText is when the delivery is tried again, or "" where it is not.
+func nextAttemptText(d bctrl.WebhookDelivery) string {
+	if d.NextAttemptAt == nil {
+		return ""
+	}
+	return moment(*d.NextAttemptAt)
 }
 
 func addWebhook(c *cli) *cobra.Command {
@@ -223,6 +240,8 @@ func webhookDeliveries(c *cli) *cobra.Command {
 			{"STATUS", func(d bctrl.WebhookDelivery) string { return string(d.Status) }},
 			{"ATTEMPTS", func(d bctrl.WebhookDelivery) string { return strconv.Itoa(d.Attempts) }},
 			{"CODE", func(d bctrl.WebhookDelivery) string { return d.Code }},
+			{"RESPONSE", responseText},
+			{"NEXT ATTEMPT", nextAttemptText},
 		}...)
 	}))
 }
