@@ -93,6 +93,8 @@ type CrashedEvent struct {
 type StoppedEvent struct {
 	Alias  string `json:"alias"`
 	Reason string `json:"reason,omitempty"`
+	// Code is as in [RuntimeSummary].
+	Code string `json:"code,omitempty"`
 }
 
 // FailedEvent is the end of a runtime that nobody stopped: its browser did not start,
@@ -100,6 +102,9 @@ type StoppedEvent struct {
 type FailedEvent struct {
 	Alias  string `json:"alias"`
 	Reason string `json:"reason"`
+	// Code is as in [RuntimeSummary]; empty where the launch failed, which answered with
+	// its own.
+	Code string `json:"code,omitempty"`
 }
 
 // OperationStartedEvent says that an operation was taken on.

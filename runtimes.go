@@ -111,7 +111,7 @@ type RuntimeSummary struct {
 	Message string `json:"message,omitempty"`
 	// Code is why a runtime failed whose browser had started: runtimes.browser_crashed,
 	// browser_hung, browser_killed, out_of_memory, system_out_of_memory, disk_full or
-	// server_ended.
+	// server_ended; or why its launch stopped it: runtimes.idle_timeout or max_life.
 	Code string `json:"code,omitempty"`
 	// QueuePlace is the place of a queued runtime, 1 of the next; 0 of any other.
 	QueuePlace int `json:"queuePlace,omitempty"`

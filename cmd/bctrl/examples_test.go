@@ -308,6 +308,7 @@ var changing = []struct{ from, to string }{
 	{`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`, someKey},
 	{`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "2026-01-02T15:04:05Z"},
 	{`\b(github|openai|anthropic)-[0-9a-f]{8}\b`, "$1-5d9e4f60"},
+	{`staged/crm/[A-Z2-7]{26}/`, "staged/crm/…/"},
 	{`screenshots/[^\s"]*`, "screenshots/….png"},
 	{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:8787"},
 	{`http://127\.0\.0\.1:\d+/embed/(live|recording)/[\w-]+`, "http://127.0.0.1:8787/embed/$1/…"},

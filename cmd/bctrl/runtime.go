@@ -25,7 +25,7 @@ in BCTRL_API_KEY a dot stands for the token's runtime.`,
 		runtimeEvents(c), connectRuntime(c), connectionsRuntime(c), disconnectRuntime(c), bridgeRuntime(c),
 		actRuntime(c), observeRuntime(c), extractRuntime(c), agentRuntime(c),
 		gotoRuntime(c), pagesRuntime(c), liveRuntime(c), recordingRuntime(c),
-		screenshotRuntime(c), pdfRuntime(c), shellRuntime(c)))
+		screenshotRuntime(c), pdfRuntime(c), stageRuntime(c), shellRuntime(c)))
 }
 
 // ownRuntime stands for the runtime of the token that is the key.

@@ -388,6 +388,7 @@ func TestEventsOutliveTheirServer(t *testing.T) {
 	require.NoError(t, h.server.runtimes.EndAbandoned(t.Context())) // as a server does that follows one which died
 	list, err := h.db.Read().Happened(t.Context(), store.HappenedRange{Org: h.org(), Runtime: rt.ID, Limit: 10})
 	require.NoError(t, err)
-	require.Equal(t, bctrl.FailedEvent{Alias: "r", Reason: "the server ended"}, list[len(list)-1].Data)
+	require.Equal(t, bctrl.FailedEvent{Alias: "r", Reason: "the server ended", Code: "runtimes.server_ended"},
+		list[len(list)-1].Data)
 	require.True(t, slices.IsSortedFunc(list, func(a, b bctrl.Event) int { return int(a.Seq - b.Seq) }))
 }

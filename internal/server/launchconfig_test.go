@@ -19,6 +19,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 const launchCanary = "canary-of-a-launch/0123"
@@ -302,13 +303,24 @@ func TestARuntimeEndsInItsTime(t *testing.T) {
 	for alias, config := range map[string]object{"idle": {"idleTimeoutMs": 1000}, "old": {"maxLifeMs": 1000}} {
 		require.Equal(t, http.StatusOK, w.launch(alias, config).Status, alias)
 	}
-	for alias, reason := range map[string]string{"idle": "nobody has used it", "old": "it has lived"} {
+	for alias, code := range map[string]string{"idle": "runtimes.idle_timeout", "old": "runtimes.max_life"} {
 		var rt bctrl.RuntimeInfo
 		require.Eventually(t, func() bool {
 			w.ok("GET", append(w.path, alias), nil, &rt)
 			return rt.Status == bctrl.RuntimeStopped
 		}, time.Minute, 20*time.Millisecond, alias)
-		require.Contains(t, rt.Summary.Message, reason, "it says why")
+		require.NotEmpty(t, rt.Summary.Message, "it says why")
+		require.Equal(t, code, rt.Summary.Code)
+		list, err := w.db.Read().Happened(t.Context(), store.HappenedRange{Org: w.org(), Runtime: rt.ID, Limit: 10})
+		require.NoError(t, err)
+		require.Equal(t, bctrl.StoppedEvent{Alias: alias, Reason: rt.Summary.Message, Code: code}, list[len(list)-1].Data)
 	}
+
+	before := time.Now()
+	require.Equal(t, http.StatusOK, w.launch("long", object{"maxLifeMs": time.Hour.Milliseconds()}).Status)
+	var url wire.Connection
+	w.ok("GET", append(w.path, "long", "connect"), nil, &url)
+	require.WithinRange(t, url.ExpiresAt, before.Add(time.Hour), time.Now().Add(time.Hour), "its URL ends with it")
+	w.ok("POST", append(w.path, "long", "stop"), nil, nil)
 	require.Empty(t, w.browsers.Running())
 }

@@ -1,6 +1,7 @@
 package chromium
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -58,7 +59,7 @@ func checkKernelTells() error {
 		return fmt.Errorf("ask whose a connection is: %w", err)
 	}
 	defer l.Close()
-	conn, err := net.Dial("tcp4", l.Addr().String())
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp4", l.Addr().String())
 	if err != nil {
 		return fmt.Errorf("ask whose a connection is: %w", err)
 	}

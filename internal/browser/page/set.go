@@ -299,7 +299,7 @@ func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	case target.DetachedFromTarget.Method:
 		protocol.Event(params, func(ev target.EventDetachedFromTarget) { s.onDetached(ev.SessionID) })
 		return
-	case target.TargetInfoChanged.Method: // its address is told here after it was in the tab itself, and its title alone here
+	case target.TargetInfoChanged.Method: // its address comes here after the tab itself had it, its title here alone
 		s.watched.signal()
 		return
 	}

@@ -24,7 +24,7 @@ func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.Non
 	if !ok {
 		return out, web.ErrNotActive
 	}
-	made, token, err := s.connectURLs.issue(rt, rq.Caller, time.Now())
+	made, token, err := s.connectURLs.issue(rt, lr.endsAt, rq.Caller, time.Now())
 	if err != nil {
 		return out, err
 	}

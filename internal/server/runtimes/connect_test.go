@@ -27,7 +27,7 @@ func TestAConnectURLIsItsCallersForAsLongAsBothAndTheRuntimeLast(t *testing.T) {
 	key := access.Caller{Org: "o", KeyID: "k"}
 	rt := store.Runtime{ID: "rt"}
 	issue := func(rt store.Runtime, c access.Caller, at time.Time) (bctrl.ConnectURLInfo, string) {
-		info, token, err := urls.issue(rt, c, at)
+		info, token, err := urls.issue(rt, time.Time{}, c, at)
 		require.NoError(t, err)
 		return info, token
 	}
@@ -68,7 +68,7 @@ func TestAConnectURLIsItsCallersForAsLongAsBothAndTheRuntimeLast(t *testing.T) {
 		require.False(t, ok)
 	}
 	var elsewhere connectURLs
-	_, other, err := elsewhere.issue(rt, key, now)
+	_, other, err := elsewhere.issue(rt, time.Time{}, key, now)
 	require.NoError(t, err)
 	require.NotEqual(t, token, other, "another server draws another secret")
 	issue(store.Runtime{ID: "other"}, key, now)
@@ -83,12 +83,12 @@ func TestAConnectURLIsItsCallersForAsLongAsBothAndTheRuntimeLast(t *testing.T) {
 func TestAConnectURLIsRenewedByWhoeverUsesIt(t *testing.T) {
 	var urls connectURLs
 	rt, key, start := store.Runtime{ID: "rt"}, access.Caller{Org: "o", KeyID: "k"}, time.Now()
-	info, token, err := urls.issue(rt, key, start)
+	info, token, err := urls.issue(rt, time.Time{}, key, start)
 	require.NoError(t, err)
 	opened, ok := urls.open(token, info.ExpiresAt.Add(-1))
 	require.True(t, ok)
 	later := info.ExpiresAt.Add(3 * connectFor)
-	again, same, err := urls.issue(rt, key, later)
+	again, same, err := urls.issue(rt, time.Time{}, key, later)
 	require.NoError(t, err)
 	require.Equal(t, token, same, "a connection by it is still open")
 	require.Equal(t, 1, again.Connections)
@@ -101,7 +101,7 @@ func TestAConnectURLIsRenewedByWhoeverUsesIt(t *testing.T) {
 	_, ok = urls.open(token, end)
 	require.False(t, ok)
 	require.Empty(t, urls.list("rt", key, end))
-	_, anew, err := urls.issue(rt, key, end)
+	_, anew, err := urls.issue(rt, time.Time{}, key, end)
 	require.NoError(t, err)
 	require.NotEqual(t, token, anew)
 	require.Len(t, urls.byOwner, 1, "what has expired is forgotten")
@@ -118,7 +118,7 @@ func TestARevokedConnectURLEndsWhatItOpened(t *testing.T) {
 	}
 	of, tokens := map[string]bctrl.ConnectURLInfo{}, map[string]string{}
 	for name, c := range map[string]access.Caller{"key": key, "t": holder("t"), "t2": holder("t2")} {
-		info, token, err := urls.issue(rt, c, now)
+		info, token, err := urls.issue(rt, time.Time{}, c, now)
 		require.NoError(t, err)
 		of[name], tokens[name] = info, token
 	}
@@ -145,7 +145,7 @@ func TestARevokedConnectURLEndsWhatItOpened(t *testing.T) {
 	_, ok = urls.open(tokens["t"], now)
 	require.False(t, ok)
 	urls.leave(opened, now)
-	_, anew, err := urls.issue(rt, holder("t"), now)
+	_, anew, err := urls.issue(rt, time.Time{}, holder("t"), now)
 	require.NoError(t, err)
 	require.NotEqual(t, tokens["t"], anew)
 	_, ok = urls.revoke("rt", of["key"].ID, key, now)

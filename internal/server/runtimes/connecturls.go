@@ -59,6 +59,8 @@ type connectURL struct {
 	life context.Context
 	end  context.CancelFunc
 
+	// runtimeEnds is when its launch has the runtime end at the latest, or zero.
+	runtimeEnds            time.Time
 	created, used, expires time.Time
 	connections            int
 }
@@ -81,11 +83,14 @@ func ownerOf(runtime string, c access.Caller) (string, error) {
 }
 
 // renew puts off the end of a URL that is asked for or used now: it is good for
-// connectFor, and not longer than the token of its caller.
+// connectFor, and not longer than the token of its caller or its runtime.
 func (u *connectURL) renew(now time.Time) {
 	u.expires = now.Add(connectFor)
 	if of := u.caller.Token; of != nil && of.Expires.Before(u.expires) {
 		u.expires = of.Expires
+	}
+	if !u.runtimeEnds.IsZero() && u.runtimeEnds.Before(u.expires) {
+		u.expires = u.runtimeEnds
 	}
 }
 
@@ -133,10 +138,11 @@ func (u *connectURL) connected(rq *web.Request) audit.Event {
 	}
 }
 
-// issue gives a caller its connect URL for a runtime, and the token in it. It forgets
-// those that nobody used for long.
+// issue gives a caller its connect URL for a runtime, which ends at a time or, where that
+// is zero, whenever somebody ends it, and the token in it. It forgets those that nobody
+// used for long.
 func (t *connectURLs) issue(
-	rt store.Runtime, c access.Caller, now time.Time,
+	rt store.Runtime, ends time.Time, c access.Caller, now time.Time,
 ) (info bctrl.ConnectURLInfo, token string, err error) {
 	owner, err := ownerOf(rt.ID, c)
 	if err != nil {
@@ -169,6 +175,8 @@ func (t *connectURLs) issue(
 			owner:     owner,
 			caller:    c,
 			created:   now,
+
+			runtimeEnds: ends,
 		}
 		u.life, u.end = context.WithCancel(context.Background())
 		u.hash = sha256.Sum256([]byte(t.tokenOf(u)))

@@ -2,12 +2,21 @@ package runtimes
 
 import (
 	"errors"
+	"strings"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
 // reasonServerEnded is why a runtime failed whose server was killed.
 const reasonServerEnded = "the server ended"
+
+// A runtime that its own launch stopped has one of these as the beginning of its reason;
+// the time follows.
+const (
+	reasonIdle    = "nobody has used it for as long as its launch said: "
+	reasonMaxLife = "it has lived for as long as its launch said: "
+)
 
 // failure is why a runtime failed whose browser had started. Its row keeps the reason.
 type failure struct {
@@ -39,9 +48,18 @@ func whyFailed(err error) string {
 	return all[len(all)-1].reason
 }
 
-// codeOfFailure is the code of a reason, or "" where it has none: a launch that failed has
-// answered with its own.
-func codeOfFailure(reason string) string {
+// codeOfEnd is the code of why a runtime has ended, or "" where it has none: somebody
+// stopped it, or its launch failed, which has answered with its own.
+func codeOfEnd(status bctrl.RuntimeStatus, reason string) string {
+	if status == bctrl.RuntimeStopped {
+		switch {
+		case strings.HasPrefix(reason, reasonIdle):
+			return "runtimes.idle_timeout"
+		case strings.HasPrefix(reason, reasonMaxLife):
+			return "runtimes.max_life"
+		}
+		return ""
+	}
 	for _, f := range failures() {
 		if f.reason == reason {
 			return f.code

@@ -235,10 +235,11 @@ func (s *Service) appendLaunched(ctx context.Context, tx *store.Tx, org string, 
 func (s *Service) appendEnded(
 	ctx context.Context, tx *store.Tx, org string, rt store.Runtime, status bctrl.RuntimeStatus, reason string,
 ) error {
+	code := codeOfEnd(status, reason)
 	if status == bctrl.RuntimeStopped {
-		return s.appendOfRuntime(ctx, tx, org, rt, bctrl.StoppedEvent{Alias: rt.Alias, Reason: reason})
+		return s.appendOfRuntime(ctx, tx, org, rt, bctrl.StoppedEvent{Alias: rt.Alias, Reason: reason, Code: code})
 	}
-	return s.appendOfRuntime(ctx, tx, org, rt, bctrl.FailedEvent{Alias: rt.Alias, Reason: reason})
+	return s.appendOfRuntime(ctx, tx, org, rt, bctrl.FailedEvent{Alias: rt.Alias, Reason: reason, Code: code})
 }
 
 func (s *Service) appendOfRuntime(

@@ -173,6 +173,9 @@ func (s *Service) startRuntime(
 	watched = true
 	go s.watchBrowser(lr)
 	if c := rt.Launch.Config; c != nil && (c.IdleTimeout > 0 || c.MaxLife > 0) {
+		if c.MaxLife > 0 {
+			lr.endsAt = time.Now().Add(c.MaxLife)
+		}
 		go s.endInTime(lr, *c)
 	}
 	return nil

@@ -49,17 +49,16 @@ func (u *uses) idleAt(timeout time.Duration) (time.Time, bool) {
 func (s *Service) endInTime(lr *liveRuntime, c bctrl.LaunchConfig) {
 	timer := time.NewTimer(time.Hour) // set anew before it is looked at
 	defer timer.Stop()
-	started := time.Now()
 	lr.uses.add(0) // it has not been idle before it had started
 	for {
 		due, reason := time.Time{}, ""
-		if c.MaxLife > 0 {
-			due, reason = started.Add(c.MaxLife), "it has lived for as long as its launch said: "+c.MaxLife.String()
+		if !lr.endsAt.IsZero() {
+			due, reason = lr.endsAt, reasonMaxLife+c.MaxLife.String()
 		}
 		if c.IdleTimeout > 0 {
 			at, idle := lr.uses.idleAt(c.IdleTimeout)
 			if idle && (due.IsZero() || at.Before(due)) {
-				due, reason = at, "nobody has used it for as long as its launch said: "+c.IdleTimeout.String()
+				due, reason = at, reasonIdle+c.IdleTimeout.String()
 			}
 		}
 		var over <-chan time.Time // never, while it is in use

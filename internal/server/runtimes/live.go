@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -21,6 +22,9 @@ type liveRuntime struct {
 	// is nil where none was started.
 	started chan struct{}
 	browser browser.Browser
+	// endsAt is when its launch has it end at the latest, or zero. It is set before
+	// started is closed.
+	endsAt time.Time
 	// turn has room for the one execution that has the page.
 	turn chan struct{}
 	// life ends with the runtime, and by end: executions and connections end with it.

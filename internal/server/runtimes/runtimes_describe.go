@@ -72,8 +72,8 @@ func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bc
 		Summary:         bctrl.RuntimeSummary{BrowserRunning: rt.Status == bctrl.RuntimeActive, Message: rt.Reason},
 	}
 	switch rt.Status {
-	case bctrl.RuntimeFailed:
-		info.Summary.Code = codeOfFailure(rt.Reason)
+	case bctrl.RuntimeFailed, bctrl.RuntimeStopped:
+		info.Summary.Code = codeOfEnd(rt.Status, rt.Reason)
 	case bctrl.RuntimeActive:
 		info.Summary.CurrentDriver = rt.Driver
 	case bctrl.RuntimeStarting: // as its row has it also while it waits for room

@@ -72,7 +72,8 @@ func TestTheConnectURLsOfARuntimeAreBounded(t *testing.T) {
 	issue := func(runtime string, n int) error {
 		allow := []string{strconv.Itoa(n) + "/"}
 		narrower := &access.Runtime{Chain: bctrl.Chain{{}, {}, {Vault: &bctrl.VaultMount{Allow: allow}}}}
-		_, _, err := urls.issue(store.Runtime{ID: runtime}, access.Caller{Org: "o", KeyID: "k", Runtime: narrower}, now)
+		caller := access.Caller{Org: "o", KeyID: "k", Runtime: narrower}
+		_, _, err := urls.issue(store.Runtime{ID: runtime}, time.Time{}, caller, now)
 		return err
 	}
 	for n := range maxConnectURLs {
