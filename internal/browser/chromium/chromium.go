@@ -89,6 +89,7 @@ type instance struct {
 	jar       *cookieJar // nil where nobody is told of cookies
 	given     []wire.Cookie
 	dirs      dirs
+	leaveDirs bool // they have the only copy of what could not be saved
 	proxy     *egress.Proxy
 	proc      *process
 	display   *display // nil for a browser without a window
@@ -373,7 +374,9 @@ func (b *instance) watch() {
 	err = errors.Join(err, b.closeWebDrivers())
 	b.downloads.close()
 	if b.profile != nil {
-		err = errors.Join(err, b.jar.close(), b.profile.save(b.dirs.data, b.user, nobodyWrites))
+		unsaved := b.profile.save(b.dirs.data, b.user, nobodyWrites)
+		b.leaveDirs = unsaved != nil && !errors.Is(unsaved, browser.ErrProfileTooLarge)
+		err = errors.Join(err, b.jar.close(), unsaved)
 	}
 	b.err = errors.Join(err, b.cleanUp())
 	close(b.done)
@@ -387,7 +390,10 @@ func (b *instance) cleanUp() (err error) {
 	if b.display != nil {
 		err = errors.Join(err, b.display.stop())
 	}
-	if b.dirs.root != "" {
+	switch {
+	case b.leaveDirs:
+		err = errors.Join(err, b.dirs.leave())
+	case b.dirs.root != "":
 		err = errors.Join(err, b.dirs.remove())
 	}
 	if b.profile != nil {

@@ -184,10 +184,7 @@ func (b *instance) SaveProfile(ctx context.Context) error {
 	if err := b.noteCookies(ctx); err != nil {
 		return err
 	}
-	if err := b.profile.save(b.dirs.data, b.user, b.holdStill); err != nil {
-		return err
-	}
-	return b.dirs.noteProfile(b.profile)
+	return b.profile.saveAndNote(b.dirs, b.user, b.holdStill)
 }
 
 // holdStill stops all processes of the browser until release is called.

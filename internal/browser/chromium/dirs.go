@@ -117,10 +117,8 @@ type profileNote struct {
 	Newest int `json:"newest"`
 }
 
-// noteProfile notes that the data belongs to a profile.
+// noteProfile notes that the data belongs to a profile, which nobody saves meanwhile.
 func (d dirs) noteProfile(p *profile) error {
-	p.saving.Lock()
-	defer p.saving.Unlock()
 	abs, err := filepath.Abs(p.folder.Name())
 	var text []byte
 	if err == nil {
@@ -135,6 +133,14 @@ func (d dirs) noteProfile(p *profile) error {
 	}
 	if err != nil {
 		return fmt.Errorf("note the browser's profile: %w", err)
+	}
+	return nil
+}
+
+// leave gives up the lock of the folders, so that the next sweep saves what is in them.
+func (d dirs) leave() error {
+	if err := d.lock.Close(); err != nil {
+		return fmt.Errorf("leave the browser's folder: %w", err)
 	}
 	return nil
 }

@@ -132,6 +132,21 @@ func (p *profile) load(dir string, key lockbox.Key, user account) error {
 func (p *profile) save(dir string, user account, hold func() (release func(), err error)) error {
 	p.saving.Lock()
 	defer p.saving.Unlock()
+	return p.saveLocked(dir, user, hold)
+}
+
+// saveAndNote saves the data of a browser that goes on. It notes that under the same lock:
+// the end of the browser saves, too, and then removes its folders.
+func (p *profile) saveAndNote(d dirs, user account, hold func() (release func(), err error)) error {
+	p.saving.Lock()
+	defer p.saving.Unlock()
+	if err := p.saveLocked(d.data, user, hold); err != nil {
+		return err
+	}
+	return d.noteProfile(p)
+}
+
+func (p *profile) saveLocked(dir string, user account, hold func() (release func(), err error)) error {
 	numbers, err := p.numbers()
 	if err != nil {
 		return err

@@ -262,8 +262,7 @@ func TestWhatAKilledServerLeftIsOlderThanWhatWasSavedSince(t *testing.T) {
 		require.NoError(t, d.remove())
 	}
 	killed, p, _ := begin("of before")
-	require.NoError(t, p.save(killed.data, user, nobodyWrites)) // on request
-	require.NoError(t, killed.noteProfile(p))
+	require.NoError(t, p.saveAndNote(killed, user, nobodyWrites)) // on request
 	require.NoError(t, p.close())
 	since, p, loaded := begin("of since")
 	require.Equal(t, "of before", loaded)
@@ -280,6 +279,33 @@ func TestWhatAKilledServerLeftIsOlderThanWhatWasSavedSince(t *testing.T) {
 	require.Equal(t, "of the last", loaded, "nobody saved anything since")
 	require.NoError(t, p.close())
 	require.NoError(t, again.remove())
+}
+
+// TestWhatCouldNotBeSavedAtAStopIsSavedByTheNextServer, for the browser's folder has its
+// only copy.
+func TestWhatCouldNotBeSavedAtAStopIsSavedByTheNextServer(t *testing.T) {
+	temp := openTempDir(t)
+	driver, err := New(Options{TempDir: temp})
+	require.NoError(t, err)
+	k := newKeeper(t, filepath.Join(t.TempDir(), "p"))
+	launched, err := driver.Launch(t.Context(), browser.Spec{ID: "first", Profile: k.profile()})
+	require.NoError(t, err)
+	b := launched.(*instance)
+	mark := filepath.Join(b.dirs.data, "mark")
+	require.NoError(t, os.WriteFile(mark, nil, 0o600))
+	require.NoError(t, b.user.give(mark))
+	require.NoError(t, b.profile.folder.Close()) // as if the disk of the profile were gone
+	require.ErrorIs(t, b.Stop(t.Context()), fs.ErrClosed)
+	require.FileExists(t, mark)
+
+	again, err := New(Options{TempDir: temp})
+	require.NoError(t, err)
+	left, err := filepath.Glob(filepath.Join(temp, "bctrl-*"))
+	require.NoError(t, err)
+	require.Empty(t, left, "it is in the profile, and in clear no longer")
+	launched = launchOn(t, again, browser.Spec{ID: "second", Profile: k.profile()})
+	require.FileExists(t, filepath.Join(launched.(*instance).dirs.data, "mark"))
+	require.NoError(t, launched.Stop(t.Context()))
 }
 
 func TestAProfileHasOneBrowserAtATime(t *testing.T) {
