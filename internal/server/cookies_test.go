@@ -246,6 +246,12 @@ func TestAnImportIsTakenWholeOrNotAtAll(t *testing.T) {
 	path[3] = "export"
 	refused(t, h.do("POST", path, nil, object{"passphrase": passphrase}), http.StatusNotFound, "profiles.not_found",
 		"there is none")
+	path[1] = "unused"
+	h.ok("POST", path[:1], object{"id": "unused"}, nil)
+	var none bctrl.CookieExport
+	h.ok("POST", path, object{"passphrase": passphrase}, &none)
+	require.Zero(t, none.Cookies)
+	require.NoDirExists(t, filepath.Join(h.dir, "profiles", h.profileUID("unused")), "a deletion beside it stays one")
 	path[1] = "sf-bot"
 	refused(t, h.do("POST", path, nil, object{"passphrase": "short"}), http.StatusBadRequest,
 		"profiles.invalid_passphrase", "a passphrase that is guessed")

@@ -178,6 +178,9 @@ func TestWhatACrashLeftOfADeletedProfileIsRemoved(t *testing.T) {
 	for _, dir := range []string{kept, left, other} {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 	}
+	plain, sealed := filepath.Join(kept, "3"), filepath.Join(kept, "4")
+	require.NoError(t, os.MkdirAll(filepath.Join(plain, "Default"), 0o700)) // of before data were sealed
+	require.NoError(t, os.WriteFile(sealed, nil, 0o600))
 	next, err := New(t.Context(), Config{
 		Store:      h.db,
 		Custody:    openCustody(t, h.db, h.rows, h.dir),
@@ -187,6 +190,7 @@ func TestWhatACrashLeftOfADeletedProfileIsRemoved(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	require.NoDirExists(t, left)
-	require.DirExists(t, kept)
+	require.NoDirExists(t, plain)
+	require.FileExists(t, sealed)
 	require.DirExists(t, other, "only what the server made")
 }

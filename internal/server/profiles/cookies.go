@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -72,14 +74,21 @@ func (s *Service) profile(ctx context.Context, org, id string) (store.Profile, e
 	return p, err
 }
 
-// cookiesOf are the cookies that a profile has now.
+// cookiesOf are the cookies that a profile has now. It makes no folder, for the profile may
+// be deleted meanwhile: one without a folder was never used.
 func (s *Service) cookiesOf(org, uid string) ([]wire.Cookie, error) {
-	folder, err := s.openFolder(uid)
+	folder, err := os.OpenRoot(s.Folder(uid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the profile: %w", err)
 	}
 	defer folder.Close()
 	_, cookies, err := s.read(folder, org, uid)
+	if errors.Is(err, fs.ErrNotExist) { // the folder is gone
+		return nil, ErrNotFound()
+	}
 	return cookies, err
 }
 

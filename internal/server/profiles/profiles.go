@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -270,6 +271,8 @@ func (s *Service) Folder(uid string) string { return filepath.Join(s.folder, uid
 // RemoveFolder removes the folder of a deleted profile. Where it cannot, that is logged,
 // and the next server tries: see [Service.Sweep].
 func (s *Service) RemoveFolder(uid string) {
+	s.files.Lock() // an import that found the row is over, and makes the folder no more
+	defer s.files.Unlock()
 	if err := os.RemoveAll(s.Folder(uid)); err != nil {
 		s.Log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
 	}
@@ -277,7 +280,7 @@ func (s *Service) RemoveFolder(uid string) {
 
 // Sweep removes the folders of profiles that were deleted, and whose server ended
 // before it had removed them. Of what is in the folder of all profiles it leaves what
-// is not named by a uuid. It is called before the first runtime is launched.
+// is not named by a uuid. Plain data go, too. It is called before the first runtime is launched.
 func (s *Service) Sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(s.folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -294,10 +297,32 @@ func (s *Service) Sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !known {
-			if err := os.RemoveAll(s.Folder(e.Name())); err != nil {
-				return err
-			}
+		if known {
+			err = s.removePlain(e.Name())
+		} else {
+			err = os.RemoveAll(s.Folder(e.Name()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removePlain removes the data that a profile has from before data were sealed: folders,
+// which no browser is given any more.
+func (s *Service) removePlain(uid string) error {
+	entries, err := os.ReadDir(s.Folder(uid))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil || !e.IsDir() {
+			continue
+		}
+		s.Log.Warn("plain data of a browser profile, of before they were sealed, are removed", "profile", uid)
+		if err := os.RemoveAll(filepath.Join(s.Folder(uid), e.Name())); err != nil {
+			return err
 		}
 	}
 	return nil
