@@ -382,26 +382,6 @@ func (b *instance) watch() {
 	close(b.done)
 }
 
-// cleanUp undoes what prepare has done, all of it or a part.
-func (b *instance) cleanUp() (err error) {
-	if b.proxy != nil {
-		err = b.proxy.Close()
-	}
-	if b.display != nil {
-		err = errors.Join(err, b.display.stop())
-	}
-	switch {
-	case b.leaveDirs:
-		err = errors.Join(err, b.dirs.leave())
-	case b.dirs.root != "":
-		err = errors.Join(err, b.dirs.remove())
-	}
-	if b.profile != nil {
-		err = errors.Join(err, b.profile.close())
-	}
-	return err
-}
-
 func (b *instance) stopRequested() bool {
 	select {
 	case <-b.stopping:

@@ -58,3 +58,23 @@ func wasKilled(err error) bool {
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
+
+// cleanUp undoes what prepare has done, all of it or a part.
+func (b *instance) cleanUp() (err error) {
+	if b.proxy != nil {
+		err = b.proxy.Close()
+	}
+	if b.display != nil {
+		err = errors.Join(err, b.display.stop())
+	}
+	switch {
+	case b.leaveDirs:
+		err = errors.Join(err, b.dirs.leave())
+	case b.dirs.root != "":
+		err = errors.Join(err, b.dirs.remove())
+	}
+	if b.profile != nil {
+		err = errors.Join(err, b.profile.close())
+	}
+	return err
+}
