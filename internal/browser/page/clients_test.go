@@ -99,6 +99,8 @@ func TestAPageIsLeftAsItsClientWants(t *testing.T) {
 	o := browsertest.Join(t, b)
 	tab := o.OpenTab(s.URL+"/stay", "")
 	require.NoError(t, protocol.Tell(ctx, tab, page.Enable, page.EnableParams{}))
+	require.Eventually(t, func() bool { return o.Evaluate(tab, "!!document.querySelector('input')") == "true" },
+		20*time.Second, 5*time.Millisecond, "it has loaded")
 	o.Evaluate(tab, "document.querySelector('input').focus()")
 	left := make(chan error, 1)
 	go func() {
@@ -129,6 +131,8 @@ func TestTheAgentAndClientsHaveTabsOfTheirOwn(t *testing.T) {
 	require.NoError(t, p.Goto(ctx, s.URL+"/", ""))
 
 	// What a client's page opens is the client's.
+	require.Eventually(t, func() bool { return o.Evaluate(tabs[0], "location.pathname") == `"/client"` },
+		20*time.Second, 5*time.Millisecond, "it has loaded")
 	for range many {
 		o.Evaluate(tabs[0], "void open('/popup', '_blank', 'noopener')")
 	}
@@ -160,15 +164,17 @@ func TestTheAgentAndClientsHaveTabsOfTheirOwn(t *testing.T) {
 			target.CloseTargetParams{TargetID: info.TargetID}))
 	}
 	require.Eventually(t, func() bool { return len(other.Tabs()) == 0 }, 20*time.Second, 20*time.Millisecond)
-	obs := browsertest.Open(ctx, t, p, s.URL+"/popup")
+	browsertest.Open(ctx, t, p, s.URL+"/popup")
 	for range ourpage.MaxTabs + 3 {
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Open").Ref, browser.Click{}))
 		require.Eventually(t, func() bool {
-			obs = browsertest.Observe(ctx, t, p)
-			return strings.Contains(obs.Outline, "Open")
-		}, 10*time.Second, 10*time.Millisecond)
+			obs := browsertest.Observe(ctx, t, p)
+			// The agent may follow to the tab that the click before has opened meanwhile.
+			return strings.Contains(obs.Outline, "Open") &&
+				p.Click(ctx, browsertest.Find(t, obs, "button", "Open").Ref, browser.Click{}) == nil
+		}, 20*time.Second, 10*time.Millisecond)
 	}
-	require.Len(t, other.Tabs(), 1+ourpage.MaxTabs, "what pages open for the agent is bounded")
+	require.Eventually(t, func() bool { return len(other.Tabs()) == 1+ourpage.MaxTabs }, 20*time.Second,
+		20*time.Millisecond, "what pages open for the agent is bounded: what is over it is closed")
 }
 
 func TestAClientsTabThatWasThereBeforeTheAgentIsTheClients(t *testing.T) {
