@@ -25,7 +25,8 @@ import (
 // connections are those of its network service, which has no sandbox of its own that would
 // hide them.
 type owner struct {
-	pgid int
+	pid  int // of the browser's first process, whose descendants the others are
+	pgid int // of all of them; others of the server's session may join it (setpgid(2))
 	user account
 
 	mu sync.Mutex // one look among the processes at a time
@@ -33,16 +34,16 @@ type owner struct {
 	last int
 }
 
-// newOwner returns whose connections those of a process group are. It fails where this
-// process may not see the sockets of the group.
-func newOwner(pgid int, user account) (egress.Owner, error) {
-	o := &owner{pgid: pgid, user: user, last: pgid}
+// newOwner returns whose connections those of a browser are, by its first process, which
+// leads its group. It fails where this process may not see the sockets of that one.
+func newOwner(pid int, user account) (egress.Owner, error) {
+	o := &owner{pid: pid, pgid: pid, user: user, last: pid}
 	if err := checkKernelTells(); err != nil {
 		return nil, err
 	}
 	// Descriptor 3 is the browser's end of its pipe: see start.
 	err := o.asUser(func() error {
-		_, err := os.Readlink(filepath.Join(descriptorsOf(pgid), "3"))
+		_, err := os.Readlink(filepath.Join(descriptorsOf(pid), "3"))
 		return err
 	})
 	if err != nil {
@@ -89,10 +90,10 @@ func (o *owner) check(peer, at netip.AddrPort) error {
 	return o.asUser(func() error { return o.findAmongMembers(s.inode) })
 }
 
-// findAmongMembers returns nil where a process of the group has a socket.
+// findAmongMembers returns nil where a process of the browser has a socket.
 func (o *owner) findAmongMembers(inode uint32) error {
 	link := "socket:[" + strconv.FormatUint(uint64(inode), 10) + "]"
-	if pgid, err := syscall.Getpgid(o.last); err == nil && pgid == o.pgid && holds(o.last, link) {
+	if pgid, err := syscall.Getpgid(o.last); err == nil && pgid == o.pgid && holds(o.last, link) && o.isOwn(o.last) {
 		return nil
 	}
 	pids, err := membersOf(o.pgid)
@@ -100,12 +101,21 @@ func (o *owner) findAmongMembers(inode uint32) error {
 		return err
 	}
 	for _, pid := range pids {
-		if pid != o.last && holds(pid, link) {
+		if pid != o.last && holds(pid, link) && o.isOwn(pid) {
 			o.last = pid
 			return nil
 		}
 	}
 	return errNotOwn
+}
+
+// isOwn reports whether a process is the browser's first or descends from it, which nobody
+// can come to do as one can join a group.
+func (o *owner) isOwn(pid int) bool {
+	for pid > 1 && pid != o.pid {
+		pid = parentOf(pid)
+	}
+	return pid == o.pid
 }
 
 // descriptorsOf is the folder with the open files of a process.

@@ -9,9 +9,10 @@ import (
 )
 
 func processAttributes(user account) *syscall.SysProcAttr {
-	// A session of its own is a process group too, and one that only its processes' own
-	// children are in: others of a session may join any group of it (setpgid(2)).
-	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	// A group, and no session: the kernel wakes a stopped group when its last parent in
+	// the same session ends (setpgid(2), orphaned process groups). In a session of its own
+	// a browser that stands still for a save would outlive a killed server.
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if !user.isSelf() {
 		// No supplementary groups: root's own would come along.
 		attr.Credential = &syscall.Credential{Uid: user.uid, Gid: user.gid}
@@ -64,16 +65,35 @@ func stateOf(pid int) (state byte, ok bool) { return stateOfTask(strconv.Itoa(pi
 
 // stateOfTask is [stateOf] for what has a folder of its own in /proc.
 func stateOfTask(folder string) (state byte, ok bool) {
+	fields := statOf(folder)
+	if len(fields) == 0 {
+		return 0, false
+	}
+	return fields[0][0], true
+}
+
+// parentOf returns the process id of a process's parent, and 0 where there is none.
+func parentOf(pid int) int {
+	fields := statOf(strconv.Itoa(pid))
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return parent
+}
+
+// statOf returns what /proc says of a process or thread from its state on (proc_pid_stat(5)):
+// its state, its parent and more. There is nothing of one that is gone.
+func statOf(folder string) []string {
 	b, err := os.ReadFile(filepath.Join("/proc", folder, "stat"))
 	if err != nil {
-		return 0, false
+		return nil
 	}
 	// pid (name) state …, where name may hold anything.
-	_, rest, found := strings.Cut(string(b[max(0, strings.LastIndexByte(string(b), ')')):]), " ")
-	if !found || rest == "" {
-		return 0, false
-	}
-	return rest[0], true
+	return strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 }
 
 // standStill reports whether no thread of a process group can do anything: each is

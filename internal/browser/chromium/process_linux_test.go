@@ -357,6 +357,9 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 		pids = append(pids, pid)
 	}
 	require.Len(t, pids, 2)
+	// One stands still, as for a save of its profile.
+	require.NoError(t, syscall.Kill(-pids[0], syscall.SIGSTOP))
+	require.Eventually(t, func() bool { return standStill(pids[0]) }, 5*time.Second, time.Millisecond)
 
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()

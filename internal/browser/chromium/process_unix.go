@@ -5,7 +5,7 @@ package chromium
 import "syscall"
 
 func processAttributes(user account) *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setsid: true}
+	attr := &syscall.SysProcAttr{Setpgid: true}
 	if !user.isSelf() {
 		attr.Credential = &syscall.Credential{Uid: user.uid, Gid: user.gid}
 	}
