@@ -29,6 +29,13 @@ CC_FOUND := $(shell command -v "$$(go env CC)" 2>/dev/null)
 NOT_RACED := image/... compress/... hash/adler32 hash/crc32
 RACE := $(if $(CC_FOUND),-race -gcflags=modernc.org/...=-d=checkptr=0 $(NOT_RACED:%=-gcflags=%=-race=false))
 
+# A test that fails is tried once more, alone, when all others have ended, since browsers on two
+# cores get in each other's way: what passes then is printed under "Failed" all the same, to be
+# mended. Nothing is tried again after a data race, a leak, or more than five failures, subtests counted.
+GO_TEST := $(if $(RACE),,CGO_ENABLED=0 )go tool -modfile=$(CURDIR)/tools/go.mod gotestsum -f standard-quiet \
+	--hide-summary=skipped --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race \
+	--rerun-fails-run-root-test --packages=./... -- $(RACE) -count=1
+
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -39,12 +46,12 @@ demo: browser
 # Tests with a browser wait most of their time, so more packages run at once than
 # there are processors.
 test: browser postgres compat miniwob-sample s3server
-	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -p=$$(( $$(nproc) + 1 )) -timeout=20m ./...
+	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
 # A module of its own: nobody who uses bctrl gets these SDKs.
 compat: browser sdks
-	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
+	cd compat && $(GO_TEST) -timeout=10m
 
 compat-agents: browser sdks
 	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=5m -run InARuntime .
@@ -58,7 +65,7 @@ clients: browser
 # A module of its own, as compat is. The sample is twenty tasks at one seed.
 miniwob-sample: browser
 	@scripts/install-miniwob
-	cd miniwob && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
+	cd miniwob && $(GO_TEST) -timeout=10m
 
 miniwob: browser
 	@scripts/install-miniwob
