@@ -91,14 +91,18 @@ func (f *Fake) Running() []string {
 
 // Crash ends the browser id as a crash does: [Browser.Done] closes and
 // [Browser.Err] is not nil. It reports whether there was such a browser.
-func (f *Fake) Crash(id string) bool {
+func (f *Fake) Crash(id string) bool { return f.End(id, errFakeCrash) }
+
+// End ends the browser id for the reason that [Browser.Err] gives then. It reports whether
+// there was such a browser.
+func (f *Fake) End(id string, because error) bool {
 	f.mu.Lock()
 	b := f.running[id]
 	f.mu.Unlock()
 	if b == nil {
 		return false
 	}
-	b.finish(errFakeCrash)
+	b.finish(because)
 	return true
 }
 

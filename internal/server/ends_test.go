@@ -70,3 +70,28 @@ func TestALaunchOnAFullDiskSaysSo(t *testing.T) {
 	require.Equal(t, bctrl.RuntimeFailed, failed.Status)
 	require.Equal(t, "runtimes.disk_full", failed.Summary.Code)
 }
+
+func TestABrowserThatLostItsDiskIsToldToAll(t *testing.T) {
+	t.Parallel()
+	h, r := newHarness(t, impatient), newReceiver(t)
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventFailed}})
+	require.NoError(t, err)
+	ws := h.workspace("sales", sales())
+	rt := h.launch(ws, "crm", nil)
+	require.True(t, h.browsers.End(rt.ID, browser.ErrDiskFull))
+	told := <-r.got
+	e, err := bctrl.VerifyWebhook(told.header, told.body, hook.Secret)
+	require.NoError(t, err)
+	want := bctrl.FailedEvent{Alias: "crm", Reason: browser.ErrDiskFull.Error(), Code: "runtimes.disk_full"}
+	require.Equal(t, want, e.Data)
+	failed := h.status([]string{"workspaces", ws.ID, "runtimes"}, "crm")
+	require.Equal(t, bctrl.RuntimeFailed, failed.Status)
+	require.Equal(t, want.Code, failed.Summary.Code)
+	require.Equal(t, want.Reason, failed.Summary.Message)
+	recorded := h.log(bctrl.AuditFilter{Action: "runtime.failed"})
+	require.Len(t, recorded, 1)
+	require.Equal(t, rt.ID, recorded[0].RuntimeID)
+	h.launch(ws, "crm", nil) // its alias is free
+}

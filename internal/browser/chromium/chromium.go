@@ -54,6 +54,7 @@ type Driver struct {
 	path    string
 	user    account
 	tempDir string
+	disk    *diskWatch
 	// actionTimeout is [Options.ActionTimeout].
 	actionTimeout time.Duration
 }
@@ -79,7 +80,13 @@ func New(o Options) (*Driver, error) {
 		return nil, err
 	}
 	sweep(o.TempDir, user)
-	return &Driver{path: path, user: user, tempDir: o.TempDir, actionTimeout: o.ActionTimeout}, nil
+	return &Driver{
+		path:          path,
+		user:          user,
+		tempDir:       o.TempDir,
+		disk:          &diskWatch{folder: o.TempDir, look: spaceLeft},
+		actionTimeout: o.ActionTimeout,
+	}, nil
 }
 
 // instance is one running browser.
@@ -103,6 +110,9 @@ type instance struct {
 	emulator    *emulator
 	permissions []permission
 	overMemory  atomic.Bool // it was killed for the memory that it took
+	disk        *diskWatch
+	noDisk      atomic.Bool // it was killed since nothing was left of its disk
+	isAssigned  atomic.Bool // somebody uses it
 	// actionTimeout is [Options.ActionTimeout].
 	actionTimeout time.Duration
 
@@ -154,6 +164,7 @@ func (d *Driver) Prepare(ctx context.Context) (browser.Prepared, error) {
 // Assign says what the browser may reach and who gets its downloads. See
 // [browser.Prepared].
 func (b *instance) Assign(spec browser.Spec) {
+	b.isAssigned.Store(true)
 	b.downloads.deliverTo(spec.OnDownload)
 	b.tabEvents.deliverTo(spec.OnEvent)
 	b.proxy.Open(spec.Egress, spec.Gate)
@@ -161,8 +172,12 @@ func (b *instance) Assign(spec browser.Spec) {
 
 // launch starts a browser that is nobody's until it is assigned.
 func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, err error) {
+	if d.disk.isBelow(launchNeeds) {
+		return nil, browser.ErrDiskFull
+	}
 	b := &instance{
 		user:          d.user,
+		disk:          d.disk,
 		actionTimeout: d.actionTimeout,
 		tabEvents:     newTabEvents(),
 		clients:       make(chan struct{}, maxClients),
@@ -211,6 +226,7 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 			}
 		})
 	}
+	b.disk.add(b)
 	go b.watch()
 	if most := spec.Config.MaxMemoryBytes; most > 0 {
 		go b.watchMemory(most)
@@ -338,58 +354,6 @@ func (b *instance) cancelDownload(guid string) {
 
 // downloadOver tells clients what became of a download.
 func (b *instance) downloadOver(guid, kept string) { b.mux.DownloadOver(guid, kept) }
-
-// watch waits for the end of the process, asked for or not, and cleans up.
-func (b *instance) watch() {
-	killed := false
-	select {
-	case <-b.proc.exited:
-	case <-b.mux.Done():
-		killed = true
-		// A browser whose pipe has ended is of no use. It is given a moment to end
-		// by itself, for the sake of its exit status.
-		select {
-		case <-b.proc.exited:
-			killed = false
-		case <-time.After(exitTimeout):
-		}
-	}
-	wanted := b.stopRequested()
-	b.end()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*reapTimeout)
-	defer cancel()
-	err := b.proc.kill(ctx)
-	switch {
-	case b.overMemory.Load():
-		err = errors.Join(browser.ErrMemory, err)
-	case !wanted:
-		err = errors.Join(b.whyEnded(killed), err)
-	}
-	<-b.mux.Done()
-	b.guard.Wait()
-	b.closePages()
-	if b.emulator != nil {
-		b.emulator.close()
-	}
-	err = errors.Join(err, b.closeWebDrivers())
-	b.downloads.close()
-	if b.profile != nil {
-		unsaved := b.profile.save(b.dirs.data, b.user, nobodyWrites)
-		b.leaveDirs = unsaved != nil && !errors.Is(unsaved, browser.ErrProfileTooLarge)
-		err = errors.Join(err, b.jar.close(), unsaved)
-	}
-	b.err = errors.Join(err, b.cleanUp())
-	close(b.done)
-}
-
-func (b *instance) stopRequested() bool {
-	select {
-	case <-b.stopping:
-		return true
-	default:
-		return false
-	}
-}
 
 // Page returns the agent's page. See [browser.Browser].
 //

@@ -26,6 +26,12 @@ const (
 	dirProfile = "profile"
 	// maxProfileNote bounds what is read of it, in bytes.
 	maxProfileNote = 8192
+	// The folders in it.
+	dirData      = "data"
+	dirHome      = "home"
+	dirTemp      = "tmp"
+	dirDownloads = "downloads"
+	dirUploads   = "uploads"
 )
 
 // dirs are the temporary folders of one browser, all below root, which goes
@@ -43,11 +49,11 @@ type dirs struct {
 func layout(root string) dirs {
 	return dirs{
 		root:      root,
-		data:      filepath.Join(root, "data"),
-		home:      filepath.Join(root, "home"),
-		temp:      filepath.Join(root, "tmp"),
-		downloads: filepath.Join(root, "downloads"),
-		uploads:   filepath.Join(root, "uploads"),
+		data:      filepath.Join(root, dirData),
+		home:      filepath.Join(root, dirHome),
+		temp:      filepath.Join(root, dirTemp),
+		downloads: filepath.Join(root, dirDownloads),
+		uploads:   filepath.Join(root, dirUploads),
 	}
 }
 

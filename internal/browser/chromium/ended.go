@@ -3,17 +3,69 @@
 package chromium
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
-// fullBelow is how much may be left of a disk that counts as full, in bytes. A browser goes
-// on without one for the most part; what it ends by then is put down to that.
-const fullBelow = 4 << 20
+// watch waits for the end of the process, asked for or not, and cleans up.
+func (b *instance) watch() {
+	killed := false
+	select {
+	case <-b.proc.exited:
+	case <-b.mux.Done():
+		killed = true
+		// A browser whose pipe has ended is of no use. It is given a moment to end
+		// by itself, for the sake of its exit status.
+		select {
+		case <-b.proc.exited:
+			killed = false
+		case <-time.After(exitTimeout):
+		}
+	}
+	wanted := b.stopRequested()
+	b.end()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*reapTimeout)
+	defer cancel()
+	err := b.proc.kill(ctx)
+	switch {
+	case b.overMemory.Load():
+		err = errors.Join(browser.ErrMemory, err)
+	case !wanted:
+		err = errors.Join(b.whyEnded(killed), err)
+	}
+	<-b.mux.Done()
+	b.guard.Wait()
+	b.closePages()
+	if b.emulator != nil {
+		b.emulator.close()
+	}
+	err = errors.Join(err, b.closeWebDrivers())
+	b.downloads.close()
+	if b.profile != nil {
+		err = errors.Join(err, b.dirs.removeUnkept())
+		unsaved := b.profile.save(b.dirs.data, b.user, nobodyWrites)
+		b.leaveDirs = unsaved != nil && !errors.Is(unsaved, browser.ErrProfileTooLarge)
+		err = errors.Join(err, b.jar.close(), unsaved)
+	}
+	b.err = errors.Join(err, b.cleanUp())
+	b.disk.remove(b)
+	close(b.done)
+}
+
+func (b *instance) stopRequested() bool {
+	select {
+	case <-b.stopping:
+		return true
+	default:
+		return false
+	}
+}
 
 // whyEnded describes the end of a browser that nobody stopped. killed is set where its
 // process was ended here, since its pipe had.
@@ -21,7 +73,7 @@ func (b *instance) whyEnded(killed bool) error {
 	switch {
 	case b.hung.Load():
 		return browser.ErrHung
-	case b.diskIsFull():
+	case b.noDisk.Load(), b.diskIsFull():
 		return fmt.Errorf("%w: %w", browser.ErrDiskFull, b.proc.failure())
 	case !killed && wasKilled(b.proc.err) && oomKills() > b.oomKills.Load():
 		return fmt.Errorf("%w: %w", browser.ErrSystemMemory, b.proc.failure())
@@ -31,22 +83,10 @@ func (b *instance) whyEnded(killed bool) error {
 	return b.proc.failure()
 }
 
-// diskIsFull reports whether nothing is left of the disk with the browser's folder.
+// diskIsFull reports whether next to nothing is left of the disk with the browser's folder.
 func (b *instance) diskIsFull() bool {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(b.dirs.root, &stat); err != nil {
-		return false
-	}
-	return uint64(stat.Bavail)*uint64(stat.Bsize) < fullBelow //nolint:unconvert // types differ by system
-}
-
-// withDiskFull adds to what failed at the start of a browser that there is no disk left,
-// where that is why.
-func withDiskFull(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %w", browser.ErrDiskFull, err)
-	}
-	return err
+	left, err := spaceLeft(b.dirs.root)
+	return err == nil && left.isBelow(crashBelow)
 }
 
 // wasKilled reports whether a process ended by SIGKILL.

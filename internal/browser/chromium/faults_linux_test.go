@@ -1,13 +1,8 @@
 package chromium
 
 import (
-	"context"
 	"errors"
-	"io"
-	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,68 +66,4 @@ func TestABrowserThatEndedSaysWhy(t *testing.T) {
 	}
 	require.Equal(t, int64(12), oomKillsIn("pgfault 3\noom_kill 12\noom_kill_other 4\n"))
 	require.Zero(t, oomKillsIn("oom_kill_other 4\noom_kill x\n"), "an old kernel does not say")
-}
-
-// smallDisk mounts a disk of a few megabytes, and returns how to fill it. There is none
-// where the test may not mount.
-func smallDisk(t *testing.T) (dir string, fill func(), ok bool) {
-	t.Helper()
-	dir = openTempDir(t)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=48m,mode=755"); err != nil {
-		return "", nil, false
-	}
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
-	return dir, func() {
-		f, err := os.Create(filepath.Join(dir, "filler"))
-		require.NoError(t, err)
-		defer f.Close()
-		_, err = io.Copy(f, zeros{})
-		require.ErrorIs(t, err, syscall.ENOSPC)
-	}, true
-}
-
-// zeros never end.
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
-
-// TestAFullDiskLeavesBrowsersAndSaysSo fills the disk with the temporary folders. Where the
-// test may not mount one, TestABrowserThatEndedSaysWhy is what holds of it.
-func TestAFullDiskLeavesBrowsersAndSaysSo(t *testing.T) {
-	t.Parallel()
-	temp, fill, ok := smallDisk(t)
-	if !ok {
-		return
-	}
-	site := browsertest.ServePage(t, "<title>site</title>")
-	driver, err := New(Options{TempDir: temp})
-	require.NoError(t, err)
-	launched, err := driver.Launch(t.Context(), browser.Spec{ID: "full", Egress: browsertest.Loopback()})
-	require.NoError(t, err)
-	b := launched.(*instance)
-	page, err := b.Page(t.Context())
-	require.NoError(t, err)
-	require.False(t, b.diskIsFull())
-	fill()
-	require.True(t, b.diskIsFull())
-	require.NoError(t, page.Goto(t.Context(), site, ""), "a browser goes on without a disk")
-	_, err = page.Screenshot(t.Context(), true)
-	require.NoError(t, err)
-
-	profile := newKeeper(t, filepath.Join(t.TempDir(), "p")).profile()
-	_, err = driver.Launch(t.Context(), browser.Spec{ID: "second", Profile: profile})
-	require.ErrorIs(t, err, browser.ErrDiskFull, "a launch that has to write")
-	entries, err := os.ReadDir(temp)
-	require.NoError(t, err)
-	require.Len(t, entries, 2, "the first browser's folder and what fills the disk")
-
-	require.NoError(t, syscall.Kill(b.proc.pid(), syscall.SIGSEGV))
-	<-b.Done()
-	require.ErrorIs(t, b.Err(), browser.ErrDiskFull)
-	require.NoError(t, os.Remove(filepath.Join(temp, "filler")))
-	requireNothingLeft(t, temp, b.proc.pid())
-	at := strings.TrimPrefix(b.proxy.URL(), "http://")
-	_, err = net.Dial("tcp", at)
-	require.ErrorIs(t, err, syscall.ECONNREFUSED, "the proxy is gone")
-	require.ErrorIs(t, b.Stop(context.Background()), browser.ErrDiskFull)
 }
