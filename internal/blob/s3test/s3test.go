@@ -1,10 +1,12 @@
-// Package s3test runs a real S3 server for tests: versitygw, which checks signatures,
-// over a directory. Its module is tools/s3, and go builds and keeps the program: the first time
-// takes a minute or two.
+// Package s3test runs a real S3 server, for tests and for the example of a cluster:
+// versitygw, which checks signatures, over a directory. Its module is tools/s3, and go
+// builds and keeps the program: the first time takes a minute or two.
 package s3test
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,11 +16,10 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
 
-// Server is one that runs until the end of its test.
+// Server is one that runs until [Server.Close].
 type Server struct {
 	// Endpoint is its address, on loopback.
 	Endpoint string
@@ -29,6 +30,7 @@ type Server struct {
 
 	program string
 	sidecar string // where the server keeps what is known of objects
+	log     string // the file for what it says
 	process *os.Process
 	ended   chan struct{}
 }
@@ -43,45 +45,51 @@ const (
 	starts    = 3
 )
 
-// Start starts a server without buckets.
-func Start(tb testing.TB) *Server {
-	tb.Helper()
+// Open starts a server without buckets that keeps everything below dir.
+func Open(ctx context.Context, dir string) (*Server, error) {
+	program, err := build(ctx)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		Dir:     tb.TempDir(),
+		Dir:     filepath.Join(dir, "buckets"),
 		KeyID:   "AKIA" + rand.Text()[:16],
 		Secret:  rand.Text() + rand.Text(),
-		program: build(tb),
-		sidecar: tb.TempDir(),
+		program: program,
+		sidecar: filepath.Join(dir, "sidecar"),
+		log:     filepath.Join(dir, "log"),
 	}
-	tb.Cleanup(s.stop)
+	if err := errors.Join(os.Mkdir(s.Dir, 0o700), os.Mkdir(s.sidecar, 0o700)); err != nil {
+		return nil, err
+	}
 	for range starts {
-		if s.run(tb, freeAddress(tb)) {
-			return s
+		address, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
+		if err = s.run(address); err == nil || !errors.Is(err, errNoAnswer) {
+			return s, err
 		}
 	}
-	tb.Fatalf("the S3 server did not start %d times", starts)
-	return nil
+	text, err := os.ReadFile(s.log)
+	return nil, errors.Join(fmt.Errorf("%w %d times:\n%s", errNoAnswer, starts, text), err)
 }
 
-// Kill ends the server as a machine does that loses its power. [Server.Restart] has it
+// errNoAnswer is of a server that ended, or did not answer, after its start.
+var errNoAnswer = errors.New("the S3 server did not start")
+
+// Kill ends the server as a machine does that loses its power. [Server.Resume] has it
 // answer again, at the same address.
 func (s *Server) Kill() {
 	_ = s.process.Kill()
 	<-s.ended
 }
 
-// Restart starts a server that was killed.
-func (s *Server) Restart(tb testing.TB) {
-	tb.Helper()
-	if !s.run(tb, strings.TrimPrefix(s.Endpoint, "http://")) {
-		tb.Fatal("the S3 server did not start again")
-	}
-}
+// Resume starts a server that was killed.
+func (s *Server) Resume() error { return s.run(strings.TrimPrefix(s.Endpoint, "http://")) }
 
-func (s *Server) stop() {
-	if s.process == nil {
-		return
-	}
+// Close ends the server.
+func (s *Server) Close() {
 	_ = s.process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.ended:
@@ -90,48 +98,44 @@ func (s *Server) stop() {
 	}
 }
 
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
+func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		tb.Fatalf("looking for a port: %v", err)
+		return "", fmt.Errorf("looking for a port: %w", err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return l.Addr().String(), l.Close()
 }
 
 // build returns the program, which go keeps in its cache.
-func build(tb testing.TB) string {
-	tb.Helper()
+func build(ctx context.Context) (string, error) {
 	_, source, _, ok := runtime.Caller(0) // the working directory may be anywhere
 	if !ok {
-		tb.Fatal("the test does not know where its source is")
+		return "", errors.New("the program does not know where its source is")
 	}
-	cmd := exec.CommandContext(tb.Context(), "go", "tool", "-n", "versitygw")
+	cmd := exec.CommandContext(ctx, "go", "tool", "-n", "versitygw")
 	cmd.Dir = filepath.Join(filepath.Dir(source), "..", "..", "..", "tools", "s3")
 	cmd.Stderr = os.Stderr
 	path, err := cmd.Output()
 	if err != nil {
-		tb.Fatalf("building the S3 server in %s: %v", cmd.Dir, err)
+		return "", fmt.Errorf("building the S3 server in %s: %w", cmd.Dir, err)
 	}
-	return strings.TrimSpace(string(path))
+	return strings.TrimSpace(string(path)), nil
 }
 
-// run starts the program and reports whether it answers.
-func (s *Server) run(tb testing.TB, address string) bool {
-	tb.Helper()
+// run starts the program and waits until it answers.
+func (s *Server) run(address string) error {
 	s.Endpoint = "http://" + address
-	log, err := os.CreateTemp(tb.TempDir(), "versitygw")
+	log, err := os.Create(s.log)
 	if err != nil {
-		tb.Fatalf("making a log: %v", err)
+		return fmt.Errorf("making a log: %w", err)
 	}
 	args := []string{"--quiet", "--keep-alive", "--health", "/health", "--region", Region, "--port", address, "posix",
 		"--sidecar", s.sidecar, s.Dir}
-	cmd := exec.Command(s.program, args...) //nolint:noctx // ended by the test's cleanup
+	cmd := exec.Command(s.program, args...) //nolint:noctx // ended by Close
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.KeyID, "ROOT_SECRET_KEY="+s.Secret)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		tb.Fatalf("starting the S3 server: %v", err)
+		return errors.Join(fmt.Errorf("starting the S3 server: %w", err), log.Close())
 	}
 	ended := make(chan struct{})
 	s.process, s.ended = cmd.Process, ended
@@ -140,13 +144,11 @@ func (s *Server) run(tb testing.TB, address string) bool {
 		_ = log.Close()
 		close(ended)
 	}()
-	if s.answers() {
-		return true
+	if !s.answers() {
+		s.Close()
+		return errNoAnswer
 	}
-	s.stop()
-	text, _ := os.ReadFile(log.Name())
-	tb.Logf("the S3 server did not start: %s", text)
-	return false
+	return nil
 }
 
 // answers waits until the server does or has ended.
@@ -172,14 +174,10 @@ func (s *Server) answers() bool {
 	return false
 }
 
-// Bucket makes a bucket and returns its directory.
-func (s *Server) Bucket(tb testing.TB, name string) string {
-	tb.Helper()
-	dir := filepath.Join(s.Dir, name) // which is what a bucket is
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		tb.Fatalf("making a bucket: %v", err)
-	}
-	return dir
+// MakeBucket makes a bucket and returns its directory.
+func (s *Server) MakeBucket(name string) (dir string, err error) {
+	dir = filepath.Join(s.Dir, name) // which is what a bucket is
+	return dir, os.Mkdir(dir, 0o700)
 }
 
 // Environment is what programs need to use the server: its account, and nothing of
@@ -197,14 +195,6 @@ func (s *Server) Environment() map[string]string {
 		"AWS_CONFIG_FILE":             os.DevNull,
 		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"AWS_EC2_METADATA_DISABLED":   "true",
-	}
-}
-
-// Setenv puts [Server.Environment] into the process.
-func (s *Server) Setenv(t *testing.T) {
-	t.Helper()
-	for name, value := range s.Environment() {
-		t.Setenv(name, value)
 	}
 }
 
