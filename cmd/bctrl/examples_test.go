@@ -150,7 +150,7 @@ func (d *desk) example(line string) ran {
 		file := filepath.Join(d.t.TempDir(), "database")
 		require.NoError(d.t, os.WriteFile(file, []byte(pgtest.Fresh(d.t, "")+"\n"), 0o600))
 		line = strings.ReplaceAll(line, "/etc/bctrl/database", file)
-	case strings.HasPrefix(line, "bctrl audit accept"):
+	case strings.HasPrefix(line, "bctrl audit accept"), strings.HasPrefix(line, "bctrl migrate --check"):
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):
 		d.do("lock")
@@ -326,6 +326,8 @@ var changing = []struct{ from, to string }{
 	{`on \d+ [A-Z][a-z]+ 20\d\d:`, "on 2 January 2026:"},
 	{`(?m)^Key:( +)[0-9a-f]{16}$`, "Key:${1}3f1c9a7be2d05486"},
 	{`(?m)^(Entries|Records|Checkpoints|Signed up to):( +)\d+$`, "$1:${2}42"},
+	{`(?m)^(Version|Needed)( +)\d+$`, "$1${2}42"},
+	{`(has version|schema, version) \d+`, "$1 42"},
 	{`"(events|records|checkpoints|signed|seq)":( ?)\d+`, `"$1":${2}42`},
 	{`"(hash|publicKey|keyId)":( ?)"[^"]*"`, `"$1":${2}"…"`},
 }

@@ -55,12 +55,17 @@ const (
 // transaction begin with what the one before has left, so that two never conflict.
 const versionTable = "goose_db_version"
 
+const (
+	// ofSchema is the lock of the servers of a schema, by its name, and tryAlone says whether there is none.
+	ofSchema = "(hashtext('bctrl serve'), hashtext(current_schema()))"
+	tryAlone = "SELECT pg_try_advisory_lock" + ofSchema
+)
+
 func postgresDialect(shared bool) *dialect {
 	d := &dialect{
 		shared: shared,
-		// By the name of the schema, which is what one server has.
-		alone: "SELECT pg_advisory_lock(hashtext('bctrl serve'), hashtext(current_schema()))",
-		begin: "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE " + versionTable + " IN SHARE ROW EXCLUSIVE MODE",
+		alone:  "SELECT pg_advisory_lock" + ofSchema,
+		begin:  "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE " + versionTable + " IN SHARE ROW EXCLUSIVE MODE",
 		// The snapshots are long: they verify all that there is.
 		snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; " +
 			"SET LOCAL idle_in_transaction_session_timeout = 0",

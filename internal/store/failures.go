@@ -87,6 +87,9 @@ func translateState(state string) error {
 	return &refusedError{state}
 }
 
+// notPermitted is the SQLSTATE of what a user may not do.
+const notPermitted = "42501"
+
 // refusedError is a statement that PostgreSQL did not take, by its SQLSTATE alone.
 type refusedError struct{ state string }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 //go:embed migrations/*.sql
@@ -35,11 +37,38 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err := errors.Join(checkSchema(ctx, db, version), refuseUnproven(ctx, db, version)); err != nil {
 		return err
 	}
+	return bringUp(ctx, p, Schema{Version: version, Needed: newestVersion(steps)})
+}
+
+// Schema is the version of a database's schema, 0 where it has none, and the one that this
+// program works with.
+type Schema struct{ Version, Needed int64 }
+
+// String says both, to who has to bring one to the other.
+func (s Schema) String() string {
+	return fmt.Sprintf("its schema has version %d and this bctrl needs version %d", s.Version, s.Needed)
+}
+
+// adviceFor says what to do about a schema that cannot be changed.
+func adviceFor(err error) string {
+	refused, is := errors.AsType[*refusedError](err)
+	lite, file := errors.AsType[*sqlite.Error](err)
+	if is && refused.state == notPermitted || file && lite.Code()&0xff == sqlite3.SQLITE_READONLY {
+		return " (run 'bctrl migrate' as a user who may change it)"
+	}
+	return ""
+}
+
+// bringUp runs the migrations that are missing.
+func bringUp(ctx context.Context, p *goose.Provider, from Schema) error {
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bringing the schema up to date: %w", translate(err))
+		err = translate(err)
+		return fmt.Errorf("%v, and could not be brought there: %w%s", from, err, adviceFor(err))
 	}
 	return nil
 }
+
+func newestVersion(steps []*goose.Migration) int64 { return steps[len(steps)-1].Version }
 
 func provider(dialect goose.Dialect, db *sql.DB, steps []*goose.Migration) (*goose.Provider, error) {
 	p, err := goose.NewProvider(dialect, db, nil, goose.WithDisableGlobalRegistry(true),
@@ -56,7 +85,7 @@ var ErrNewerSchema = errors.New("the data was written by a newer bctrl")
 
 // refuseNewer refuses a schema that this server does not know.
 func refuseNewer(version int64, steps []*goose.Migration) error {
-	if known := steps[len(steps)-1].Version; version > known {
+	if known := newestVersion(steps); version > known {
 		return fmt.Errorf("%w: its schema has version %d and this one knows those up to %d: start one that knows version %d",
 			ErrNewerSchema, version, known, version)
 	}

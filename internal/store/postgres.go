@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"runtime"
 	"strconv"
@@ -55,7 +56,9 @@ func OpenPostgres(ctx context.Context, cfg Postgres, prover Prover) (*DB, error)
 		return nil, err
 	}
 	on := postgresDialect(cfg.Shared)
-	if err := preparePostgres(ctx, *config, on, cfg.Existing); err != nil {
+	if err := withPatientPool(ctx, *config, func(pool *sql.DB) error {
+		return preparePostgres(ctx, pool, on, cfg.Existing)
+	}); err != nil {
 		return nil, fmt.Errorf("the database %s: %w", nameOf(config), err)
 	}
 	pool := stdlib.OpenDB(*config)
@@ -113,14 +116,10 @@ func nameOf(config *pgx.ConnConfig) string {
 	return config.Database + " at " + net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
 }
 
-// preparePostgres makes sure that the database is one for a store, and brings its
-// schema up to date. Its connection has no limit for a statement: a migration may
-// take long.
-func preparePostgres(ctx context.Context, config pgx.ConnConfig, on *dialect, existing bool) (err error) {
-	params := map[string]string{}
-	for name, value := range config.RuntimeParams {
-		params[name] = value
-	}
+// withPatientPool calls fn with connections that have no limit for a statement: a migration
+// may take long.
+func withPatientPool(ctx context.Context, config pgx.ConnConfig, fn func(*sql.DB) error) (err error) {
+	params := maps.Clone(config.RuntimeParams)
 	params["statement_timeout"] = "0"
 	params["idle_in_transaction_session_timeout"] = "0"
 	config.RuntimeParams = params
@@ -129,6 +128,12 @@ func preparePostgres(ctx context.Context, config pgx.ConnConfig, on *dialect, ex
 	if err := checkPostgres(ctx, pool); err != nil {
 		return err
 	}
+	return fn(pool)
+}
+
+// preparePostgres makes sure that the database is one for a store, and brings its
+// schema up to date.
+func preparePostgres(ctx context.Context, pool *sql.DB, on *dialect, existing bool) (err error) {
 	if on.schema, err = postgresSchema.of(ctx, pool); err != nil {
 		return err
 	}
@@ -174,7 +179,7 @@ func connectionError(err error) error {
 			return errors.New("PostgreSQL does not let this user in with this password, or from here")
 		case "3D000":
 			return errors.New("PostgreSQL has no database of this name")
-		case "42501":
+		case notPermitted:
 			return errors.New("this user may not connect to it")
 		}
 		return translate(err)

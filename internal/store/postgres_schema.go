@@ -33,8 +33,8 @@ func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect, existing bo
 	if version == 0 && existing {
 		return ErrEmpty
 	}
-	if version != steps[len(steps)-1].Version {
-		if err := migrateLocked(ctx, pool, steps); err != nil {
+	if version != newestVersion(steps) {
+		if err := migrateLocked(ctx, pool, steps, ""); err != nil {
 			return err
 		}
 	}
@@ -42,8 +42,9 @@ func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect, existing bo
 }
 
 // migrateLocked runs the migrations while no other server does. The lock is held
-// around goose rather than by it, so that nobody looks at half a schema.
-func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration) (err error) {
+// around goose rather than by it, so that nobody looks at half a schema. Alone, unless it is
+// empty, is a statement that has to give true then; what it locks goes with the pool.
+func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration, alone string) (err error) {
 	// A try each second, for as long as a large migration of another may take.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
 	if err != nil {
@@ -58,6 +59,15 @@ func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration) 
 		return fmt.Errorf("waiting for another server to bring the schema up to date: %w", translate(err))
 	}
 	defer func() { err = errors.Join(err, locker.SessionUnlock(context.WithoutCancel(ctx), conn)) }()
+	if alone != "" {
+		var is bool
+		if err := conn.QueryRowContext(ctx, alone).Scan(&is); err != nil {
+			return translate(err)
+		}
+		if !is {
+			return ErrInUse
+		}
+	}
 	version, err := postgresVersion(ctx, pool)
 	if err != nil {
 		return err
@@ -74,10 +84,7 @@ func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration) 
 	if err != nil {
 		return err
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bringing the schema up to date: %w", translate(err))
-	}
-	return nil
+	return bringUp(ctx, p, Schema{Version: version, Needed: newestVersion(steps)})
 }
 
 // postgresVersion is that of the schema, and 0 where there is none.
