@@ -27,6 +27,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
 	"github.com/bctrl-go/bctrl/internal/browser/pool"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/metrics"
@@ -93,6 +94,12 @@ type Config struct {
 	// PublicURL is where callers reach the server, for links; nil is wherever
 	// each caller did.
 	PublicURL *url.URL
+	// NodeAddress is where this server listens for the others of a cluster, host:port,
+	// and where they reach it; empty has the database to itself. A cluster needs Database
+	// and Files, which its nodes share, and one key.
+	NodeAddress string
+	// Lease, Renew and Watch are as in [cluster.Config].
+	Lease, Renew, Watch time.Duration
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
@@ -114,7 +121,9 @@ type Daemon struct {
 	lock         *flock.Flock
 	store        *store.DB
 	custody      *custody.Custodian
-	bucket       *blob.S3 // nil where files are in the data directory
+	peers        net.Listener        // nil outside of a cluster
+	node         *cluster.Membership // nil outside of a cluster
+	bucket       *blob.S3            // nil where files are in the data directory
 	closeBlobs   func() error
 	log          *slog.Logger
 	sweeps       sync.WaitGroup
@@ -136,6 +145,9 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	prices, err := cfg.prices()
 	if err != nil {
+		return nil, err
+	}
+	if d.peers, err = cfg.listenForPeers(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -165,6 +177,9 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.custody.Locked() {
 		d.log.Warn("the server is locked: it needs its passphrase to seal and open anything")
 	}
+	if err := d.join(ctx, cfg); err != nil {
+		return nil, err
+	}
 	blobs, err := d.openBlobs(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -175,6 +190,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	d.Server, err = server.New(ctx, server.Config{
 		Store:    d.store,
 		Custody:  d.custody,
+		Cluster:  d.Node(),
 		Browsers: d.driver(cfg),
 		Warm:     d.warm,
 		Capacity: server.Capacity{
@@ -364,11 +380,18 @@ func (cfg Config) openStore(ctx context.Context, rows *seal.Rows, existing bool)
 	if cfg.Database.IsZero() {
 		return store.Open(ctx, databaseIn(cfg.DataDir), rows)
 	}
-	return store.OpenPostgres(ctx, store.Postgres{URL: cfg.Database.Expose(), Existing: existing}, rows)
+	return store.OpenPostgres(ctx, store.Postgres{
+		URL:      cfg.Database.Expose(),
+		Shared:   cfg.NodeAddress != "",
+		Existing: existing,
+	}, rows)
 }
 
 // custody says where the key is, and where the log's head.
 func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custody.Config {
+	if cfg.NodeAddress != "" {
+		cfg.HeadFile = "" // several nodes would each sign
+	}
 	return custody.Config{
 		DB:          db,
 		Rows:        rows,
@@ -490,6 +513,13 @@ func (d *Daemon) closeAll() error {
 	}
 	if d.custody != nil {
 		errs = append(errs, d.custody.Close())
+	}
+	if d.node != nil {
+		ctx := context.Background()
+		errs = append(errs, d.store.CatchUp(ctx), d.node.Leave(ctx)) // nothing is written after it
+	}
+	if d.peers != nil {
+		errs = append(errs, d.peers.Close())
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())

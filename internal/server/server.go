@@ -24,6 +24,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/model"
@@ -47,6 +48,8 @@ type Config struct {
 	Store *store.DB
 	// Custody keeps the key that seals the store.
 	Custody *custody.Custodian
+	// Cluster is this server's place among those that share the store; nil is alone.
+	Cluster cluster.Member
 	// Browsers starts the runtimes' browsers.
 	Browsers browser.Driver
 	// Warm says how many browsers are ready before anybody asks for them, and how many
@@ -127,8 +130,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.Custody.OnLock(s.forgetKeys)
-	if err := s.Audit.Start(ctx); err != nil {
-		return nil, err
+	if s.Cluster.Alone() { // else others have intents underway
+		if err := s.Audit.Start(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if !s.Custody.Locked() {
 		if err := s.takeOver(ctx); err != nil {
@@ -156,6 +161,7 @@ func newServer(cfg Config) (*Server, error) {
 		Kernel: web.NewKernel(web.Config{
 			Store:     cfg.Store,
 			Custody:   cfg.Custody,
+			Cluster:   cfg.Cluster,
 			Log:       cfg.Log,
 			Meter:     cfg.Meter,
 			PublicURL: cfg.PublicURL,
@@ -224,8 +230,10 @@ func (s *Server) takeOver(ctx context.Context) error {
 	if s.tookOver.Load() {
 		return nil
 	}
-	if err := s.runtimes.EndAbandoned(ctx); err != nil {
-		return fmt.Errorf("ending what the last server left: %w", err)
+	if s.Cluster.Alone() { // else others have runtimes
+		if err := s.runtimes.EndAbandoned(ctx); err != nil {
+			return fmt.Errorf("ending what the last server left: %w", err)
+		}
 	}
 	if err := s.emptyClosedSubaccounts(ctx); err != nil {
 		return fmt.Errorf("finishing the deletion of subaccounts: %w", err)

@@ -123,6 +123,9 @@ func (b *batch) begin(ctx context.Context) error {
 	if err == nil && (fresh || b.on.shared) {
 		err = b.resume(ctx)
 	}
+	if err == nil {
+		b.node, err = b.checkFence(ctx)
+	}
 	if err != nil {
 		b.undo(ctx)
 		return fmt.Errorf("beginning a transaction: %w", translate(err))

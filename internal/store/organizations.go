@@ -174,6 +174,9 @@ func (tx *Tx) EmptyOrganization(
 	if _, err := tx.exec(ctx, "DELETE FROM events WHERE org_id = $1", org); err != nil {
 		return e, err
 	}
+	if _, err := tx.exec(ctx, "DELETE FROM runtime_nodes WHERE org_id = $1", org); err != nil {
+		return e, err
+	}
 	if _, err := tx.exec(ctx, "DELETE FROM invoke_rates WHERE org_id = $1", org); err != nil {
 		return e, err
 	}

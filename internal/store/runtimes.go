@@ -129,8 +129,8 @@ func (q Queries) LiveRuntimes(ctx context.Context, org, workspace string) ([]Run
 		WHERE org_id = $1 AND workspace_id = $2 AND live ORDER BY id`, org, workspace)
 }
 
-// InsertRuntime adds a runtime; a live one with the alias, or with the
-// profile, gives [ErrExists].
+// InsertRuntime adds a runtime, of the node whose transaction it is; a live one with the
+// alias, or with the profile, gives [ErrExists].
 func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
 	r := runtimeRow{Runtime: rt}
 	var errs [3]error
@@ -152,6 +152,10 @@ func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
 		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(r.launch),
 		string(r.mounts), string(r.launched),
 		r.Group, r.ProfileUID, millis(r.CreatedAt), millis(r.UpdatedAt), proof)
+	if err == nil && tx.node != "" {
+		_, err = tx.exec(ctx, "INSERT INTO runtime_nodes (org_id, runtime_id, node_id) VALUES ($1, $2, $3)",
+			org, r.ID, tx.node)
+	}
 	return err
 }
 

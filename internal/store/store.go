@@ -42,6 +42,8 @@ type DB struct {
 	// watchers are told of events, observe of each transaction.
 	watchers watchers
 	observe  atomic.Pointer[func(Commit)]
+	// node is whose transactions the writer's are: see Fence.
+	node     atomic.Pointer[string]
 	listener *listener // nil where nobody else writes
 	laterMu  sync.Mutex
 	later    []*Entry // waits for a transaction to share

@@ -45,6 +45,8 @@ type Tx struct {
 	rates, counted map[rateKey]string
 	// happened is whose events this transaction has written.
 	happened []eventScope
+	// node is whose transaction it is: see [DB.Fence].
+	node string
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
 	// scrub is set when a sealed value was replaced or deleted, and is to be
@@ -237,6 +239,9 @@ type batch struct {
 	q        Queries
 	keys     *keyCache
 	watching *watchers
+	// fence is the node that the transactions are of, and node that of the running one.
+	fence *atomic.Pointer[string]
+	node  string
 	place
 	// base is where the chain stands on disk, to go back to.
 	base place
@@ -269,6 +274,7 @@ func newBatch(db *DB) *batch {
 		q:        Queries{prover: db.queries.prover, on: db.on, unlogged: [2]map[string]string{ofBatch: {}}},
 		keys:     db.keys,
 		watching: &db.watchers,
+		fence:    &db.node,
 		rates:    map[rateKey]string{},
 	}
 }
@@ -401,7 +407,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	if j.err = cmp.Or(j.aborted, j.ctx.Err()); j.err != nil || j.fn == nil {
 		return nil //nolint:nilerr // it is the job's
 	}
-	j.tx = Tx{Queries: b.q, rates: b.rates}
+	j.tx = Tx{Queries: b.q, rates: b.rates, node: b.node}
 	j.err = runRecovering(j.fn, &j.tx)
 	if endsTransaction(j.err) {
 		return j.err

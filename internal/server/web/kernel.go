@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -22,6 +23,8 @@ type Kernel struct {
 	// Custody has the key that seals the store, and knows whether the server is
 	// locked.
 	Custody *custody.Custodian
+	// Cluster is this server's place among those that share the store.
+	Cluster cluster.Member
 	// Keys seals and opens records with that key.
 	Keys *seal.Keyring
 	// Audit is the log of what was done and refused.
@@ -49,6 +52,8 @@ type Config struct {
 	Store *store.DB
 	// Custody has the key that seals the store.
 	Custody *custody.Custodian
+	// Cluster may be nil, which is [cluster.Alone].
+	Cluster cluster.Member
 	// Log may be nil, which discards what it is told.
 	Log *slog.Logger
 	// Meter may be nil, which counts nothing.
@@ -65,6 +70,7 @@ func NewKernel(cfg Config) *Kernel {
 	k := &Kernel{
 		DB:         cfg.Store,
 		Custody:    cfg.Custody,
+		Cluster:    cmp.Or(cfg.Cluster, cluster.Member(cluster.Alone{})),
 		Keys:       cfg.Custody.Keys(),
 		Audit:      audit.New(cfg.Store),
 		Log:        cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
@@ -161,6 +162,8 @@ func AsError(err error) *bctrl.Error {
 			"shows when it does")
 	case errors.Is(err, store.ErrReadOnly):
 		return Unavailable("server.database_read_only", "the server's database takes no writes now")
+	case errors.Is(err, store.ErrFenced):
+		return cluster.ErrLeaseLost
 	case errors.Is(err, store.ErrClosed):
 		return ErrStopping
 	}

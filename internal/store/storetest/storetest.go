@@ -56,7 +56,7 @@ func Create(tb testing.TB, path string) {
 	var content []byte
 	var err error
 	if os.Getenv(Variable) == "postgres" {
-		content = []byte(pgtest.Database(tb, migrated(tb)))
+		content = []byte(Database(tb))
 	} else {
 		content, err = empty()
 	}
@@ -123,6 +123,12 @@ func Statement(path, statement string) string {
 func urlIn(path string) (url string, ok bool) {
 	text, err := os.ReadFile(path)
 	return string(text), err == nil && strings.HasPrefix(string(text), "postgres://")
+}
+
+// Database returns the URL of an empty store in a PostgreSQL database of the test's own.
+func Database(tb testing.TB) (url string) {
+	tb.Helper()
+	return pgtest.Database(tb, migrated(tb))
 }
 
 // migrated is the database with the newest schema that those of the tests are copies

@@ -1,0 +1,277 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// Config says what a node is and what its lease lies in.
+type Config struct {
+	Store *store.DB
+	// Node has the name, the address and the version.
+	Node Node
+	// Lease is how long a lease lasts, Renew how often it is renewed, and Watch how often
+	// the others are looked at; 0 is 6, 1.5 and 1 seconds.
+	Lease, Renew, Watch time.Duration
+	// Log receives what an operator needs to know; nil discards it.
+	Log *slog.Logger
+}
+
+// Handlers are what a node does when something happens to its lease or to the others.
+// Each may be nil.
+type Handlers struct {
+	// Load is how many runtimes start or run here, and how many more may; below 0 is no
+	// bound.
+	Load func() (runtimes, room int)
+	// Lost ends everything that is underway, and every browser, at once. The node comes
+	// back when it has returned.
+	Lost func()
+	// Watch ends what nodes have left whose lease has run out.
+	Watch func(ctx context.Context) error
+}
+
+// Membership is the [Member] of a server that shares its database.
+type Membership struct {
+	cfg      Config
+	leases   leases
+	held     atomic.Pointer[held]
+	handlers atomic.Pointer[Handlers]
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+}
+
+var _ Member = (*Membership)(nil)
+
+// leases are kept by the store; tests have their own.
+type leases interface {
+	RegisterNode(ctx context.Context, n Node, lease time.Duration) (Node, error)
+	RenewLease(ctx context.Context, r store.Renewal) (store.Renewed, error)
+	ExpireLease(ctx context.Context, id string) error
+	Fence(node string)
+}
+
+// Join registers a node, and renews its lease until [Membership.Leave]. From then on the
+// store writes as this node alone.
+func Join(ctx context.Context, cfg Config) (*Membership, error) { return join(ctx, cfg, cfg.Store) }
+
+func join(ctx context.Context, cfg Config, in leases) (*Membership, error) {
+	if cfg.Lease == 0 {
+		cfg.Lease = leaseTime
+	}
+	if cfg.Renew == 0 {
+		cfg.Renew = renewEvery
+	}
+	if cfg.Watch == 0 {
+		cfg.Watch = watchEvery
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Membership{cfg: cfg, leases: in}
+	m.handlers.Store(&Handlers{})
+	if err := m.register(ctx); err != nil {
+		return nil, err
+	}
+	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	m.running.Go(func() { m.keepLease(ctx) })
+	m.running.Go(func() { m.watch(ctx) })
+	return m, nil
+}
+
+// register makes this server a new node.
+func (m *Membership) register(ctx context.Context) error {
+	n := m.cfg.Node
+	n.ID = uuid.NewString()
+	asked := time.Now()
+	n, err := m.leases.RegisterNode(ctx, n, m.cfg.Lease)
+	if err != nil {
+		return fmt.Errorf("joining the cluster: %w", err)
+	}
+	m.leases.Fence(n.ID)
+	m.held.Store(&held{node: n, until: heldUntil(asked, m.cfg.Lease)})
+	m.cfg.Log.Info("joined the cluster", "node", n.ID, "number", n.Number)
+	return nil
+}
+
+// Handle says what to do from now on.
+func (m *Membership) Handle(h Handlers) { m.handlers.Store(&h) }
+
+// Leave ends the lease, once this node has nothing more to write.
+func (m *Membership) Leave(ctx context.Context) error {
+	m.stop()
+	m.running.Wait()
+	h := m.held.Load()
+	gone := *h
+	gone.until = time.Time{}
+	m.held.Store(&gone)
+	return m.leases.ExpireLease(ctx, h.node.ID)
+}
+
+// Self implements [Member].
+func (m *Membership) Self() Node { return m.held.Load().node }
+
+// Alone implements [Member].
+func (*Membership) Alone() bool { return false }
+
+// Valid implements [Member].
+func (m *Membership) Valid() error {
+	if !m.held.Load().holds(time.Now()) {
+		return ErrLeaseLost
+	}
+	return nil
+}
+
+// Nodes implements [Member].
+func (m *Membership) Nodes(ctx context.Context) ([]Node, error) { return m.cfg.Store.Read().Nodes(ctx) }
+
+// NodeOf implements [Member].
+func (m *Membership) NodeOf(ctx context.Context, org, runtimeID string) (Node, error) {
+	return m.cfg.Store.Read().NodeOfRuntime(ctx, org, runtimeID)
+}
+
+// Leads implements [Member].
+func (m *Membership) Leads() bool {
+	h := m.held.Load()
+	return h.leads && h.holds(time.Now())
+}
+
+// Draining implements [Member].
+func (m *Membership) Draining() bool { return m.held.Load().draining }
+
+// Heard implements [Member].
+func (m *Membership) Heard(ctx context.Context, number int64) error {
+	return m.cfg.Store.HearRules(ctx, m.Self().ID, number)
+}
+
+// LeaseLeft is how long the node still acts if it does not renew its lease.
+func (m *Membership) LeaseLeft() time.Duration { return max(0, time.Until(m.held.Load().until)) }
+
+// keepLease renews the lease. When it is lost, everything here ends, and the server
+// registers as another node as soon as the database lets it.
+func (m *Membership) keepLease(ctx context.Context) {
+	for {
+		why := m.renew(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		lost := *m.held.Load()
+		lost.until = time.Time{}
+		m.held.Store(&lost)
+		m.cfg.Log.Error("the node has lost its lease, and ends what it runs", "node", lost.node.ID, "error", why)
+		if h := m.handlers.Load(); h.Lost != nil {
+			h.Lost()
+		}
+		if !m.comeBack(ctx, lost.node.ID) {
+			return
+		}
+	}
+}
+
+var errNotRenewed = errors.New("the database did not answer in time")
+
+// renew renews the lease until it is lost, and returns why, or until ctx ends.
+func (m *Membership) renew(ctx context.Context) error {
+	var last error
+	answers := make(chan error, 1) // of one at a time, which may come when nobody waits any more
+	next := time.NewTimer(0)
+	defer next.Stop()
+	over := time.NewTimer(0)
+	defer over.Stop()
+	for {
+		over.Reset(time.Until(m.held.Load().until))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-over.C:
+			if m.held.Load().holds(time.Now()) {
+				continue
+			}
+			if last == nil {
+				last = errNotRenewed
+			}
+			return last
+		case <-next.C:
+			m.running.Go(func() { answers <- m.renewOnce(ctx) })
+		case last = <-answers:
+			if errors.Is(last, store.ErrFenced) {
+				return last
+			}
+			next.Reset(m.cfg.Renew)
+		}
+	}
+}
+
+// renewOnce asks the database once.
+func (m *Membership) renewOnce(ctx context.Context) error {
+	h := *m.held.Load()
+	r := store.Renewal{ID: h.node.ID, Lease: m.cfg.Lease}
+	if load := m.handlers.Load().Load; load != nil {
+		r.Runtimes, r.Room = load()
+	}
+	asked := time.Now()
+	got, err := m.leases.RenewLease(ctx, r)
+	if err != nil {
+		return err
+	}
+	was := m.held.Load()
+	if was.node.ID != h.node.ID || !was.holds(time.Now()) {
+		return nil // it was given up meanwhile
+	}
+	h.until = heldUntil(asked, m.cfg.Lease)
+	h.leads, h.draining = got.Oldest, got.State == store.NodeDraining
+	if m.held.CompareAndSwap(was, &h) && h.draining && !was.draining {
+		m.cfg.Log.Info("the node is drained: it takes no launches, and stops when its runtimes have ended")
+	}
+	return nil
+}
+
+// comeBack registers the server as another node, and ends the lease of the one that it
+// was. It reports false when ctx ends before.
+func (m *Membership) comeBack(ctx context.Context, former string) bool {
+	again := time.NewTicker(m.cfg.Renew)
+	defer again.Stop()
+	for {
+		err := m.leases.ExpireLease(ctx, former)
+		if err == nil {
+			err = m.register(ctx)
+		}
+		if err == nil {
+			return true
+		}
+		m.cfg.Log.Warn("the node is not back yet", "error", err)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// watch has the handler look at the others, while this node has its lease.
+func (m *Membership) watch(ctx context.Context) {
+	ticker := time.NewTicker(m.cfg.Watch)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		look := m.handlers.Load().Watch
+		if look == nil || m.Valid() != nil {
+			continue
+		}
+		if err := look(ctx); err != nil && ctx.Err() == nil {
+			m.cfg.Log.Error("what nodes have left whose lease ran out was not ended", "error", err)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+
+	"github.com/bctrl-go/bctrl/internal/cluster"
+)
+
+// listenForPeers listens where the other nodes reach this one, and refuses what a cluster
+// cannot be made of; nil is a server that is in none.
+func (cfg Config) listenForPeers() (net.Listener, error) {
+	if cfg.NodeAddress == "" {
+		return nil, nil //nolint:nilnil // a server alone listens for nobody
+	}
+	if cfg.Database.IsZero() {
+		return nil, errors.New("a node of a cluster needs the database that its nodes share: give --database-file")
+	}
+	if cfg.Files == nil {
+		return nil, errors.New("a node of a cluster needs the bucket in which its nodes keep files: give --files")
+	}
+	host, _, err := net.SplitHostPort(cfg.NodeAddress)
+	if err != nil {
+		return nil, errors.New("the node's address is not host:port: such as 10.1.2.3:7443")
+	}
+	if at, err := netip.ParseAddr(host); host == "" || err == nil && at.IsUnspecified() {
+		return nil, errors.New("the node's address is that of every interface, which tells the other nodes nothing: " +
+			"name the one at which they reach this machine")
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.NodeAddress)
+	if err != nil {
+		return nil, fmt.Errorf("listening for the other nodes: %w", err)
+	}
+	return l, nil
+}
+
+// join makes the server a node of its cluster, where it is to be one.
+func (d *Daemon) join(ctx context.Context, cfg Config) (err error) {
+	if d.peers == nil {
+		return nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	d.node, err = cluster.Join(ctx, cluster.Config{
+		Store: d.store,
+		Node:  cluster.Node{Name: name, Address: d.advertised(cfg.NodeAddress), Version: version()},
+		Lease: cfg.Lease,
+		Renew: cfg.Renew,
+		Watch: cfg.Watch,
+		Log:   d.log,
+	})
+	return err
+}
+
+// advertised is the address for the others: the host as it was given, which may be a
+// name, and the port that the listener has.
+func (d *Daemon) advertised(given string) string {
+	host, _, err := net.SplitHostPort(given)
+	if err != nil {
+		return given
+	}
+	_, port, err := net.SplitHostPort(d.peers.Addr().String())
+	if err != nil {
+		return given
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// Node is the server's place in a cluster, or alone.
+func (d *Daemon) Node() cluster.Member {
+	if d.node == nil {
+		return cluster.Alone{}
+	}
+	return d.node
+}
+
+// version is that of the program, as Go has built it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// NodeState is what a node is at.
+type NodeState string
+
+// The states of a node.
+const (
+	// NodeServing takes launches.
+	NodeServing NodeState = "serving"
+	// NodeDraining takes none, and stops once its runtimes have ended.
+	NodeDraining NodeState = "draining"
+	// NodeEnded has stopped, or was found without its lease.
+	NodeEnded NodeState = "ended"
+)
+
+// Node is one of the servers that share a database, from its start to its end. A server
+// that starts again is another node. Rows of nodes are not proven: whom they lead astray
+// finds no server there that has the cluster's key.
+type Node struct {
+	// ID is a uuid that is new at each start.
+	ID string
+	// Number is the fencing number of its lease: each node has a greater one than all
+	// before it.
+	Number int64
+	// Name is that of its machine, for people.
+	Name string
+	// Address is the host and port at which the other nodes reach it.
+	Address string
+	// Version is that of the program.
+	Version string
+	State   NodeState
+	// Runtimes start or run there, and Room is how many more may; below 0 is no bound.
+	Runtimes, Room int
+	// Heard is the number of the newest change of rules that it obeys.
+	Heard     int64
+	StartedAt time.Time
+	// LeaseLeft is how long its lease lasts yet, by the database's clock.
+	LeaseLeft time.Duration
+}
+
+// now is the database's time in milliseconds, as it is when the statement comes to it.
+func (d *dialect) now() string {
+	if d.remote() {
+		return "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
+	}
+	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+}
+
+func (d *dialect) nodeColumns() string {
+	return "id, number, name, address, version, state, runtimes, room, heard, started_at, lease_until - " + d.now()
+}
+
+func scanNode(row scanner) (n Node, err error) {
+	var started, left int64
+	err = row(&n.ID, &n.Number, &n.Name, &n.Address, &n.Version, &n.State, &n.Runtimes, &n.Room, &n.Heard, &started, &left)
+	n.StartedAt, n.LeaseLeft = fromMillis(started), time.Duration(left)*time.Millisecond
+	return n, err
+}
+
+// holdsLease is the condition of a node that lives.
+func (d *dialect) holdsLease() string { return "state <> 'ended' AND lease_until > " + d.now() }
+
+// Nodes lists the nodes that live, the oldest first.
+func (q Queries) Nodes(ctx context.Context) ([]Node, error) {
+	return many(ctx, q, scanNode, "SELECT "+q.on.nodeColumns()+" FROM nodes WHERE "+q.on.holdsLease()+" ORDER BY number")
+}
+
+// NodeOfRuntime returns the node that has a runtime, or had it when it ended. One that
+// does not live is [ErrNotFound].
+func (q Queries) NodeOfRuntime(ctx context.Context, org, runtime string) (Node, error) {
+	return one(ctx, q, scanNode, "SELECT "+q.on.nodeColumns()+" FROM nodes WHERE "+q.on.holdsLease()+
+		" AND id = (SELECT node_id FROM runtime_nodes WHERE org_id = $1 AND runtime_id = $2)", org, runtime)
+}
+
+// RegisterNode adds a node whose lease lasts so long, beside the writer, and returns it
+// with its number.
+func (db *DB) RegisterNode(ctx context.Context, n Node, lease time.Duration) (Node, error) {
+	now := db.on.now()
+	for try := 1; ; try++ {
+		registered, err := one(ctx, db.queries, scanNode, `INSERT INTO nodes (id, number, name, address, version, state,
+			runtimes, room, heard, started_at, lease_until, settled)
+			SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, 'serving', 0, 0,
+				COALESCE((SELECT MAX(number) FROM rule_changes), 0), `+now+", "+now+` + $5, FALSE FROM nodes
+			RETURNING `+db.on.nodeColumns(), n.ID, n.Name, n.Address, n.Version, lease.Milliseconds())
+		if errors.Is(err, ErrExists) && try < maxTries {
+			continue // another node took the number at the same moment
+		}
+		if err != nil {
+			err = fmt.Errorf("registering a node: %w", err)
+		}
+		return registered, err
+	}
+}
+
+// ExpireLease ends the lease of a node that has stopped, or is known to.
+func (db *DB) ExpireLease(ctx context.Context, id string) error {
+	_, err := db.queries.exec(ctx, "UPDATE nodes SET lease_until = 0 WHERE id = $1 AND state <> 'ended'", id)
+	return err
+}
+
+// Renewal is what a node says when it renews its lease.
+type Renewal struct {
+	ID string
+	// Lease is how long it lasts from now on.
+	Lease time.Duration
+	// Runtimes and Room are as in [Node].
+	Runtimes, Room int
+}
+
+// Renewed is what a node is told when it has renewed its lease.
+type Renewed struct {
+	State NodeState
+	// Oldest is set while no node that lives was there before it.
+	Oldest bool
+}
+
+// RenewLease renews the lease of a node, beside the writer. One whose lease has run out,
+// or that was ended, gets [ErrFenced]: it cannot be renewed any more.
+func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
+	now := db.on.now()
+	renewed, err := one(ctx, db.queries, func(row scanner) (out Renewed, err error) {
+		return out, row(&out.State, &out.Oldest)
+	}, "UPDATE nodes SET lease_until = "+now+" + $1, runtimes = $2, room = $3 WHERE id = $4 AND "+db.on.holdsLease()+
+		" RETURNING state, NOT EXISTS (SELECT 1 FROM nodes AS other WHERE other.number < nodes.number"+
+		" AND other.state <> 'ended' AND other.lease_until > "+now+")",
+		r.Lease.Milliseconds(), r.Runtimes, r.Room, r.ID)
+	if errors.Is(err, ErrNotFound) {
+		err = ErrFenced
+	}
+	return renewed, err
+}
+
+// HearRules records that a node obeys the changes of rules up to a number. One whose
+// lease has run out gets [ErrFenced].
+func (db *DB) HearRules(ctx context.Context, node string, number int64) error {
+	n, err := db.queries.exec(ctx, "UPDATE nodes SET heard = $1 WHERE id = $2 AND heard <= $1 AND "+db.on.holdsLease(),
+		number, node)
+	if err == nil && n == 0 {
+		err = ErrFenced
+	}
+	return err
+}
+
+// DrainNode has a node take no launches any more. One that does not live is
+// [ErrNotFound].
+func (tx *Tx) DrainNode(ctx context.Context, id string) (Node, error) {
+	if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'draining' WHERE id = $1 AND "+tx.on.holdsLease(),
+		id); err != nil {
+		return Node{}, err
+	}
+	return one(ctx, tx.Queries, scanNode, "SELECT "+tx.on.nodeColumns()+" FROM nodes WHERE id = $1", id)
+}
+
+// ErrFenced is returned by a write of a node whose lease has run out or was ended.
+var ErrFenced = errors.New("store: the lease of this node has ended")
+
+// Fence has every transaction of the writer from now on, and nothing else, be one of a
+// node: none is durable once the node's lease has ended, and runtimes that are written are
+// the node's. An empty id is that of a server that has the database to itself.
+func (db *DB) Fence(node string) { db.node.Store(&node) }
+
+// Node is the node whose transaction it is; empty where a server has the database to
+// itself.
+func (tx *Tx) Node() string { return tx.node }
+
+// checkFence refuses a transaction of a node that has lost its lease, and returns the node.
+func (b *batch) checkFence(ctx context.Context) (node string, err error) {
+	at := b.fence.Load()
+	if at == nil || *at == "" {
+		return "", nil
+	}
+	_, err = one(ctx, b.q, func(row scanner) (n int, err error) { return n, row(&n) },
+		"SELECT 1 FROM nodes WHERE id = $1 AND "+b.on.holdsLease(), *at)
+	if errors.Is(err, ErrNotFound) {
+		err = ErrFenced
+	}
+	return *at, err
+}
