@@ -34,11 +34,24 @@ const keyVariable = "BCTRL_KEY"
 // newDirs reads the environment and adds the flags.
 func newDirs(to flags) *dirs {
 	d := newDataDir(to)
+	d.addKeyFlags(to)
+	return d
+}
+
+// newFileDirs is [newDirs] for a command that works with the database in the data directory, whatever
+// the environment says.
+func newFileDirs(to flags) *dirs {
+	d := readDirs(to)
+	d.Database, d.DatabaseFile = "", ""
+	d.addKeyFlags(to)
+	return d
+}
+
+func (d *dirs) addKeyFlags(to flags) {
 	to.StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+
 		keyVariable+" may hold the key itself)")
 	to.StringVar(&d.HeadFile, "head-file", d.HeadFile, "file of the audit log's signed head, outside of the data "+
 		"(BCTRL_HEAD_FILE; default: the key file's name with .head)")
-	return d
 }
 
 // flags are a command's own, or those that its subcommands share.
@@ -48,18 +61,24 @@ type flags interface {
 
 // newDataDir reads the environment and adds the flag for the data alone.
 func newDataDir(to flags) *dirs {
-	d, err := env.ParseAs[dirs]()
-	if err != nil {
-		d = dirs{} // strings alone: cannot fail
-	}
-	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the "+
-		"user's data directory)")
+	d := readDirs(to)
 	// What the environment says is no default of a flag, which the help would show.
 	d.byEnvironment = databaseAt{d.Database, d.DatabaseFile}
 	to.StringVar(&d.Database, "database", "", "URL of a PostgreSQL database, in place of a file in the data directory "+
 		"(BCTRL_DATABASE)")
 	to.StringVar(&d.DatabaseFile, "database-file", "", "file that holds that URL, so that other users do not see its "+
 		"password (BCTRL_DATABASE_FILE)")
+	return d
+}
+
+// readDirs reads the environment and adds the flag for the data directory.
+func readDirs(to flags) *dirs {
+	d, err := env.ParseAs[dirs]()
+	if err != nil {
+		d = dirs{} // strings alone: cannot fail
+	}
+	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the "+
+		"user's data directory)")
 	d.Passphrase = bctrl.NewSecret(os.Getenv(passphraseVariable))
 	return &d
 }
@@ -73,12 +92,17 @@ func (d dirs) database() (bctrl.Secret, error) {
 	if at == (databaseAt{}) {
 		at = d.byEnvironment
 	}
+	return at.read("")
+}
+
+// read is the URL. Its flags begin with prefix.
+func (at databaseAt) read(prefix string) (bctrl.Secret, error) {
 	if at.file == "" {
 		return bctrl.NewSecret(at.url), nil
 	}
 	if at.url != "" {
-		return bctrl.Secret{}, usageError{errors.New("the database is given twice, by its URL and by a file that holds it: " +
-			"leave --database or --database-file out")}
+		return bctrl.Secret{}, usagef("the database is given twice, by its URL and by a file that holds it: "+
+			"leave --%sdatabase or --%[1]sdatabase-file out", prefix)
 	}
 	text, err := os.ReadFile(at.file)
 	if err != nil {

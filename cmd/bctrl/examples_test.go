@@ -141,12 +141,18 @@ func (d *desk) example(line string) ran {
 		require.NoError(d.t, os.WriteFile(prices, []byte(
 			`{"prices": [{"provider": "openai", "model": "*", "input": 1, "output": 1}]}`), 0o600))
 		line = strings.ReplaceAll(line, "/etc/bctrl/prices.json", prices)
-	case strings.Contains(line, "--files"):
+	case strings.Contains(line, "--files"), strings.Contains(line, "--to-files"):
 		server := s3test.Start(d.t)
 		server.Setenv(d.t)
 		server.Bucket(d.t, "bctrl-files")
 		line = strings.NewReplacer("https://s3.example.com", server.Endpoint, "eu-1", s3test.Region).Replace(line)
+		if strings.HasPrefix(line, "bctrl move") {
+			d.leftData()
+		}
 	case strings.Contains(line, "/etc/bctrl/database"):
+		if strings.HasPrefix(line, "bctrl move") {
+			d.leftData()
+		}
 		file := filepath.Join(d.t.TempDir(), "database")
 		require.NoError(d.t, os.WriteFile(file, []byte(pgtest.Fresh(d.t, "")+"\n"), 0o600))
 		line = strings.ReplaceAll(line, "/etc/bctrl/database", file)
@@ -327,7 +333,8 @@ var changing = []struct{ from, to string }{
 	{`(?m)^Key:( +)[0-9a-f]{16}$`, "Key:${1}3f1c9a7be2d05486"},
 	{`(?m)^(Entries|Records|Checkpoints|Signed up to):( +)\d+$`, "$1:${2}42"},
 	{`(?m)^(Version|Needed)( +)\d+$`, "$1${2}42"},
-	{`(has version|schema, version) \d+`, "$1 42"},
+	{`(has version|schema, version|up to entry) \d+`, "$1 42"},
+	{`\d+ rows in \d+ tables`, "1000 rows in 25 tables"},
 	{`"(events|records|checkpoints|signed|seq)":( ?)\d+`, `"$1":${2}42`},
 	{`"(hash|publicKey|keyId)":( ?)"[^"]*"`, `"$1":${2}"…"`},
 }

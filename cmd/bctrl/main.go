@@ -58,7 +58,7 @@ func nouns() []noun {
 		{"operation", operations}, {"token", tokens},
 		{"updates", updates}, {"webhook", webhooks},
 		{"access", accessCommands}, {"audit", audits},
-		{"migrate", migrateSchema},
+		{"migrate", migrateSchema}, {"move", moveData},
 		{"status", sealStatus}, {"lock", lock}, {"unlock", unlock}, {"rotate-master", rotateMaster},
 	}
 }

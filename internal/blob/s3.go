@@ -296,36 +296,6 @@ func (s *S3) checkRead(ctx context.Context, key string, content []byte) error {
 // KeepsVersions reports whether the bucket keeps the bytes of objects that are deleted.
 func (s *S3) KeepsVersions() bool { return s.versions }
 
-// ErrForeign is returned by [S3.Claim] for the bucket of others.
-var ErrForeign = errors.New("another installation keeps its files there: name another bucket, or a path in it, " +
-	"such as s3://bucket/second")
-
-// Claim makes the bucket, or the path in it, the store of one installation, which owner
-// names. [S3.Sweep] of another would remove all its blobs as orphans.
-func (s *S3) Claim(ctx context.Context, owner string) error {
-	key, content := s.cfg.Prefix+"owner", []byte(owner+"\n")
-	_, err := s.putObject(ctx, key, bytes.NewReader(content), int64(len(content)), sha256.Sum256(content))
-	if err == nil {
-		return nil
-	}
-	if errorCode(err) != codePrecondition {
-		return fmt.Errorf("claiming the %s: %w", s.cfg, s3Failure(ctx, "PutObject", err))
-	}
-	body, _, err := s.get(ctx, key, 0, "")
-	if err != nil {
-		return fmt.Errorf("asking whose the %s is: %w", s.cfg, err)
-	}
-	defer body.Close()
-	found, err := io.ReadAll(io.LimitReader(body, int64(len(content))+1))
-	if err != nil {
-		return fmt.Errorf("asking whose the %s is: %w", s.cfg, s3Failure(ctx, "GetObject", err))
-	}
-	if !bytes.Equal(found, content) {
-		return fmt.Errorf("files in %s: %w", s.cfg, ErrForeign)
-	}
-	return nil
-}
-
 // adviceFor says what an operator can do about a bucket that cannot be used.
 func adviceFor(err error) string {
 	switch {

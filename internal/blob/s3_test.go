@@ -495,3 +495,55 @@ func TestABucketsAddressIsRead(t *testing.T) {
 		require.False(t, strings.Contains(strings.ToLower(err.Error()), "hunter2"), c.why)
 	}
 }
+
+// TestABucketIsNobodysWhileFilesAreMovedThere: no server takes it for its own before the end.
+func TestABucketIsNobodysWhileFilesAreMovedThere(t *testing.T) {
+	server := s3test.Start(t)
+	server.Setenv(t)
+	b, ctx := newBucket(t, server), t.Context()
+	require.NoError(t, b.plain.CheckMove(ctx, "us"))
+	owner, err := b.plain.Owner(ctx)
+	require.NoError(t, err)
+	require.Empty(t, owner, "looking makes nothing")
+	for range 2 {
+		require.NoError(t, b.plain.BeginMove(ctx, "us"))
+	}
+	require.ErrorIs(t, b.plain.Claim(ctx, "us"), ErrMoving)
+	require.ErrorIs(t, b.plain.Claim(ctx, "others"), ErrForeign)
+	require.ErrorIs(t, b.plain.BeginMove(ctx, "others"), ErrForeign)
+
+	disk, err := OpenDisk(t.TempDir())
+	require.NoError(t, err)
+	defer disk.Close()
+	for _, size := range []int{0, 5, partSize + 1} {
+		was, err := disk.Put(ctx, bytes.NewReader(bytes.Repeat([]byte{7}, size)), 0)
+		require.NoError(t, err)
+		has := func() bool {
+			there, err := b.plain.Has(ctx, was)
+			require.NoError(t, err)
+			return there
+		}
+		require.False(t, has())
+		if size > 0 {
+			other := bytes.NewReader(bytes.Repeat([]byte{8}, size))
+			require.ErrorIs(t, b.plain.PutAs(ctx, was, other), ErrDigest, "it is not what was described")
+		}
+		longer := bytes.NewReader(make([]byte, size+1))
+		require.ErrorIs(t, b.plain.PutAs(ctx, was, longer), ErrDigest)
+		require.False(t, has(), "nothing of it is left")
+		r, _, err := disk.Open(ctx, was)
+		require.NoError(t, err)
+		require.NoError(t, b.plain.PutAs(ctx, was, r))
+		require.NoError(t, r.Close())
+		require.True(t, has())
+		got, _, err := b.plain.Open(ctx, was)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, got)
+		require.NoError(t, err)
+		require.NoError(t, got.Close())
+	}
+	require.NoError(t, b.plain.EndMove(ctx, "us"))
+	require.NoError(t, b.plain.Claim(ctx, "us"))
+	require.ErrorIs(t, b.plain.CheckMove(ctx, "others"), ErrForeign)
+	require.NoError(t, b.plain.CheckMove(ctx, "us"), "what is there stays, and more may come")
+}

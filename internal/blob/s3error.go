@@ -62,7 +62,7 @@ func answerKind(status int, code string) error {
 	switch code {
 	case "NoSuchBucket":
 		return ErrNoBucket
-	case "NoSuchKey":
+	case "NoSuchKey", "NotFound": // the latter of a HEAD
 		return ErrNotFound
 	case "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage":
 		return ErrFull

@@ -136,8 +136,13 @@ func (s *S3) Put(ctx context.Context, r io.Reader, limit int64) (Blob, error) {
 	if err != nil {
 		return Blob{}, err
 	}
-	blob := Blob{ID: random.String()}
-	key, _ := s.key(blob.ID)
+	return s.put(ctx, random.String(), r, limit)
+}
+
+// put is [S3.Put] under an id.
+func (s *S3) put(ctx context.Context, id string, r io.Reader, limit int64) (_ Blob, err error) {
+	blob := Blob{ID: id}
+	key, _ := s.key(id)
 	s.writing.Store(blob.ID, nil)
 	defer s.writing.Delete(blob.ID)
 

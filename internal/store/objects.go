@@ -62,6 +62,11 @@ func (q Queries) ObjectByID(ctx context.Context, org, id string) (Object, error)
 		"SELECT "+objectColumns+newestEvent(KindObject, "objects")+" FROM objects WHERE org_id = $1 AND id = $2", org, id)
 }
 
+// EachFile calls fn with every file of all organizations, one at a time.
+func (q Queries) EachFile(ctx context.Context, fn func(Object) error) error {
+	return each(ctx, q, checked(q, scanObject), fn, "SELECT "+objectColumns+" FROM objects ORDER BY id")
+}
+
 // PutObject writes a file in place of what has its path, and returns the blob
 // of the version it replaced, or "". Ending is called before that version is
 // removed, to record its end.

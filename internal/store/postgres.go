@@ -116,19 +116,26 @@ func nameOf(config *pgx.ConnConfig) string {
 	return config.Database + " at " + net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
 }
 
-// withPatientPool calls fn with connections that have no limit for a statement: a migration
-// may take long.
+// withPatientPool calls fn with connections to a database that is one for a store.
 func withPatientPool(ctx context.Context, config pgx.ConnConfig, fn func(*sql.DB) error) (err error) {
-	params := maps.Clone(config.RuntimeParams)
-	params["statement_timeout"] = "0"
-	params["idle_in_transaction_session_timeout"] = "0"
-	config.RuntimeParams = params
-	pool := stdlib.OpenDB(config)
+	pool := openPatientPool(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	if err := checkPostgres(ctx, pool); err != nil {
 		return err
 	}
+	if err := refuseMoving(ctx, pool); err != nil {
+		return err
+	}
 	return fn(pool)
+}
+
+// openPatientPool makes connections that have no limit for a statement: a migration may
+// take long.
+func openPatientPool(config pgx.ConnConfig) *sql.DB {
+	config.RuntimeParams = maps.Clone(config.RuntimeParams)
+	config.RuntimeParams["statement_timeout"] = "0"
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	return stdlib.OpenDB(config)
 }
 
 // preparePostgres makes sure that the database is one for a store, and brings its

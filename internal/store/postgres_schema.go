@@ -34,17 +34,24 @@ func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect, existing bo
 		return ErrEmpty
 	}
 	if version != newestVersion(steps) {
-		if err := migrateLocked(ctx, pool, steps, ""); err != nil {
+		if err := migrateLocked(ctx, pool, steps, migration{}); err != nil {
 			return err
 		}
 	}
 	return checkPostgresSchema(ctx, pool, on.schema)
 }
 
+// migration says how the schema is brought up to date.
+type migration struct {
+	// alone refuses it while a server has the database.
+	alone bool
+	// moving is set where a move has looked at the database, and marked it.
+	moving bool
+}
+
 // migrateLocked runs the migrations while no other server does. The lock is held
-// around goose rather than by it, so that nobody looks at half a schema. Alone, unless it is
-// empty, is a statement that has to give true then; what it locks goes with the pool.
-func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration, alone string) (err error) {
+// around goose rather than by it, so that nobody looks at half a schema.
+func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration, how migration) (err error) {
 	// A try each second, for as long as a large migration of another may take.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
 	if err != nil {
@@ -59,9 +66,9 @@ func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration, 
 		return fmt.Errorf("waiting for another server to bring the schema up to date: %w", translate(err))
 	}
 	defer func() { err = errors.Join(err, locker.SessionUnlock(context.WithoutCancel(ctx), conn)) }()
-	if alone != "" {
+	if how.alone {
 		var is bool
-		if err := conn.QueryRowContext(ctx, alone).Scan(&is); err != nil {
+		if err := conn.QueryRowContext(ctx, tryAlone).Scan(&is); err != nil { // until the pool is closed
 			return translate(err)
 		}
 		if !is {
@@ -75,7 +82,7 @@ func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration, 
 	if err := refuseNewer(version, steps); err != nil {
 		return err
 	}
-	if version == 0 {
+	if version == 0 && !how.moving {
 		if err := checkPostgresSchema(ctx, pool, nil); err != nil { // of something else
 			return err
 		}

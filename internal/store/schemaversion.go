@@ -60,6 +60,32 @@ func openUntouched(path string) (*sql.DB, error) {
 	return db, nil
 }
 
+// OpenUntouched opens the store in a file for [DB.Read] and [DB.Snapshot] alone. Nothing of the file
+// changes, and its schema has to be up to date: the error is [ErrOutdated] or [ErrNewerSchema]. It is
+// closed by [DB.CloseReaders].
+func OpenUntouched(ctx context.Context, path string, prover Prover) (_ *DB, err error) {
+	s, err := FileSchema(ctx, path)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.Version > s.Needed:
+		return nil, fmt.Errorf("%w: start one that knows version %d", ErrNewerSchema, s.Version)
+	case s.Version < s.Needed:
+		return nil, fmt.Errorf("%v: %w", s, ErrOutdated)
+	}
+	db, err := openUntouched(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSchema(ctx, db, s.Version); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return newDB(db, db, sqliteDialect(), prover), nil
+}
+
+// CloseReaders closes a store that [OpenUntouched] has opened.
+func (db *DB) CloseReaders() error { return db.reader.Close() }
+
 // MigrateFile brings the schema of the store in a file up to date, and says which version it
 // had. The file is there already, and nobody else has it.
 func MigrateFile(ctx context.Context, path string) (before Schema, err error) {
@@ -90,7 +116,7 @@ func MigratePostgres(ctx context.Context, at string) (before Schema, err error) 
 			return err
 		}
 		if before.Version != before.Needed {
-			if err := migrateLocked(ctx, pool, steps, tryAlone); err != nil {
+			if err := migrateLocked(ctx, pool, steps, migration{alone: true}); err != nil {
 				return err
 			}
 		}
