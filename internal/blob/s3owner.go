@@ -77,6 +77,12 @@ func (s *S3) Owner(ctx context.Context) (string, error) {
 	return string(bytes.TrimSuffix(found, []byte("\n"))), nil
 }
 
+// Reach asks the server for something small, and says why it does not give it.
+func (s *S3) Reach(ctx context.Context) error {
+	_, err := s.Owner(ctx)
+	return err
+}
+
 // CheckMove says whether files of owner can be moved there, and makes nothing. Its error is
 // [ErrForeign] or [ErrNotEmpty].
 func (s *S3) CheckMove(ctx context.Context, owner string) error {

@@ -31,6 +31,9 @@ type Driver interface {
 	CheckWebDriver() error
 }
 
+// Checker is a [Driver] that knows, without starting one, whether it could start a browser.
+type Checker interface{ Check() error }
+
 // Preparer is a [Driver] that can start a browser before it is known for whom.
 type Preparer interface {
 	Driver

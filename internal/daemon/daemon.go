@@ -352,7 +352,12 @@ func (d *Daemon) warm() (ready, want int) {
 type noBrowser struct{ why error }
 
 func (n noBrowser) Launch(context.Context, browser.Spec) (browser.Browser, error) {
-	return nil, &bctrl.Error{Status: http.StatusServiceUnavailable, Code: wire.CodeNoBrowser, Message: n.why.Error()}
+	return nil, n.Check()
+}
+
+// Check implements [browser.Checker].
+func (n noBrowser) Check() error {
+	return &bctrl.Error{Status: http.StatusServiceUnavailable, Code: wire.CodeNoBrowser, Message: n.why.Error()}
 }
 
 // CheckWebDriver leaves it to the launch to say what is missing.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -10,13 +11,14 @@ import (
 func (s *Server) healthRoutes() []web.Route {
 	return []web.Route{
 		web.Endpoint("GET /healthz", access.Public, s.healthz),
-		web.Endpoint("GET /readyz", access.Public, s.readyz),
+		web.Raw("GET /readyz", access.Public, s.readyz),
 	}
 }
 
 type health struct {
-	Status string        `json:"status"`
-	Warm   *warmBrowsers `json:"warmBrowsers,omitempty"`
+	Status  string        `json:"status"`
+	Missing []missingPart `json:"missing,omitempty"`
+	Warm    *warmBrowsers `json:"warmBrowsers,omitempty"`
 }
 
 // warmBrowsers says how many browsers wait for runtimes, and how many should.
@@ -30,22 +32,24 @@ func (s *Server) healthz(context.Context, *web.Request, web.None) (health, error
 	return health{Status: "ok"}, nil
 }
 
-// readyz says that the store answers too, and whether the server is locked: it
-// still answers then, and has to be reached to be unlocked. It does not wait for the
-// browsers that are kept ready, without which runtimes only start later, and says how
-// many there are.
-func (s *Server) readyz(ctx context.Context, _ *web.Request, _ web.None) (health, error) {
-	if _, err := s.DB.Read().HasOrganizations(ctx); err != nil {
-		return health{}, err
-	}
-	out := health{Status: "ok"}
-	if s.Custody.Locked() {
-		out.Status = "locked"
-	}
+// readyz says what is missing of what the server works with. Its status is 503 where the server answers nothing
+// without it. A locked server still answers, and has to be reached to be unlocked; without a bucket or a browser
+// it does all that needs none. It does not wait for the browsers that are kept ready, without which runtimes only start
+// later, and says how many there are.
+func (s *Server) readyz(w http.ResponseWriter, rq *web.Request) error {
+	out, status := s.readiness(rq.Context())
 	if s.warm != nil {
 		if ready, want := s.warm(); want > 0 {
 			out.Warm = &warmBrowsers{Ready: ready, Wanted: want}
 		}
 	}
-	return out, nil
+	body, err := web.EncodeAnswer(out)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		w.Header().Set("Retry-After", "1")
+	}
+	web.WriteJSON(w, status, body)
+	return nil
 }

@@ -85,6 +85,8 @@ type Config struct {
 	WebhookPause, WebhookTime time.Duration
 	// EventsKept is how many events of an organization are kept; 0 is 50,000.
 	EventsKept int
+	// ReadyAge is how long what readyz has found of the bucket is good for; 0 is 5 seconds.
+	ReadyAge time.Duration
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
 	MaxFile int64
 	// Log receives what an operator needs to know; nil discards it.
@@ -112,6 +114,8 @@ type Server struct {
 	runtimes *runtimes.Service
 	router   *web.Router
 	warm     func() (ready, want int)
+	// ready is what the server works with and can lose.
+	ready []*part
 
 	// tookOver is set once what the server before this one left has been ended.
 	tookOver atomic.Bool
@@ -204,6 +208,7 @@ func newServer(cfg Config) (*Server, error) {
 		Prices:   cfg.Prices,
 		Capacity: cfg.Capacity,
 	})
+	s.ready = s.parts(cfg)
 	s.router = web.NewRouter(s.Kernel, s.routes())
 	return s, nil
 }

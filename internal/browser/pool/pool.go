@@ -119,6 +119,14 @@ func (p *Pool) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, 
 // CheckWebDriver asks the driver that starts the browsers. See [browser.Driver].
 func (p *Pool) CheckWebDriver() error { return p.driver.CheckWebDriver() }
 
+// Check implements [browser.Checker].
+func (p *Pool) Check() error {
+	if able, ok := p.driver.(browser.Checker); ok {
+		return able.Check()
+	}
+	return nil
+}
+
 // take takes the oldest browser out that lives; nil where there is none.
 func (p *Pool) take() browser.Prepared {
 	p.mu.Lock()

@@ -54,10 +54,38 @@ func bytesOf(o store.Object) (blob.Blob, error) {
 	return blob.Blob{ID: o.BlobID, Size: o.SizeBytes, SHA256: [sha256.Size]byte(sum)}, nil
 }
 
+// reachable is a store on another machine.
+type reachable interface{ Reach(context.Context) error }
+
+// Ready says why the bytes of files cannot be reached, where another machine keeps them.
+func (s *Service) Ready(ctx context.Context) error {
+	there, ok := s.blobs.(reachable)
+	if !ok {
+		return nil
+	}
+	err := there.Reach(ctx)
+	if ctx.Err() != nil {
+		err = blob.ErrUnavailable
+	}
+	if e := faultOf(err); e != nil {
+		return e
+	}
+	return err
+}
+
 // storeFault is how an error of a store on another machine is answered. The log has the
 // store's own words.
 func (s *Service) storeFault(err error) error {
-	var e *bctrl.Error
+	e := faultOf(err)
+	if e == nil {
+		return err
+	}
+	s.Log.Error("the store of files failed", "error", err)
+	return e
+}
+
+// faultOf is the answer to an error of a store on another machine; nil is none of those.
+func faultOf(err error) (e *bctrl.Error) {
 	switch {
 	case errors.Is(err, blob.ErrUnavailable):
 		e = web.Unavailable("storage.unavailable", "the store of files does not answer: try again later")
@@ -67,10 +95,7 @@ func (s *Service) storeFault(err error) error {
 		e = web.Unavailable("storage.bucket_missing", "the bucket for files is missing")
 	case errors.Is(err, blob.ErrDigest):
 		e = web.Unavailable("storage.wrong_digest", "the store of files gave other bytes than were stored")
-	default:
-		return err
 	}
-	s.Log.Error("the store of files failed", "error", err)
 	return e
 }
 
