@@ -77,9 +77,17 @@ func (s *S3) Owner(ctx context.Context) (string, error) {
 	return string(bytes.TrimSuffix(found, []byte("\n"))), nil
 }
 
-// Reach asks the server for something small, and says why it does not give it.
+// Reach asks the server for something small, once, and says why it does not give it.
 func (s *S3) Reach(ctx context.Context) error {
-	_, err := s.Owner(ctx)
+	key := s.ownerKey()
+	got, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.answer, true),
+		func(o *s3.Options) { o.RetryMaxAttempts = 1 })
+	if err == nil {
+		return got.Body.Close()
+	}
+	if err = s3Failure(ctx, "GetObject", err); errors.Is(err, ErrNotFound) {
+		return nil // it says so of itself
+	}
 	return err
 }
 

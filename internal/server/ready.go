@@ -103,7 +103,7 @@ func (p *part) look(ctx context.Context) *bctrl.Error {
 }
 
 func (p *part) ask(ctx context.Context, done chan struct{}) {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	ctx, cancel := context.WithTimeout(ctx, readyTime*4/5) // so that who waits hears why
 	defer cancel()
 	err := p.check(ctx)
 	p.mu.Lock()
