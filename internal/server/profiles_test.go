@@ -89,7 +89,7 @@ func TestACloneHasWhatWasKeptAndLivesByItself(t *testing.T) {
 	rt := h.launchWith(ws, "crm", "sf-bot")
 	uid := h.profileUID("sf-bot")
 	saved := filepath.Join(h.dir, "profiles", uid)
-	source, err := h.server.profiles.Open(h.org(), uid)
+	source, err := h.server.profiles.Open(t.Context(), h.org(), uid)
 	require.NoError(t, err)
 	for _, number := range []string{"9", "10"} {
 		require.NoError(t, os.WriteFile(filepath.Join(saved, number), boxed(t, source.Key.Lock(), "data "+number), 0o600))
@@ -109,7 +109,7 @@ func TestACloneHasWhatWasKeptAndLivesByItself(t *testing.T) {
 	require.NoError(t, err) // nothing was opened yet
 	_, err = io.ReadAll(under)
 	require.ErrorIs(t, err, lockbox.ErrDamaged, "each has a key of its own, so that files of the two are not exchanged")
-	clone, err := h.server.profiles.Open(h.org(), h.profileUID("copy"))
+	clone, err := h.server.profiles.Open(t.Context(), h.org(), h.profileUID("copy"))
 	require.NoError(t, err)
 	_, err = data.Seek(0, io.SeekStart)
 	require.NoError(t, err)

@@ -93,8 +93,7 @@ func New(o Options) (*Driver, error) {
 type instance struct {
 	user      account
 	profile   *profile   // nil for an ephemeral browser
-	jar       *cookieJar // nil where nobody is told of cookies
-	given     []wire.Cookie
+	jar       *cookieJar // nil where nobody keeps cookies
 	dirs      dirs
 	leaveDirs bool // they have the only copy of what could not be saved
 	proxy     *egress.Proxy
@@ -122,8 +121,8 @@ type instance struct {
 	ready chan struct{} // closed when it has answered first
 	guard sync.WaitGroup
 	hung  atomic.Bool // it was killed because it did not answer
-	// held counts who holds its processes still: see [instance.holdStill].
-	held atomic.Int32
+	// stills counts who has its processes stand still: see [instance.holdStill].
+	stills atomic.Int32
 	// oomKills is what oomKills was while it lived: about two seconds ago.
 	oomKills atomic.Int64
 
@@ -232,7 +231,7 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		go b.watchMemory(most)
 	}
 
-	if err := b.begin(ctx, spec.Route); err != nil {
+	if err := b.begin(ctx, spec); err != nil {
 		if errors.Is(err, devtools.ErrBrowserGone) {
 			<-b.done
 			return nil, errors.Join(err, b.err) // b.err has its last words
@@ -254,9 +253,8 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 		if b.profile, err = openProfile(p.Dir, p.Key.Lock()); err != nil {
 			return err
 		}
-		b.given = p.Cookies
 		if p.OnCookies != nil {
-			b.jar = &cookieJar{tell: p.OnCookies}
+			b.jar = &cookieJar{keep: p.OnCookies}
 		}
 	}
 	if b.dirs, err = makeDirs(base, spec.ID, b.user); err != nil {
@@ -287,23 +285,26 @@ func (b *instance) openDisplay(ctx context.Context, c bctrl.LaunchConfig) (path 
 }
 
 // begin lets the browser's connections to its proxy, and waits until it is ready.
-func (b *instance) begin(ctx context.Context, route egress.Route) error {
-	if err := b.serveProxy(route); err != nil {
+func (b *instance) begin(ctx context.Context, spec browser.Spec) error {
+	if err := b.serveProxy(spec.Route); err != nil {
 		return err
 	}
-	return b.waitReady(ctx)
+	var cookies []wire.Cookie
+	if spec.Profile != nil {
+		cookies = spec.Profile.Cookies
+	}
+	return b.waitReady(ctx, cookies)
 }
 
-// waitReady waits until the browser answers, tells it where downloads go, and notes the
-// tabs that are there before any client can have opened one.
-func (b *instance) waitReady(ctx context.Context) error {
+// waitReady waits until the browser answers, tells it where downloads go, gives it the cookies
+// that it begins with, and notes the tabs that are there before any client can have opened one.
+func (b *instance) waitReady(ctx context.Context, cookies []wire.Cookie) error {
 	if err := b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
 	}
-	if err := b.giveCookies(ctx, b.given); err != nil {
+	if err := b.giveCookies(ctx, cookies); err != nil {
 		return err
 	}
-	b.given = nil
 	discover := target.SetDiscoverTargetsParams{Discover: true}
 	if err := b.mux.Call(ctx, target.CommandSetDiscoverTargets, discover, nil); err != nil {
 		return fmt.Errorf("watch the browser's tabs: %w", err)
@@ -533,7 +534,7 @@ func (b *instance) Stop(ctx context.Context) error {
 		defer cancel()
 		// A browser that hangs does not read its pipe either.
 		calm := context.AfterFunc(ctx, func() { b.proc.sendKill() })
-		_ = b.noteCookies(ctx)                                        // what it told of last is kept where it fails
+		_ = b.keepCookies(ctx)                                        // where it fails, those of half a second ago are kept
 		_ = b.mux.Call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // if it fails the browser is killed
 		select {
 		case <-b.proc.exited:

@@ -24,25 +24,29 @@ import (
 // tells nobody when they change: a site, a script or a program may have set them.
 const cookiePause = 500 * time.Millisecond
 
-// cookieJar tells of a browser's cookies as they change.
-type cookieJar struct {
-	tell func([]wire.Cookie) error
+// cookieRounds is after how many pauses a browser is asked that has not dealt with cookies
+// since, as far as can be seen: one may have changed between its answer and the look.
+const cookieRounds = 10
 
-	mu   sync.Mutex // held while they are asked for and told of
-	told [sha256.Size]byte
-	over bool  // the browser is gone
-	err  error // why those asked for last could not be told of
+// cookieJar keeps a browser's cookies as they change.
+type cookieJar struct {
+	keep func([]wire.Cookie) error
+
+	mu       sync.Mutex // held while they are asked for and kept
+	keptSum  [sha256.Size]byte
+	isClosed bool  // the browser is gone
+	keepErr  error // why those asked for last could not be kept
 }
 
-// close ends the telling. Its error is of cookies that were not kept.
+// close has nothing be kept any more. Its error is of cookies that were not.
 func (j *cookieJar) close() error {
 	if j == nil {
 		return nil
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.over = true
-	return j.err
+	j.isClosed = true
+	return j.keepErr
 }
 
 // giveCookies has the browser begin with cookies.
@@ -74,23 +78,34 @@ func (b *instance) setCookies(ctx context.Context, params []*network.CookieParam
 	return errors.Join(b.setCookies(ctx, params[:half]), b.setCookies(ctx, params[half:]))
 }
 
-// followCookies tells of cookies that have changed, for as long as the browser lives.
+// followCookies keeps cookies that have changed, for as long as the browser lives. It asks
+// for them where the process that has them has run since it answered last.
 func (b *instance) followCookies() {
 	tick := time.NewTicker(cookiePause)
 	defer tick.Stop()
+	var keeper cookieKeeper
+	unasked := cookieRounds // how often the browser was not asked since it was
 	for {
 		select {
 		case <-tick.C:
-			_ = b.noteCookies(b.life) // who is told has logged why it could not; the next time tries again
 		case <-b.life.Done():
 			return
+		}
+		if unasked < cookieRounds && !keeper.hasRun(b.proc.pid()) {
+			unasked++
+			continue
+		}
+		unasked = cookieRounds
+		if b.keepCookies(b.life) == nil { // else it is logged by who keeps them, and tried again
+			unasked = 0
+			keeper.hasRun(b.proc.pid()) // to answer
 		}
 	}
 }
 
-// noteCookies tells of the cookies as they are now, where they have changed since they
-// were last told of.
-func (b *instance) noteCookies(ctx context.Context) error {
+// keepCookies keeps the cookies as they are now, where they have changed since they were
+// last kept.
+func (b *instance) keepCookies(ctx context.Context) error {
 	if b.jar == nil {
 		return nil
 	}
@@ -113,16 +128,17 @@ func (b *instance) noteCookies(ctx context.Context) error {
 		return err
 	}
 	sum := sha256.Sum256(text)
-	if b.jar.over {
+	clear(text)
+	if b.jar.isClosed {
 		return devtools.ErrBrowserGone
 	}
-	if sum == b.jar.told {
+	if sum == b.jar.keptSum {
 		return nil
 	}
-	if b.jar.err = b.jar.tell(cookies); b.jar.err == nil {
-		b.jar.told = sum
+	if b.jar.keepErr = b.jar.keep(cookies); b.jar.keepErr == nil {
+		b.jar.keptSum = sum
 	}
-	return b.jar.err
+	return b.jar.keepErr
 }
 
 func cookieOf(c *network.Cookie) wire.Cookie {
@@ -181,7 +197,7 @@ func (b *instance) SaveProfile(ctx context.Context) error {
 	if b.profile == nil {
 		return browser.ErrNoProfile
 	}
-	if err := b.noteCookies(ctx); err != nil {
+	if err := b.keepCookies(ctx); err != nil {
 		return err
 	}
 	return b.profile.saveAndNote(b.dirs, b.user, b.holdStill)
@@ -192,10 +208,10 @@ func (b *instance) holdStill() (release func(), err error) {
 	if b.life.Err() != nil {
 		return nil, devtools.ErrBrowserGone // its process id may be another's by now
 	}
-	b.held.Add(1)
+	b.stills.Add(1)
 	release = func() {
 		b.proc.resume()
-		b.held.Add(-1)
+		b.stills.Add(-1)
 	}
 	if err := b.proc.pause(); err != nil {
 		release()

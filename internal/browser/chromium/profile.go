@@ -36,7 +36,7 @@ const (
 // profile is a profile in use.
 type profile struct {
 	folder *os.Root
-	held   *os.File     // see profileLock
+	inUse  *os.File     // see profileLock
 	lock   lockbox.Lock // closes the copies
 	saving sync.Mutex   // held while a copy is made, guards newest
 	// newest is the copy that the browser's data goes on from: it was loaded, or is the
@@ -53,7 +53,7 @@ func openProfile(dir string, lock lockbox.Lock) (*profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the profile: %w", err)
 	}
-	held, err := lockFile(folder, profileLock)
+	inUse, err := lockFile(folder, profileLock)
 	if err != nil {
 		_ = folder.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -61,7 +61,7 @@ func openProfile(dir string, lock lockbox.Lock) (*profile, error) {
 		}
 		return nil, fmt.Errorf("lock the profile: %w", err)
 	}
-	return &profile{folder: folder, held: held, lock: lock}, nil
+	return &profile{folder: folder, inUse: inUse, lock: lock}, nil
 }
 
 // lockFile takes the lock called name, which ends with the file or the process
@@ -77,7 +77,7 @@ func lockFile(folder *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-func (p *profile) close() error { return errors.Join(p.held.Close(), p.folder.Close()) }
+func (p *profile) close() error { return errors.Join(p.inUse.Close(), p.folder.Close()) }
 
 // numbers returns the copies, oldest first.
 func (p *profile) numbers() ([]int, error) {

@@ -74,7 +74,7 @@ func (b *instance) answers() bool {
 		case <-look.C:
 		}
 		now := activityOf(b.proc.pid())
-		if now.isBusy || now.ran != before.ran || b.held.Load() > 0 {
+		if now.isBusy || now.ran != before.ran || b.stills.Load() > 0 {
 			idleSince = time.Now()
 		}
 		before = now

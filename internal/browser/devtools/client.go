@@ -125,6 +125,7 @@ func (m *Mux) callIn(ctx context.Context, session target.SessionID, method strin
 		case res == nil:
 			return nil
 		}
+		defer clear(msg.Result) // it may have been the cookies
 		return jsonv2.Unmarshal(msg.Result, res, protocol.PageText())
 	}
 }

@@ -168,6 +168,7 @@ func (m *Mux) readAll(in io.Reader) {
 		if err := jsonv2.Unmarshal(scanner.Bytes(), &msg, protocol.PageText()); err == nil {
 			m.route(msg)
 		}
+		clear(scanner.Bytes()) // it may have held cookies, and the next message may be short
 	}
 }
 
@@ -267,7 +268,9 @@ func (m *Mux) write(msg message) error {
 	if pipe, ok := m.out.(interface{ SetWriteDeadline(time.Time) error }); ok {
 		_ = pipe.SetWriteDeadline(time.Now().Add(writeTimeout)) // only a pipe of a test cannot
 	}
-	if _, err := m.out.Write(append(b, 0)); err != nil {
+	b = append(b, 0)
+	defer clear(b) // it may hold cookies
+	if _, err := m.out.Write(b); err != nil {
 		_ = m.out.Close() // half a message may be in it: the browser must go
 		return ErrBrowserGone
 	}

@@ -37,6 +37,11 @@ func (s *Service) cloneProfile(
 	if err := web.CheckLabel(in.Label); err != nil {
 		return out, err
 	}
+	unlock, err := s.cloning.lock(ctx, rq.Caller.Org)
+	if err != nil {
+		return out, err
+	}
+	defer unlock()
 	source, err := s.DB.Read().Profile(ctx, rq.Caller.Org, from)
 	if errors.Is(err, store.ErrNotFound) {
 		return out, ErrNotFound()
@@ -60,6 +65,9 @@ func (s *Service) cloneProfile(
 	}
 	if err := s.copyFolder(ctx, rq.Caller.Org, source.UID, p.UID); err != nil {
 		s.RemoveFolder(p.UID)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = ErrNotFound() // it was deleted meanwhile
+		}
 		return out, err
 	}
 	size, err := folderSize(s.Folder(p.UID))
@@ -87,7 +95,7 @@ func (s *Service) copyFolder(ctx context.Context, org, from, to string) error {
 	if _, err := source.Lstat(keyFile); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	key, cookies, err := s.read(source, org, from)
+	key, cookies, err := s.read(ctx, source, org, from)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (s *Service) exportCookies(
 	ev.UID = p.UID
 	rq.MarkRecorded()
 	err = s.Use(ctx, ev, func() error {
-		cookies, err := s.cookiesOf(rq.Caller.Org, p.UID)
+		cookies, err := s.cookiesOf(ctx, rq.Caller.Org, p.UID)
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func (s *Service) profile(ctx context.Context, org, id string) (store.Profile, e
 
 // cookiesOf are the cookies that a profile has now. It makes no folder, for the profile may
 // be deleted meanwhile: one without a folder was never used.
-func (s *Service) cookiesOf(org, uid string) ([]wire.Cookie, error) {
+func (s *Service) cookiesOf(ctx context.Context, org, uid string) ([]wire.Cookie, error) {
 	folder, err := os.OpenRoot(s.Folder(uid))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -85,7 +85,7 @@ func (s *Service) cookiesOf(org, uid string) ([]wire.Cookie, error) {
 		return nil, fmt.Errorf("open the profile: %w", err)
 	}
 	defer folder.Close()
-	_, cookies, err := s.read(folder, org, uid)
+	_, cookies, err := s.read(ctx, folder, org, uid)
 	if errors.Is(err, fs.ErrNotExist) { // the folder is gone
 		return nil, ErrNotFound()
 	}
@@ -166,7 +166,8 @@ func (s *Service) importCookies(
 	if err != nil {
 		return out, err
 	}
-	if _, err := s.profile(ctx, rq.Caller.Org, id); err != nil {
+	found, err := s.profile(ctx, rq.Caller.Org, id)
+	if err != nil {
 		return out, err
 	}
 	cookies, err := s.imported(ctx, in)
@@ -176,16 +177,18 @@ func (s *Service) importCookies(
 	now := store.Now()
 	fresh := slices.DeleteFunc(slices.Clone(cookies), func(c wire.Cookie) bool { return c.HasExpired(now) })
 	out.Imported, out.Expired = len(fresh), len(cookies)-len(fresh)
-	s.files.Lock() // no runtime opens the profile before this is over
-	defer s.files.Unlock()
+	unlock, err := s.files.lock(ctx, found.UID) // no runtime opens the profile before this is over
+	if err != nil {
+		return out, err
+	}
+	defer unlock()
 	ev := rq.Event()
 	rq.MarkRecorded()
 	err = s.Use(ctx, ev, func() error {
-		p, err := s.touch(ctx, rq, id, now)
-		if err != nil {
+		if err := s.touch(ctx, rq, id, found.UID, now); err != nil {
 			return err
 		}
-		out.Cookies, err = s.putCookies(rq.Caller.Org, p.UID, fresh, in.Replace)
+		out.Cookies, err = s.putCookies(rq.Caller.Org, found.UID, fresh, in.Replace)
 		return err
 	})
 	return out, err
@@ -215,14 +218,15 @@ func (s *Service) imported(ctx context.Context, in wire.CookieImport) ([]wire.Co
 	return b.Cookies, p.Err()
 }
 
-// touch refuses a profile that a live runtime uses, and notes that this one changes.
-func (s *Service) touch(ctx context.Context, rq *web.Request, id string, now time.Time) (p store.Profile, err error) {
-	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+// touch refuses a profile that a live runtime uses or that is another one's by now, and notes
+// that this one changes.
+func (s *Service) touch(ctx context.Context, rq *web.Request, id, uid string, now time.Time) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		if err := s.StillPermitted(ctx, tx.Queries, &rq.Granted); err != nil {
 			return err
 		}
-		p, err = tx.Profile(ctx, rq.Caller.Org, id)
-		if errors.Is(err, store.ErrNotFound) {
+		p, err := tx.Profile(ctx, rq.Caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) || err == nil && p.UID != uid {
 			return ErrNotFound()
 		}
 		if err != nil {
@@ -237,7 +241,6 @@ func (s *Service) touch(ctx context.Context, rq *web.Request, id string, now tim
 		p.UpdatedAt = now
 		return tx.UpdateProfile(ctx, rq.Caller.Org, p)
 	})
-	return p, err
 }
 
 // putCookies adds cookies to those of a profile, and returns how many there are then.

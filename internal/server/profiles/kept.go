@@ -44,13 +44,13 @@ type Kept struct {
 
 // Open returns what a profile has kept. The row of the runtime that is to use it has been
 // written: whatever is imported from then on is refused.
-func (s *Service) Open(org, uid string) (Kept, error) {
+func (s *Service) Open(ctx context.Context, org, uid string) (Kept, error) {
 	folder, err := s.openFolder(uid)
 	if err != nil {
 		return Kept{}, err
 	}
 	defer folder.Close()
-	key, cookies, err := s.read(folder, org, uid)
+	key, cookies, err := s.read(ctx, folder, org, uid)
 	if err != nil {
 		return Kept{}, err
 	}
@@ -63,9 +63,14 @@ func (s *Service) Open(org, uid string) (Kept, error) {
 }
 
 // read reads the key of a profile, which it makes where there is none yet, and its cookies.
-func (s *Service) read(folder *os.Root, org, uid string) (lockbox.Key, []wire.Cookie, error) {
-	s.files.Lock()
-	defer s.files.Unlock()
+func (s *Service) read(
+	ctx context.Context, folder *os.Root, org, uid string,
+) (lockbox.Key, []wire.Cookie, error) {
+	unlock, err := s.files.lock(ctx, uid)
+	if err != nil {
+		return lockbox.Key{}, nil, err
+	}
+	defer unlock()
 	key, err := s.keyIn(folder, org, uid)
 	if err != nil {
 		return key, nil, err
@@ -88,7 +93,7 @@ func (s *Service) Saved(ctx context.Context, org, uid string) (out bctrl.Profile
 	if err != nil {
 		return out, err
 	}
-	cookies, err := s.cookiesOf(org, uid)
+	cookies, err := s.cookiesOf(ctx, org, uid)
 	if err != nil {
 		return out, err
 	}
@@ -200,6 +205,7 @@ func readCookies(folder *os.Root, key lockbox.Key) (all []wire.Cookie, err error
 	if err == nil {
 		text, err = io.ReadAll(box)
 	}
+	defer func() { clear(text) }()
 	if err == nil {
 		err = json.Unmarshal(text, &all)
 	}
@@ -223,6 +229,7 @@ func writeCookies(folder *os.Root, lock lockbox.Lock, all []wire.Cookie) error {
 	if err != nil {
 		return err
 	}
+	defer clear(text)
 	return writeFile(folder, cookiesFile, func(w io.Writer) error {
 		box, err := lock.Close(w, cookiesPurpose)
 		if err != nil {

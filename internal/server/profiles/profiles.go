@@ -271,9 +271,12 @@ func (s *Service) Folder(uid string) string { return filepath.Join(s.folder, uid
 // RemoveFolder removes the folder of a deleted profile. Where it cannot, that is logged,
 // and the next server tries: see [Service.Sweep].
 func (s *Service) RemoveFolder(uid string) {
-	s.files.Lock() // an import that found the row is over, and makes the folder no more
-	defer s.files.Unlock()
-	if err := os.RemoveAll(s.Folder(uid)); err != nil {
+	unlock, err := s.files.lock(context.Background(), uid) // an import that found the row makes the folder no more
+	if err == nil {
+		defer unlock()
+		err = os.RemoveAll(s.Folder(uid))
+	}
+	if err != nil {
 		s.Log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
 	}
 }

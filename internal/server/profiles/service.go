@@ -5,8 +5,6 @@
 package profiles
 
 import (
-	"sync"
-
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -14,9 +12,12 @@ import (
 type Service struct {
 	*web.Kernel
 	folder string // holds the profiles' folders
-	// files is held while the key and the cookies of a profile that no browser uses are
-	// read and written.
-	files sync.Mutex
+	// files are held, each by the uid of its profile, while the key and the cookies of one
+	// that no browser uses are read and written.
+	files locks
+	// cloning is held, each by its organization, while a profile is copied: that may be of
+	// a gigabyte, and who asks for many copies at once gets none of them sooner.
+	cloning locks
 	// deriving has room for the one request that makes a key of a passphrase.
 	deriving chan struct{}
 }

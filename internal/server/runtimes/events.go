@@ -31,7 +31,7 @@ func (s *Service) streamEvents(w http.ResponseWriter, rq *web.Request) error {
 	if err != nil {
 		return err
 	}
-	after, given, err := events.QueryPosition(rq)
+	after, hasPosition, err := events.QueryPosition(rq)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *Service) streamEvents(w http.ResponseWriter, rq *web.Request) error {
 		Types:     append(types, endTypes(types)...),
 	}
 	r := s.events.ReadAfter(f, after)
-	if !given {
+	if !hasPosition {
 		if r, err = s.events.ReadRuntime(ctx, f); err != nil {
 			return err
 		}

@@ -57,9 +57,9 @@ func (s *Service) currentCaller(ctx context.Context, x *execution) (access.Calle
 
 // reporting is the execution as it tells what is done.
 func (x *execution) reporting(report func(string)) *execution {
-	told := *x
-	told.report = report
-	return &told
+	reporting := *x
+	reporting.report = report
+	return &reporting
 }
 
 // event is the audit event of something that the execution may do, without its

@@ -283,7 +283,7 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		}
 	}
 	if rt.ProfileUID != "" {
-		kept, err := s.profiles.Open(lr.org, rt.ProfileUID)
+		kept, err := s.profiles.Open(ctx, lr.org, rt.ProfileUID)
 		if err != nil {
 			return err
 		}

@@ -118,11 +118,11 @@ func (s *Service) runOperation(
 	ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string),
 ) {
 	defer op.cancel()
-	var told bctrl.OperationProgress
+	var published bctrl.OperationProgress
 	result, err := s.runSteps(ctx, x, steps, func(now underway) {
-		if now.progress != told {
-			told = now.progress
-			s.tellProgress(x, told)
+		if now.progress != published {
+			published = now.progress
+			s.tellProgress(x, published)
 		}
 		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
 			o.Progress = now.progress

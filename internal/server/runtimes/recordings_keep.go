@@ -66,14 +66,14 @@ func (k *keepings) await(ctx context.Context, runtime string) error {
 // giveUp has no recording of an organization be kept any more, and waits until none is.
 func (k *keepings) giveUp(org string) {
 	k.mu.Lock()
-	var given []*keeping
+	var abandoned []*keeping
 	for _, one := range k.open {
 		if one.org == org {
-			given = append(given, one)
+			abandoned = append(abandoned, one)
 		}
 	}
 	k.mu.Unlock()
-	for _, one := range given {
+	for _, one := range abandoned {
 		one.cancel()
 		<-one.done
 	}

@@ -135,8 +135,8 @@ func (s *Service) recordClaim(rq *web.Request, v *view, first bool, problem erro
 	ev.RequestID = rq.ID
 	if problem != nil {
 		e := web.AsError(problem)
-		told := []int{http.StatusConflict, http.StatusGone, http.StatusForbidden}
-		if !slices.Contains(told, e.Status) || !v.isFirstRefusal(e.Code) {
+		recorded := []int{http.StatusConflict, http.StatusGone, http.StatusForbidden}
+		if !slices.Contains(recorded, e.Status) || !v.isFirstRefusal(e.Code) {
 			return nil
 		}
 		ev.Decision, ev.Outcome, ev.Status = audit.Denied, e.Code, e.Status

@@ -105,7 +105,7 @@ func (s *Service) serveWebDriver(w http.ResponseWriter, rq *web.Request) error {
 	command := commandOf(rq.Request)
 	switch {
 	case len(command) == 1 && command[0] == "status" && rq.Method == http.MethodGet:
-		body, err := webdriver.Status(!lr.driven.isHeld(time.Now()), "")
+		body, err := webdriver.Status(!lr.driven.isTaken(time.Now()), "")
 		if err != nil {
 			return err
 		}

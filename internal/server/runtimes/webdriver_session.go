@@ -33,19 +33,19 @@ type driverSession struct {
 
 // driven is the WebDriver session that a runtime has, if any.
 type driven struct {
-	mu   sync.Mutex // guards what follows, and in the session begun, busy and used
-	held *driverSession
+	mu      sync.Mutex // guards what follows, and in the session begun, busy and used
+	current *driverSession
 }
 
-// isHeld reports whether a new session would be refused.
-func (d *driven) isHeld(now time.Time) bool {
+// isTaken reports whether a new session would be refused.
+func (d *driven) isTaken(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.heldLocked(now)
+	return d.isTakenLocked(now)
 }
 
-func (d *driven) heldLocked(now time.Time) bool {
-	return d.held != nil && (!d.held.begun || d.held.busy > 0 || now.Sub(d.held.used) < driverIdle)
+func (d *driven) isTakenLocked(now time.Time) bool {
+	return d.current != nil && (!d.current.begun || d.current.busy > 0 || now.Sub(d.current.used) < driverIdle)
 }
 
 // take takes the place of the session for s, and ends an idle one. It reports whether the
@@ -53,13 +53,13 @@ func (d *driven) heldLocked(now time.Time) bool {
 func (d *driven) take(s *driverSession, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.heldLocked(now) {
+	if d.isTakenLocked(now) {
 		return false
 	}
-	if d.held != nil {
-		d.held.end()
+	if d.current != nil {
+		d.current.end()
 	}
-	d.held = s
+	d.current = s
 	return true
 }
 
@@ -74,8 +74,8 @@ func (d *driven) begin(s *driverSession) {
 func (d *driven) leave(s *driverSession) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.held == s {
-		d.held = nil
+	if d.current == s {
+		d.current = nil
 	}
 	close(s.over)
 }
@@ -94,7 +94,7 @@ func (d *driverSession) quit(ctx context.Context) {
 func (d *driven) use(id string, by *connectURL) (s *driverSession, release func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s = d.held
+	s = d.current
 	if s == nil || !s.begun || s.id != id || s.by != by || s.life.Err() != nil {
 		return nil, nil
 	}

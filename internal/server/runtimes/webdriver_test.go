@@ -55,7 +55,7 @@ func TestAnIdleWebDriverSessionGivesWay(t *testing.T) {
 	require.True(t, d.take(second, time.Now().Add(2*driverIdle)))
 	require.Error(t, first.life.Err(), "it has ended")
 	d.leave(first)
-	require.True(t, d.isHeld(time.Now()), "its place is another's")
+	require.True(t, d.isTaken(time.Now()), "its place is another's")
 	d.leave(second)
-	require.False(t, d.isHeld(time.Now()))
+	require.False(t, d.isTaken(time.Now()))
 }
