@@ -88,6 +88,9 @@ func (s signers) haveSigned(c store.Checkpoint) bool {
 	return false
 }
 
+// HasSigned reports whether a checkpoint is signed with a key.
+func HasSigned(key seal.Key, c store.Checkpoint) bool { return signedBy(key.Public(), c) }
+
 // mayHaveSigned reports whether this is the id of one of the keys.
 func (s signers) mayHaveSigned(id string) bool {
 	if id == s.present.ID() {

@@ -74,6 +74,11 @@ type Target struct {
 	// [ErrSuperseded]. Its context outlives the request, since the provider takes the
 	// old token no more. Nil keeps the new one in memory alone.
 	Rotated func(ctx context.Context, field string, from, to bctrl.Secret) error
+	// Alone keeps others who use the same credential, on other servers, from renewing its
+	// access token until done, and returns the refresh token that is stored by then: a
+	// provider may take the use of one that it has replaced for a theft. Nil where there is
+	// one server.
+	Alone func(ctx context.Context, field string) (stored bctrl.Secret, done func(), err error)
 	// MaxAnswer bounds an answer's body in bytes, as it is passed on; zero is
 	// [DefaultMaxAnswer].
 	MaxAnswer int64

@@ -73,6 +73,7 @@ func (b *Broker) oauth2(c *compiled, t Target) error {
 		cache:    &b.tokens,
 		identity: t.Identity,
 		rotated:  t.Rotated,
+		alone:    t.Alone,
 		now:      b.now,
 	}
 	return nil

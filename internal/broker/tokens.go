@@ -36,6 +36,7 @@ type tokenSource struct {
 	cache    *tokenCache
 	identity string
 	rotated  func(ctx context.Context, field string, from, to bctrl.Secret) error
+	alone    func(ctx context.Context, field string) (stored bctrl.Secret, done func(), err error)
 	now      func() time.Time
 }
 
@@ -51,7 +52,9 @@ type grant struct {
 	// access token that came with it is not used: lost, it would lock the
 	// credential out.
 	unsaved bool
-	flight  *flight
+	// others lets other servers renew again; nil while they may.
+	others func()
+	flight *flight
 	// ids and place are the cache's, under its lock.
 	ids   [][sha256.Size]byte
 	place *list.Element
@@ -129,13 +132,18 @@ func (s *tokenSource) obtain(ctx context.Context) (token, error) {
 	if err := s.storeRefreshToken(ctx); err != nil { // what an earlier attempt could not store
 		return token{}, err
 	}
+	s.letOthersIn()
 	g.mu.Lock()
 	if s.usable() {
 		defer g.mu.Unlock()
 		return g.current, nil
 	}
-	refresh := g.refresh
 	g.mu.Unlock()
+	refresh, err := s.keepOthersOut(ctx)
+	if err != nil {
+		return token{}, err
+	}
+	defer s.letOthersIn()
 
 	asked := s.now()
 	answer, err := s.endpoint.requestToken(ctx, refresh)
@@ -154,6 +162,37 @@ func (s *tokenSource) obtain(ctx context.Context) (token, error) {
 	}
 	g.mu.Unlock()
 	return t, s.storeRefreshToken(ctx)
+}
+
+// keepOthersOut has no other server renew the credential's token, and returns the refresh
+// token to do so with: another server may have replaced the one that is known here.
+func (s *tokenSource) keepOthersOut(ctx context.Context) (refresh bctrl.Secret, err error) {
+	g := s.grant
+	if s.alone == nil || s.endpoint.auth.Grant != bctrl.GrantRefreshToken {
+		return s.refreshToken(), nil
+	}
+	stored, done, err := s.alone(ctx, fieldRefreshToken)
+	if err != nil {
+		return refresh, fail(ErrToken, "another server renews the access token, or the stored refresh token cannot be read")
+	}
+	s.cache.alias(g, s.id(stored))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.others = done
+	g.refresh, g.saved = stored, stored
+	return stored, nil
+}
+
+// letOthersIn ends what keepOthersOut began, once there is no refresh token that is known
+// here alone.
+func (s *tokenSource) letOthersIn() {
+	g := s.grant
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.others != nil && !g.unsaved {
+		g.others()
+		g.others = nil
+	}
 }
 
 // storeRefreshToken stores the refresh token when it is a new one.

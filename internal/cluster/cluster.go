@@ -51,8 +51,6 @@ type Member interface {
 	Leads() bool
 	// Draining reports whether the node takes no launches any more.
 	Draining() bool
-	// Heard tells the others that this node obeys the changes of rules up to a number.
-	Heard(ctx context.Context, number int64) error
 }
 
 // Alone is the member of no cluster. It leads, always.
@@ -80,6 +78,3 @@ func (Alone) Leads() bool { return true }
 
 // Draining implements [Member].
 func (Alone) Draining() bool { return false }
-
-// Heard implements [Member].
-func (Alone) Heard(context.Context, int64) error { return nil }

@@ -32,6 +32,9 @@ type Handlers struct {
 	// Load is how many runtimes start or run here, and how many more may; below 0 is no
 	// bound.
 	Load func() (runtimes, room int)
+	// Follows reports whether this node hears of changes of the rules and obeys them in time.
+	// One that does not renews no lease: the others would wait for it.
+	Follows func() bool
 	// Lost ends everything that is underway, and every browser, at once. The node comes
 	// back when it has returned.
 	Lost func()
@@ -147,11 +150,6 @@ func (m *Membership) Leads() bool {
 // Draining implements [Member].
 func (m *Membership) Draining() bool { return m.held.Load().draining }
 
-// Heard implements [Member].
-func (m *Membership) Heard(ctx context.Context, number int64) error {
-	return m.cfg.Store.HearRules(ctx, m.Self().ID, number)
-}
-
 // LeaseLeft is how long the node still acts if it does not renew its lease.
 func (m *Membership) LeaseLeft() time.Duration { return max(0, time.Until(m.held.Load().until)) }
 
@@ -175,6 +173,8 @@ func (m *Membership) keepLease(ctx context.Context) {
 		}
 	}
 }
+
+var errNotFollowing = errors.New("changes of the rules are not heard of, or not obeyed in time")
 
 var errNotRenewed = errors.New("the database did not answer in time")
 
@@ -213,6 +213,9 @@ func (m *Membership) renew(ctx context.Context) error {
 // renewOnce asks the database once.
 func (m *Membership) renewOnce(ctx context.Context) error {
 	h := *m.held.Load()
+	if follows := m.handlers.Load().Follows; follows != nil && !follows() {
+		return errNotFollowing
+	}
 	r := store.Renewal{ID: h.node.ID, Lease: m.cfg.Lease}
 	if load := m.handlers.Load().Load; load != nil {
 		r.Runtimes, r.Room = load()

@@ -298,6 +298,9 @@ func (c *Custodian) useKey(ctx context.Context, state state, got opened) error {
 		return err
 	}
 	return c.cfg.DB.Write(ctx, func(tx *store.Tx) error {
+		if now, err := stateOf(ctx, tx.Queries); err != nil || len(now.rows) > 0 {
+			return err // another server was first; whether it has this key, its data key has said
+		}
 		if err := tx.InsertSealKey(ctx, row); err != nil {
 			return err
 		}

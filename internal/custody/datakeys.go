@@ -23,6 +23,12 @@ func (d dataKeys) DEK(ctx context.Context, scope string) (seal.WrappedDEK, bool,
 
 func (d dataKeys) CreateDEK(ctx context.Context, k seal.WrappedDEK) (seal.WrappedDEK, error) {
 	err := d.db.Write(ctx, func(tx *store.Tx) error {
+		// Another server may have exchanged the key, and nobody has this one any more.
+		if now, err := stateOf(ctx, tx.Queries); err != nil {
+			return err
+		} else if now.sealed() && now.id != k.KeyID {
+			return seal.ErrWrongKey
+		}
 		if err := tx.InsertDEK(ctx, store.DEK{
 			Scope:     k.Scope,
 			ID:        k.ID,

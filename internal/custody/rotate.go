@@ -110,6 +110,10 @@ func (c *Custodian) rewrite(ctx context.Context, tx *store.Tx, signed store.Head
 	if len(s.rows) == 0 || s.id != from.ID() {
 		return fmt.Errorf("the key in use is not the one that the data names: %w", seal.ErrTampered)
 	}
+	if signed, err = newestSigned(ctx, tx, signed, from); err != nil {
+		return err
+	}
+	tx.ChangedRules(store.RuleChange{}) // every other server has the wrong key from now on
 	deks, err := tx.DEKs(ctx)
 	if err != nil {
 		return err
@@ -135,4 +139,43 @@ func (c *Custodian) rewrite(ctx context.Context, tx *store.Tx, signed store.Head
 		return err
 	}
 	return audit.Append(tx, event(rotated, to.key.ID()))
+}
+
+// newestSigned is where the log was signed last with a key: by this server, or since then
+// by another one that shares the database. From then on only the next key signs.
+func newestSigned(ctx context.Context, tx *store.Tx, here store.Head, by seal.Key) (store.Head, error) {
+	c, err := tx.NewestCheckpoint(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		return here, nil
+	}
+	if err == nil && c.Seq > here.Seq && audit.HasSigned(by, c) {
+		here.Seq, here.Hash = c.Seq, c.Head
+	}
+	return here, err
+}
+
+// Follow locks a server whose key another one that shares the database has exchanged: it
+// could open nothing that is sealed from now on. It is unlocked with the new key, where
+// its source has that already.
+func (c *Custodian) Follow(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := c.key.Load()
+	if key == nil {
+		return nil
+	}
+	state, err := stateOf(ctx, c.cfg.DB.Read())
+	if err != nil || !state.sealed() || state.id == key.ID() {
+		return err
+	}
+	c.cfg.Log.Error("the key was rotated on another node, so that this one is locked until it has the new one, " +
+		"from its key file or by bctrl unlock")
+	c.lock()
+	if c.source.kind() == bctrl.SealPassphrase {
+		return nil
+	}
+	if err := c.unlock(ctx, bctrl.Secret{}, nil); err != nil {
+		c.cfg.Log.Warn("the server stays locked", "error", err)
+	}
+	return nil
 }

@@ -222,7 +222,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if err := d.claimBucket(ctx); err != nil {
 		return nil, err
 	}
-	d.startSweeping(ctx)
+	d.startSweeping(ctx, cfg.Watch)
 	return d, nil
 }
 
@@ -293,27 +293,6 @@ func (d *Daemon) Locked() bool { return d.custody.Locked() }
 
 // KeySource is where the server's key comes from.
 func (d *Daemon) KeySource() bctrl.SealSource { return d.custody.Source() }
-
-// sweepEvery is how often what serves nobody any more is removed.
-const sweepEvery = 6 * time.Hour
-
-// startSweeping removes it every sweepEvery, beside the requests, until Close.
-func (d *Daemon) startSweeping(ctx context.Context) {
-	ctx, d.stopSweeping = context.WithCancel(context.WithoutCancel(ctx))
-	d.sweeps.Go(func() {
-		ticker := time.NewTicker(sweepEvery)
-		defer ticker.Stop()
-		for ctx.Err() == nil {
-			if err := d.Server.Sweep(ctx); err != nil && ctx.Err() == nil {
-				d.log.Error("sweeping failed", "error", err)
-			}
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-			}
-		}
-	})
-}
 
 // driver returns what starts browsers, and keeps some ready. A machine without one can
 // still keep secrets and files: launching says what is missing.

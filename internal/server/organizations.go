@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -23,13 +24,24 @@ func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
 	if err != nil || has {
 		return bctrl.Secret{}, err
 	}
-	return s.createOrganization(ctx, "default")
+	key, err := s.addOrganization(ctx, "default", true)
+	if errors.Is(err, errNotFirst) {
+		return bctrl.Secret{}, nil // another node has made it at the same moment
+	}
+	return key, err
 }
+
+var errNotFirst = errors.New("there is an organization already")
 
 // createOrganization makes an organization, which shares nothing with others, and
 // returns its first key, which is stored nowhere. A name that is none is refused;
 // other errors are of the store.
 func (s *Server) createOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
+	return s.addOrganization(ctx, name, false)
+}
+
+// addOrganization is createOrganization, of the first one alone where it has to be that.
+func (s *Server) addOrganization(ctx context.Context, name string, first bool) (bctrl.Secret, error) {
 	if err := validOrganizationName(name); err != nil {
 		return bctrl.Secret{}, err
 	}
@@ -37,6 +49,9 @@ func (s *Server) createOrganization(ctx context.Context, name string) (bctrl.Sec
 	org := store.Organization{ID: web.NewID(), Name: name, CreatedAt: store.Now()}
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		others, err := tx.HasOrganizations(ctx)
+		if err == nil && others && first {
+			err = errNotFirst
+		}
 		if err != nil {
 			return err
 		}
@@ -92,6 +107,9 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 			})
 			return err
 		})
+		if errors.Is(err, store.ErrNotFound) {
+			return nil // another node has removed the last of it
+		}
 		if err != nil {
 			return err
 		}

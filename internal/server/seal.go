@@ -112,7 +112,8 @@ func (s *Server) sealStatus(ctx context.Context, rq *web.Request, _ web.None) (o
 	return s.Custody.Status(ctx, s.DB.Read())
 }
 
-// lockSeal records the lock before it is done, so that the log is signed up to it.
+// lockSeal records the lock before it is done, so that the log is signed up to it. The
+// record locks the other nodes too.
 // The answer is not kept for a caller who sends the request twice: by then there is
 // no key to seal it with.
 func (s *Server) lockSeal(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.SealStatus, err error) {
@@ -122,10 +123,17 @@ func (s *Server) lockSeal(ctx context.Context, rq *web.Request, _ web.None) (out
 	rq.Object = "lock"
 	rq.KeepNoAnswer()
 	rq.MarkRecorded()
-	err = s.Use(ctx, rq.Event(), func() error {
+	lock := func(tx *store.Tx) (audit.Event, error) {
+		tx.LockAll()
+		return rq.Event(), nil
+	}
+	err = s.UseFound(ctx, lock, func() error {
 		s.Custody.Lock()
 		return nil
 	})
+	if err == nil {
+		err = s.Obey(ctx, store.RuleChange{})
+	}
 	if err != nil {
 		return out, err
 	}
@@ -207,6 +215,9 @@ func (s *Server) rotateSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 	err = s.Use(ctx, rq.Event(), func() error {
 		return s.sealError(rq, s.Custody.Rotate(ctx, given, answered))
 	})
+	if err == nil {
+		err = s.Obey(ctx, store.RuleChange{})
+	}
 	return out, err
 }
 

@@ -134,6 +134,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.Custody.OnLock(s.forgetKeys)
+	s.DB.FollowRules(s.obey)
 	if s.Cluster.Alone() { // else others have intents underway
 		if err := s.Audit.Start(ctx); err != nil {
 			return nil, err
@@ -235,13 +236,13 @@ func (s *Server) takeOver(ctx context.Context) error {
 	if s.tookOver.Load() {
 		return nil
 	}
-	if s.Cluster.Alone() { // else others have runtimes
+	if s.Cluster.Alone() { // else others have runtimes, and the one that leads sweeps
 		if err := s.runtimes.EndAbandoned(ctx); err != nil {
 			return fmt.Errorf("ending what the last server left: %w", err)
 		}
-	}
-	if err := s.emptyClosedSubaccounts(ctx); err != nil {
-		return fmt.Errorf("finishing the deletion of subaccounts: %w", err)
+		if err := s.emptyClosedSubaccounts(ctx); err != nil {
+			return fmt.Errorf("finishing the deletion of subaccounts: %w", err)
+		}
 	}
 	s.tookOver.Store(true)
 	return nil

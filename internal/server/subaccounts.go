@@ -83,7 +83,8 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *web.Request, _ web.No
 	if err != nil {
 		return web.None{}, err
 	}
-	_, err = web.Change(ctx, rq, func(tx *store.Tx, _ *audit.Event) (web.None, error) {
+	of := store.RuleChange{Org: id}
+	_, err = web.ChangeRulesOf(ctx, rq, of, func(tx *store.Tx, _ *audit.Event) (web.None, error) {
 		if _, err := tx.Subaccount(ctx, rq.Caller.Org, id); errors.Is(err, store.ErrNotFound) {
 			return web.None{}, web.NotFound("subaccounts.not_found", "there is no such subaccount")
 		} else if err != nil {
@@ -104,9 +105,11 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *web.Request, _ web.No
 	if err != nil {
 		return web.None{}, err
 	}
-	s.RecheckUnderway(ctx, id, "")
 	ctx = context.WithoutCancel(ctx) // it goes on also when the caller leaves
 	if err := s.runtimes.StopOrganization(ctx, id); err != nil {
+		return web.None{}, err
+	}
+	if err := s.runtimes.AwaitStopped(ctx, id); err != nil { // on the other nodes
 		return web.None{}, err
 	}
 	return web.None{}, s.emptyOrganization(ctx, id, rq.Event())
@@ -136,14 +139,19 @@ func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev au
 	}
 }
 
-// emptyClosedSubaccounts goes on with the subaccounts that a server before this one
-// was deleting.
+// emptyClosedSubaccounts goes on with the subaccounts that a server before this one, or a
+// node that is gone, was deleting.
 func (s *Server) emptyClosedSubaccounts(ctx context.Context) error {
 	closed, err := s.DB.Read().ClosedOrganizations(ctx)
 	if err != nil {
 		return err
 	}
 	for _, o := range closed {
+		if live, err := s.DB.Read().HasLiveRuntimes(ctx, o.ID); err != nil {
+			return err
+		} else if live {
+			continue // they end on another node
+		}
 		ev := web.ServerEvent(string(access.SubaccountWrite), o.ID)
 		ev.Org = o.Parent
 		if err := s.emptyOrganization(ctx, o.ID, ev); err != nil {

@@ -7,8 +7,18 @@ import (
 
 // Sweep removes what serves nobody any more: bytes that a crash left without a
 // file, answers that are too old to be repeated, runtime tokens that expired a day
-// ago, and events that are kept no longer. It may run beside requests. Each of them is
-// tried, and the error joins theirs.
+// ago, events that are kept no longer, and what nodes hold that are dead. It may run beside
+// requests, on one node of a cluster. Each of them is tried, and the error joins theirs.
 func (s *Server) Sweep(ctx context.Context) error {
-	return errors.Join(s.files.SweepBlobs(ctx), s.SweepAnswers(ctx), s.runtimes.SweepTokens(ctx), s.events.Sweep(ctx))
+	return errors.Join(s.files.SweepBlobs(ctx), s.SweepAnswers(ctx), s.runtimes.SweepTokens(ctx), s.events.Sweep(ctx),
+		s.DB.ReleaseDead(ctx))
+}
+
+// FinishDeletions removes what subaccounts hold that a node was deleting which is gone.
+// It does so on one node of a cluster; a server alone has done so when it started.
+func (s *Server) FinishDeletions(ctx context.Context) error {
+	if s.Cluster.Alone() || s.Custody.Locked() {
+		return nil
+	}
+	return s.emptyClosedSubaccounts(ctx)
 }

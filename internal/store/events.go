@@ -98,6 +98,10 @@ func (tx *Tx) InsertEvent(ctx context.Context, org string, e bctrl.Event) (bctrl
 	return e, err
 }
 
+// Wake has those woken who watch the events of an organization, on every server, though
+// there may be none: something else has happened that they look for.
+func (tx *Tx) Wake(org string) { tx.happened = append(tx.happened, eventScope{org: org}) }
+
 // PruneEvents removes the events of an organization that are older than before, or that
 // more than keep others follow. The newest always stays: the numbers go on from it.
 func (tx *Tx) PruneEvents(ctx context.Context, org string, keep int, before time.Time) error {

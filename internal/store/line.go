@@ -164,7 +164,7 @@ func (b *batch) resume(ctx context.Context) error {
 		return errOvertaken
 	}
 	if written {
-		b.doubt.resolve(b.watching)
+		b.doubt.resolve(b)
 	}
 	b.doubt = nil
 	if b.base = stands; b.seq != stands.seq {
@@ -189,6 +189,7 @@ type doubt struct {
 	place
 	later    []*Entry
 	happened []eventScope
+	changed  RuleNews
 }
 
 func doubtOf(p place, jobs []*job, later []*Entry) *doubt {
@@ -196,17 +197,21 @@ func doubtOf(p place, jobs []*job, later []*Entry) *doubt {
 	for _, j := range jobs {
 		if j.err == nil {
 			d.happened = append(d.happened, j.tx.happened...)
+			d.changed.add(j.tx.changed)
 		}
 	}
 	return d
 }
 
 // resolve is for one that turned out to be durable.
-func (d *doubt) resolve(watching *watchers) {
+func (d *doubt) resolve(b *batch) {
 	for _, e := range d.later {
 		e.durable = true
 	}
-	watching.tell(d.happened)
+	b.watching.tell(d.happened)
+	if d.changed.changes() && !b.on.shared { // else it comes as a notice
+		b.obeyLater(d.changed)
+	}
 }
 
 // unknown leaves out the entries that are known to be durable.

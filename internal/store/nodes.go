@@ -137,17 +137,6 @@ func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
 	return renewed, err
 }
 
-// HearRules records that a node obeys the changes of rules up to a number. One whose
-// lease has run out gets [ErrFenced].
-func (db *DB) HearRules(ctx context.Context, node string, number int64) error {
-	n, err := db.queries.exec(ctx, "UPDATE nodes SET heard = $1 WHERE id = $2 AND heard <= $1 AND "+db.on.holdsLease(),
-		number, node)
-	if err == nil && n == 0 {
-		err = ErrFenced
-	}
-	return err
-}
-
 // DrainNode has a node take no launches any more. One that does not live is
 // [ErrNotFound].
 func (tx *Tx) DrainNode(ctx context.Context, id string) (Node, error) {
@@ -164,7 +153,10 @@ var ErrFenced = errors.New("store: the lease of this node has ended")
 // Fence has every transaction of the writer from now on, and nothing else, be one of a
 // node: none is durable once the node's lease has ended, and runtimes that are written are
 // the node's. An empty id is that of a server that has the database to itself.
-func (db *DB) Fence(node string) { db.node.Store(&node) }
+func (db *DB) Fence(node string) {
+	db.node.Store(&node)
+	db.feed.catchUp() // what the node obeys is on record as of now
+}
 
 // Node is the node whose transaction it is; empty where a server has the database to
 // itself.

@@ -74,8 +74,9 @@ func OpenPostgres(ctx context.Context, cfg Postgres, prover Prover) (*DB, error)
 	if err != nil {
 		return nil, fmt.Errorf("the database %s: %w", nameOf(config), err)
 	}
+	db.feed = followRules(db)
 	if cfg.Shared {
-		db.listener = listen(config, &db.watchers)
+		db.listener = listen(config, &db.watchers, db.feed)
 	}
 	return opened, nil
 }

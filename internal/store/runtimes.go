@@ -129,6 +129,12 @@ func (q Queries) LiveRuntimes(ctx context.Context, org, workspace string) ([]Run
 		WHERE org_id = $1 AND workspace_id = $2 AND live ORDER BY id`, org, workspace)
 }
 
+// HasLiveRuntimes reports whether an organization has a live runtime, proven or not.
+func (q Queries) HasLiveRuntimes(ctx context.Context, org string) (bool, error) {
+	return one(ctx, q, func(row scanner) (has bool, err error) { return has, row(&has) },
+		"SELECT EXISTS (SELECT 1 FROM runtimes WHERE org_id = $1 AND live)", org)
+}
+
 // InsertRuntime adds a runtime, of the node whose transaction it is; a live one with the
 // alias, or with the profile, gives [ErrExists].
 func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {

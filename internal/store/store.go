@@ -45,8 +45,11 @@ type DB struct {
 	// node is whose transactions the writer's are: see Fence.
 	node     atomic.Pointer[string]
 	listener *listener // nil where nobody else writes
-	laterMu  sync.Mutex
-	later    []*Entry // waits for a transaction to share
+	feed     *ruleFeed // nil in a file, where no change is heard of later
+	// releasing are the names of [DB.Hold] that are still to be given back.
+	releasing sync.WaitGroup
+	laterMu   sync.Mutex
+	later     []*Entry // waits for a transaction to share
 	// unwritten counts the entries of AppendLater that are not durable yet, those in
 	// a running transaction included. laterMu guards it.
 	unwritten int
@@ -136,6 +139,9 @@ func open(path string, conns int) (*sql.DB, error) {
 	return db, nil
 }
 
+// Shared reports whether other servers write to the database too.
+func (db *DB) Shared() bool { return db.on.shared }
+
 // Read returns the queries on a snapshot of their own each.
 func (db *DB) Read() Queries { return db.queries }
 
@@ -174,7 +180,9 @@ func (db *DB) Close() error {
 	close(db.jobs)
 	db.mu.Unlock()
 	<-db.done
+	db.releasing.Wait()
 	db.listener.close()
+	db.feed.close()
 	return errors.Join(db.batch.close(), db.reader.Close(), db.writer.Close())
 }
 

@@ -47,6 +47,8 @@ type Tx struct {
 	happened []eventScope
 	// node is whose transaction it is: see [DB.Fence].
 	node string
+	// changed is what this transaction has changed of the rules.
+	changed RuleNews
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
 	// scrub is set when a sealed value was replaced or deleted, and is to be
@@ -243,6 +245,8 @@ type batch struct {
 	fence *atomic.Pointer[string]
 	node  string
 	place
+	// obeyLater has this server obey a change that turned out to be durable.
+	obeyLater func(RuleNews)
 	// base is where the chain stands on disk, to go back to.
 	base place
 	// doubt is of a transaction of which nobody knows whether it is durable.
@@ -270,12 +274,13 @@ func (p place) same(o place) bool { return p.seq == o.seq && bytes.Equal(p.head,
 
 func newBatch(db *DB) *batch {
 	return &batch{
-		line:     line{pool: db.writer, on: db.on},
-		q:        Queries{prover: db.queries.prover, on: db.on, unlogged: [2]map[string]string{ofBatch: {}}},
-		keys:     db.keys,
-		watching: &db.watchers,
-		fence:    &db.node,
-		rates:    map[rateKey]string{},
+		line:      line{pool: db.writer, on: db.on},
+		q:         Queries{prover: db.queries.prover, on: db.on, unlogged: [2]map[string]string{ofBatch: {}}},
+		keys:      db.keys,
+		watching:  &db.watchers,
+		obeyLater: func(news RuleNews) { db.feed.add(news, 0) },
+		fence:     &db.node,
+		rates:     map[rateKey]string{},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -104,6 +105,7 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 		Identity:  tokenIdentity(c),
 		MaxAnswer: c.maxAnswer,
 		Rotated:   s.keepRefreshToken(c),
+		Alone:     s.renewAlone(c),
 		Unpack:    c.made != nil || c.hidesFields(),
 	}
 	if c.with.ai == nil || c.made == nil && t.Auth.Type != "" {
@@ -144,5 +146,40 @@ func (s *Service) keepRefreshToken(
 			err = broker.ErrSuperseded
 		}
 		return err
+	}
+}
+
+// renewPause is how often a node looks whether another has renewed a token.
+const renewPause = 50 * time.Millisecond
+
+// renewAlone returns the function with which the broker keeps other nodes from renewing
+// the access token of a call's credential; nil where there are none.
+func (s *Service) renewAlone(
+	c *intendedCall,
+) func(ctx context.Context, field string) (stored bctrl.Secret, done func(), err error) {
+	if s.Cluster.Alone() {
+		return nil
+	}
+	org, ids, name := c.caller.Org, c.with.Secrets, "token/"+tokenIdentity(c)
+	return func(ctx context.Context, field string) (stored bctrl.Secret, done func(), err error) {
+		again := time.NewTicker(renewPause)
+		defer again.Stop()
+		for {
+			release, held, err := s.Hold(ctx, name)
+			if err != nil {
+				return stored, nil, err
+			}
+			if held {
+				if stored, err = s.catalog.Value(ctx, org, ids[field]); err != nil {
+					release()
+				}
+				return stored, release, err
+			}
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				return stored, nil, ctx.Err()
+			}
+		}
 	}
 }

@@ -169,6 +169,12 @@ func (s *Service) rotateSecret(ctx context.Context, rq *web.Request, in wire.Sec
 // setValue gives a secret that is about to be stored a value as of now.
 func (sec *Secret) setValue(value wire.Value) { sec.Value, sec.Meta.RotatedAt = value, store.Now() }
 
+// Value returns what a secret is now, for the server itself.
+func (s *Service) Value(ctx context.Context, org, id string) (bctrl.Secret, error) {
+	sec, err := s.findSecret(ctx, s.DB.Read(), org, id)
+	return bctrl.NewSecret(sec.Value.Reveal()), err
+}
+
 // ReplaceValue stores a new value of a secret in a transaction of its own, which
 // the server itself records: what a provider has put in the place of one that it
 // takes no more. replaced is false, and nothing is stored, where the secret is gone

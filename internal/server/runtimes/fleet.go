@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // fleet holds the runtimes that start or run in this process, with their browsers.
@@ -138,4 +140,66 @@ func (s *Service) closeFleet(ctx context.Context) error {
 	s.fleet.running.Wait()
 	s.keepings.running.Wait()
 	return errors.Join(errs...)
+}
+
+// ofEach returns a live runtime of each organization that has one here.
+func (f *fleet) ofEach() map[string]*liveRuntime {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	one := map[string]*liveRuntime{}
+	for _, lr := range f.live {
+		one[lr.org] = lr
+	}
+	return one
+}
+
+// EndDeleted begins to end the runtimes that this node has of organizations that any node
+// is deleting, among those of which there is news.
+func (s *Service) EndDeleted(ctx context.Context, news store.RuleNews) {
+	for org, lr := range s.fleet.ofEach() {
+		if !news.Concerns(org) {
+			continue
+		}
+		// Whoever could forge the row could delete the runtimes' rows as well.
+		o, err := s.DB.Read().Unproven().Organization(ctx, org)
+		if err == nil && !o.Closed || err != nil && !errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		release, ok := s.fleet.hold(lr)
+		if !ok {
+			continue
+		}
+		go func() {
+			defer release()
+			if err := s.StopOrganization(ctx, org); err != nil {
+				s.Log.Error("a runtime of a deleted organization did not end", "organization", org, "error", err)
+			}
+		}()
+	}
+}
+
+// otherNodesTime is how long the other nodes may take to end the runtimes of a deleted
+// organization, one of them after the other, or to be found dead.
+const otherNodesTime = stopBound + 15*time.Second
+
+// AwaitStopped waits until no node has a runtime of an organization any more.
+func (s *Service) AwaitStopped(ctx context.Context, org string) error {
+	ctx, done := context.WithTimeout(ctx, otherNodesTime)
+	defer done()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		live, err := s.DB.Read().HasLiveRuntimes(ctx, org)
+		if err != nil || !live {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return web.WithHint(
+				web.Unavailable("subaccounts.still_ending", "runtimes of the subaccount have not ended on another node yet"),
+				"the subaccount is closed, and what it holds is removed when they have",
+			)
+		}
+	}
 }

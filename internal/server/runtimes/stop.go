@@ -122,7 +122,7 @@ func (s *Service) recordUnstarted(lr *liveRuntime, status bctrl.RuntimeStatus, r
 }
 
 // recordRuntimeEnd records the end of a runtime, and ends what is underway and acts as
-// it. A runtime whose end is on record is left as it is. A row that was changed
+// it, on every node: it waits for the others as a change of rules does. A runtime whose end is on record is left as it is. A row that was changed
 // outside the server is logged, and left too.
 func (s *Service) recordRuntimeEnd(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
@@ -138,17 +138,18 @@ func (s *Service) recordRuntimeEnd(org, id string, status bctrl.RuntimeStatus, r
 		if err := s.appendEnded(ctx, tx, org, rt, status, reason); err != nil {
 			return err
 		}
+		tx.ChangedRules(store.RuleChange{Org: org})
 		return appendRuntimeEvent(tx, org, rt, status)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil // it has ended already
+		err = nil // it has ended already, and perhaps in this moment
 	}
 	if _, forged := errors.AsType[*store.ForgedError](err); forged {
 		s.Log.Error("a runtime ended whose row was changed outside the server; the row is left as it is", "runtime", id)
 		err = nil
 	}
 	if err == nil {
-		s.RecheckUnderway(ctx, org, "")
+		err = s.Obey(ctx, store.RuleChange{Org: org})
 	}
 	return err
 }

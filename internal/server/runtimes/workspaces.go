@@ -152,7 +152,8 @@ func (s *Service) updateWorkspace(
 			return bctrl.WorkspaceInfo{}, err
 		}
 	}
-	out, err := web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
+	of := store.RuleChange{Org: rq.Caller.Org, Workspace: ws.ID}
+	return web.ChangeRulesOf(ctx, rq, of, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
 		ws, err := currentWorkspace(ctx, tx, rq.Caller.Org, ws.ID, version)
 		if err != nil {
 			return out, err
@@ -180,10 +181,6 @@ func (s *Service) updateWorkspace(
 		happened := bctrl.WorkspaceChangedEvent{Name: ws.Name, Version: ws.Version}
 		return describeWorkspace(ws), s.appendWorkspace(ctx, tx, rq.Caller.Org, ws.ID, happened)
 	})
-	if err == nil {
-		s.RecheckUnderway(ctx, rq.Caller.Org, ws.ID)
-	}
-	return out, err
 }
 
 // currentWorkspace reads a workspace in a transaction, and refuses it where it is not

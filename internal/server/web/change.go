@@ -38,13 +38,24 @@ func Change[Out any](
 }
 
 // ChangeRules is [Change] for rules that what is underway in the organization
-// depends on. What they do not permit any more has ended when it returns.
+// depends on. What they do not permit any more has ended when it returns, on every node.
 func ChangeRules[Out any](
 	ctx context.Context, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
 ) (Out, error) {
-	out, err := Change(ctx, rq, fn)
+	return ChangeRulesOf(ctx, rq, store.RuleChange{Org: rq.Caller.Org}, fn)
+}
+
+// ChangeRulesOf is [ChangeRules] for the rules of one workspace, or of another
+// organization than the caller's.
+func ChangeRulesOf[Out any](
+	ctx context.Context, rq *Request, of store.RuleChange, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+) (Out, error) {
+	out, err := Change(ctx, rq, func(tx *store.Tx, e *audit.Event) (Out, error) {
+		tx.ChangedRules(of)
+		return fn(tx, e)
+	})
 	if err == nil {
-		rq.kernel.RecheckUnderway(ctx, rq.Caller.Org, "")
+		err = rq.kernel.Obey(ctx, of)
 	}
 	return out, err
 }

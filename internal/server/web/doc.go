@@ -12,7 +12,7 @@
 //   - [Router]: which route; a path or a method that none has is refused.
 //   - enter: who calls ([Kernel.Authenticate]). From then on the request is
 //     underway: it ends, with the reason, once its caller has ended or the mounts
-//     do not permit any more what it was granted ([Kernel.RecheckUnderway]).
+//     do not permit any more what it was granted ([Kernel.Obey]).
 //   - The route's own bounds: whether a runtime may call it at all, and whether
 //     the query has only what the route takes.
 //   - Idempotency: the first answer to the request's key is given once more if

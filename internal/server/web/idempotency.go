@@ -65,33 +65,61 @@ type firstAnswer struct {
 	body   []byte
 }
 
-// inFlight holds the keys whose first request still runs. One server owns its
-// data directory, so memory is enough: after a crash nothing runs.
+// inFlight are the names that are held on this node, for whom [store.DB.Hold] holds them
+// before the other nodes.
 type inFlight struct {
-	mu   sync.Mutex
-	keys map[[2]string]struct{}
+	mu    sync.Mutex
+	names map[string]struct{}
 }
 
-// take reports whether nobody else has a key of an organization, and then takes it
-// until it is released.
-func (f *inFlight) take(org, key string) bool {
+// take reports whether nobody else has a name, and then takes it until it is released.
+func (f *inFlight) take(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k := [2]string{org, key}
-	if _, running := f.keys[k]; running {
+	if _, taken := f.names[name]; taken {
 		return false
 	}
-	if f.keys == nil {
-		f.keys = map[[2]string]struct{}{}
+	if f.names == nil {
+		f.names = map[string]struct{}{}
 	}
-	f.keys[k] = struct{}{}
+	f.names[name] = struct{}{}
 	return true
 }
 
-func (f *inFlight) release(org, key string) {
+func (f *inFlight) release(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.keys, [2]string{org, key})
+	delete(f.names, name)
+}
+
+// Hold takes a name until release, where nobody has it, here or on another node that
+// lives, and reports whether it did. After a crash nobody has any.
+func (k *Kernel) Hold(ctx context.Context, name string) (release func(), held bool, err error) {
+	if !k.inFlight.take(name) {
+		return nil, false, nil
+	}
+	held, err = k.DB.Hold(ctx, name)
+	if err != nil || !held {
+		k.inFlight.release(name)
+		return nil, false, err
+	}
+	return func() {
+		k.DB.Release(context.WithoutCancel(ctx), name) // before this node may have it again
+		k.inFlight.release(name)
+	}, true, nil
+}
+
+// takeKey has no other request with the key run, on any node, until this one leaves.
+func (k *Kernel) takeKey(ctx context.Context, rq *Request, org, key string) error {
+	release, held, err := k.Hold(ctx, "answer/"+org+"/"+key)
+	if err != nil {
+		return err
+	}
+	if !held {
+		return Conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
+	}
+	rq.onLeave(release)
+	return nil
 }
 
 // findFirstAnswer finds the first answer to the request's idempotency key, and asks
@@ -115,10 +143,9 @@ func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request) (first *first
 	if id.fingerprint, err = rq.Fingerprint(); err != nil {
 		return nil, err
 	}
-	if !k.inFlight.take(org, key) {
-		return nil, Conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
+	if err := k.takeKey(ctx, rq, org, key); err != nil {
+		return nil, err
 	}
-	rq.onLeave(func() { k.inFlight.release(org, key) })
 	a, err := k.DB.Read().Answer(ctx, org, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -247,9 +274,13 @@ func (rq *Request) keep(ctx context.Context, tx *store.Tx, status int, body []by
 	return tx.InsertAnswer(ctx, rq.Caller.Org, id.own, answer)
 }
 
-// giveFirstAnswer gives a first answer once more.
-func giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firstAnswer) error {
+// giveFirstAnswer gives a first answer once more. It may be of a change that was not
+// acknowledged, since the database or another node was silent then.
+func (k *Kernel) giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firstAnswer) error {
 	rq.recorded = true // the first time
+	if err := k.Obey(rq.Context(), store.RuleChange{Org: rq.Caller.Org}); err != nil {
+		return err
+	}
 	WriteJSON(w, first.status, first.body)
 	return nil
 }

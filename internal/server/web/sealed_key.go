@@ -77,6 +77,9 @@ func (sk *SealedKey) open(ctx context.Context) error {
 			}
 			return audit.Append(tx, ServerEvent(sealCreate, sk.name))
 		})
+		if errors.Is(err, store.ErrExists) { // another node was first
+			sealed, err = k.DB.Read().SealedValue(ctx, sk.name)
+		}
 	}
 	if err != nil {
 		return err

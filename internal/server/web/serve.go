@@ -86,7 +86,7 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 			return err
 		}
 		if first != nil {
-			return giveFirstAnswer(w, rq, first)
+			return k.giveFirstAnswer(w, rq, first)
 		}
 	}
 	if err := rq.Route.serve(w, rq); err != nil {

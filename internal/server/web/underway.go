@@ -14,8 +14,8 @@ import (
 // executions, DevTools connections, downloads by a link, questions to a model,
 // files on their way into storage. Whoever changes what is permitted, by
 // lowering a workspace, ending a runtime, a key, a token or a credential, asks
-// about all of it again before the change is acknowledged ([Kernel.RecheckUnderway]),
-// and what is no longer permitted ends.
+// about all of it again before the change is acknowledged ([Kernel.Obey]), on every
+// node, and what is no longer permitted ends.
 //
 // All of it comes in through [underway.begin]. A call to a provider does not: it
 // is part of the request or the question that makes it, and adds a condition to
@@ -28,9 +28,9 @@ type underway struct {
 	// organization too. What is done for a subaccount with a key of its parent is
 	// among what both have open.
 	last map[string]uint64
-	// locked is the count when the server was last locked.
-	locked uint64
-	open   map[string]map[*activity]struct{}
+	// lastOfAll is the count at the last change that concerned everybody, such as a lock.
+	lastOfAll uint64
+	open      map[string]map[*activity]struct{}
 }
 
 // entry is what was decided about something that begins.
@@ -165,7 +165,7 @@ func (u *underway) add(a *activity, changes uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, org := range a.organizations() {
-		if max(u.last[org], u.locked) > changes {
+		if max(u.last[org], u.lastOfAll) > changes {
 			return false
 		}
 	}
@@ -210,29 +210,40 @@ func (u *underway) recheck(ctx context.Context, org, workspace string) {
 	}
 }
 
-// lock ends what cannot go on while the server is locked.
-func (u *underway) lock(why error) {
-	for a := range u.countLock() {
-		a.end(why)
+// recheckAll is recheck of everybody's.
+func (u *underway) recheckAll(ctx context.Context) {
+	for a := range u.countChangeOfAll() {
+		if err := a.stillPermitted(ctx); err != nil {
+			a.end(AsError(err))
+		}
 	}
 }
 
-// countLock counts a locking of the server and returns what it has to end.
-func (u *underway) countLock() map[*activity]struct{} {
+// lock ends what cannot go on while the server is locked.
+func (u *underway) lock(why error) {
+	for a := range u.countChangeOfAll() {
+		if !a.keyless {
+			a.end(why)
+		}
+	}
+}
+
+// countChangeOfAll counts a change that concerns everybody, and returns all that is
+// underway.
+func (u *underway) countChangeOfAll() map[*activity]struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.changes++
-	u.locked = u.changes
+	u.lastOfAll = u.changes
 	list := map[*activity]struct{}{}
 	for _, of := range u.open {
 		maps.Copy(list, of)
 	}
-	maps.DeleteFunc(list, func(a *activity, _ struct{}) bool { return a.keyless })
 	return list
 }
 
-// RecheckUnderway is [underway.recheck] for whoever has changed rules: once the change is
-// durable, and before it is acknowledged.
+// RecheckUnderway decides once more about all that is underway on this node in a
+// workspace, or with "" in all of an organization's, and ends what is no longer permitted.
 func (k *Kernel) RecheckUnderway(ctx context.Context, org, workspace string) {
 	// Also for a caller who does not wait for the acknowledgement.
 	k.underway.recheck(context.WithoutCancel(ctx), org, workspace)

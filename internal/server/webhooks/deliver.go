@@ -108,8 +108,30 @@ func (d *delivery) fail(code string) {
 	d.Status, d.Code, d.NextAttemptAt, d.UpdatedAt = bctrl.WebhookFailed, code, nil, store.Now()
 }
 
-// run delivers what is due until ctx ends.
+// run delivers what is due until ctx ends. Of the nodes of a cluster the one that leads
+// does.
 func (s *Service) run(ctx context.Context) {
+	look := time.NewTicker(whileLed)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		if s.Cluster.Leads() {
+			s.lead(ctx)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// lead delivers what is due while this node leads. What it has begun ends then, long before
+// another node may think that it leads, which tries it again.
+func (s *Service) lead(ctx context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	if !s.Cluster.Alone() {
+		s.running.Go(func() { s.endUnlessLeading(ctx, end) })
+	}
 	happened, stop := s.DB.WatchEvents("", "")
 	defer stop()
 	for ctx.Err() == nil {
@@ -128,12 +150,28 @@ func (s *Service) run(ctx context.Context) {
 	}
 }
 
+// endUnlessLeading calls end once this node does not lead any more.
+func (s *Service) endUnlessLeading(ctx context.Context, end context.CancelFunc) {
+	look := time.NewTicker(whileLed)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-look.C:
+			if !s.Cluster.Leads() {
+				end()
+			}
+		case <-ctx.Done():
+		}
+	}
+}
+
 // beginDue begins what is due and may be, and returns how long there is nothing to begin
 // unless somebody wakes the service.
 func (s *Service) beginDue(ctx context.Context) time.Duration {
 	now := store.Now()
 	pause := time.Minute // the end of one that is busy wakes it
 	forged, err := s.DB.Read().DueDeliveries(ctx, now, func(row store.Delivery) (more bool) {
+		s.lookAtRest(ctx, row.Org, row.WebhookUID)
 		wait, more := s.begin(ctx, row)
 		pause = min(pause, wait)
 		return more

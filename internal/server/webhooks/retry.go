@@ -23,6 +23,7 @@ func (s *Service) pause(attempt int) time.Duration {
 // because what became of its deliveries could not be written down, as on a full disk, so
 // that the next attempt may send the same once more.
 type rest struct {
+	since    time.Time // as rows have times
 	until    time.Time
 	failures int
 }
@@ -36,7 +37,11 @@ func (s *Service) rest(webhook string, got answer, err error) {
 	}
 	failures := s.resting[webhook].failures + 1
 	wait := max(min(s.pause(failures), longestRest), got.retryAfter)
-	s.resting[webhook] = rest{until: time.Now().Add(wait), failures: failures}
+	s.resting[webhook] = rest{
+		since:    store.Now(),
+		until:    time.Now().Add(wait),
+		failures: failures,
+	}
 }
 
 // endRest has a webhook be told again at once: what it rested for was changed.
@@ -45,6 +50,22 @@ func (s *Service) endRest(webhook string) {
 	delete(s.resting, webhook)
 	s.mu.Unlock()
 	s.wakeUp()
+}
+
+// lookAtRest ends the rest of a webhook that was changed since, on whichever node.
+func (s *Service) lookAtRest(ctx context.Context, org, webhook string) {
+	s.mu.Lock()
+	r, rests := s.resting[webhook]
+	s.mu.Unlock()
+	if !rests || s.Cluster.Alone() {
+		return
+	}
+	row, err := s.DB.Read().Webhook(ctx, org, webhook)
+	if err == nil && !row.UpdatedAt.Before(r.since) {
+		s.mu.Lock()
+		delete(s.resting, webhook)
+		s.mu.Unlock()
+	}
 }
 
 // isOfTooMuch reports whether a receiver asks for fewer requests, for which Standard Webhooks

@@ -209,6 +209,7 @@ func changeOf[Out any](
 			return out, err
 		}
 		ev.UID, ev.Version = row.UID, row.Version
+		tx.Wake(rq.Caller.Org)
 		return answer(row, w), tx.UpdateWebhook(ctx, rq.Caller.Org, row)
 	})
 }
@@ -373,8 +374,8 @@ func (s *Service) redeliver(ctx context.Context, rq *web.Request, _ web.None) (o
 			UpdatedAt:     now,
 		}
 		d.Asked = true
+		tx.Wake(rq.Caller.Org)
 		return d.WebhookDelivery, put(ctx, tx, rq.Caller.Org, d)
 	})
-	s.wakeUp()
 	return out, err
 }

@@ -49,6 +49,8 @@ const (
 	maxOverlap = 30 * 24 * time.Hour
 	// whileLocked is how often a server that is locked looks whether it still is.
 	whileLocked = time.Second
+	// whileLed is how often a node of a cluster looks whether it leads.
+	whileLed = 250 * time.Millisecond
 )
 
 // codeTooManyWaiting says that maxWaiting deliveries of a webhook wait already.

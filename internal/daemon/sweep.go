@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"time"
+)
+
+const (
+	// sweepEvery is how often what serves nobody any more is removed.
+	sweepEvery = 6 * time.Hour
+	// leadEvery is how often a node looks whether that is up to it: whether it leads.
+	leadEvery = time.Minute
+)
+
+// startSweeping removes what serves nobody any more every sweepEvery, beside the requests,
+// until Close. Of the nodes of a cluster the one that leads does, and one that has begun
+// to lead does so at once.
+func (d *Daemon) startSweeping(ctx context.Context, look time.Duration) {
+	ctx, d.stopSweeping = context.WithCancel(context.WithoutCancel(ctx))
+	d.sweeps.Go(func() {
+		ticker := time.NewTicker(cmp.Or(look, leadEvery))
+		defer ticker.Stop()
+		var last time.Time // when this node swept; zero while another leads
+		for ctx.Err() == nil {
+			switch {
+			case !d.Node().Leads():
+				last = time.Time{}
+			case time.Since(last) >= sweepEvery:
+				last = time.Now()
+				d.log.Debug("sweeping")
+				d.logUnlessStopped(ctx, "sweeping failed", d.Server.Sweep(ctx))
+				fallthrough
+			default:
+				d.logUnlessStopped(ctx, "the deletion of subaccounts was not finished", d.Server.FinishDeletions(ctx))
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+}
+
+func (d *Daemon) logUnlessStopped(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		d.log.Error(what, "error", err)
+	}
+}
