@@ -110,8 +110,8 @@ type RuntimeSummary struct {
 	// Message says why a runtime failed or stopped.
 	Message string `json:"message,omitempty"`
 	// Code is why a runtime failed whose browser had started: runtimes.browser_crashed,
-	// browser_hung, browser_killed, out_of_memory, system_out_of_memory, disk_full or
-	// server_ended; or why its launch stopped it: runtimes.idle_timeout or max_life.
+	// browser_hung, browser_killed, out_of_memory, system_out_of_memory, disk_full,
+	// server_ended or node_lost; or why its launch stopped it: runtimes.idle_timeout or max_life.
 	Code string `json:"code,omitempty"`
 	// QueuePlace is the place of a queued runtime, 1 of the next; 0 of any other.
 	QueuePlace int `json:"queuePlace,omitempty"`

@@ -58,7 +58,9 @@ type Event struct {
 	ID     string `json:"id"`
 	Kind   Kind   `json:"kind"`
 	Intent int64  `json:"intent,omitempty"` // of an outcome: the intent's number in the chain
-	Org    string `json:"org,omitempty"`
+	// Node is, of an intent, the node of the cluster that has it underway.
+	Node string `json:"node,omitempty"`
+	Org  string `json:"org,omitempty"`
 	// Caller is "key:<id>", "token:<id>", "runtime:<id>", "server", "operator"
 	// (who works on the data directory itself) or "anonymous".
 	Caller string `json:"caller"`
@@ -190,7 +192,7 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 		if e, notFound = find(tx); notFound != nil {
 			return notFound
 		}
-		e.Kind = Intent
+		e.Kind, e.Node = Intent, tx.Node()
 		intent, err = add(tx, &e)
 		return err
 	})
@@ -220,6 +222,7 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 		if err != nil {
 			return err
 		}
+		entry.Node = e.Node
 		return l.db.AppendLater(entry)
 	}, nil
 }

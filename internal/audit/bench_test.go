@@ -24,7 +24,7 @@ func BenchmarkLog(b *testing.B) {
 			defer func() { require.NoError(b, db.Close()) }()
 			key, err := seal.CreateFile(dir + "/key")
 			require.NoError(b, err)
-			notary, err := OpenNotary(b.Context(), NotaryConfig{DB: db, Key: key, HeadFile: dir + "/head"})
+			notary, err := OpenNotary(b.Context(), NotaryConfig{DB: db, Key: key, Head: HeadFile(dir + "/head")})
 			require.NoError(b, err)
 			defer func() { require.NoError(b, notary.Close()) }()
 			for from := 0; from < size; from += 1000 {
@@ -51,7 +51,7 @@ func BenchmarkLog(b *testing.B) {
 			}
 			b.Run("verify", func(b *testing.B) {
 				for b.Loop() {
-					report, err := Verify(b.Context(), VerifyConfig{DB: db, Key: key, HeadFile: dir + "/head"})
+					report, err := Verify(b.Context(), VerifyConfig{DB: db, Key: key, Head: HeadFile(dir + "/head")})
 					require.NoError(b, err)
 					require.Empty(b, report.All().Problems)
 				}

@@ -71,7 +71,7 @@ func (p *place) tryOpen() (err error) {
 	p.store, err = store.Open(p.Context(), p.db, p.rows)
 	require.NoError(p, err)
 	p.log = New(p.store)
-	p.notary, err = OpenNotary(p.Context(), NotaryConfig{DB: p.store, Key: p.key, HeadFile: p.head})
+	p.notary, err = OpenNotary(p.Context(), NotaryConfig{DB: p.store, Key: p.key, Head: HeadFile(p.head)})
 	if err != nil {
 		require.NoError(p, p.store.Close())
 		p.store, p.notary = nil, nil
@@ -247,7 +247,7 @@ func (p *place) verify() *Report {
 
 func (p *place) verifyOf(db *store.DB) *Report {
 	p.Helper()
-	report, err := Verify(context.WithoutCancel(p.Context()), VerifyConfig{DB: db, Key: p.key, HeadFile: p.head})
+	report, err := Verify(context.WithoutCancel(p.Context()), VerifyConfig{DB: db, Key: p.key, Head: HeadFile(p.head)})
 	require.NoError(p, err)
 	return report
 }
@@ -276,7 +276,7 @@ func (p *place) rotate() (old seal.Key) {
 	}
 	p.endorsed(store.SealKey{N: rows[0].N + 1, Seq: seq, Head: head}, old.Public(), fresh)
 	p.key = fresh
-	p.notary, err = OpenNotary(ctx, NotaryConfig{DB: p.store, Key: p.key, HeadFile: p.head})
+	p.notary, err = OpenNotary(ctx, NotaryConfig{DB: p.store, Key: p.key, Head: HeadFile(p.head)})
 	require.NoError(p, err)
 	return old
 }

@@ -39,8 +39,11 @@ const (
 type NotaryConfig struct {
 	DB  *store.DB
 	Key seal.Key
-	// HeadFile is where the newest head is kept, outside of the data.
-	HeadFile string
+	// Head keeps the newest head, outside of the data.
+	Head HeadStore
+	// Leads reports whether this server is the one of those that share the log which
+	// signs it; nil is a server that has it to itself.
+	Leads func() bool
 	// Log receives what an operator needs to know.
 	Log *slog.Logger
 }
@@ -60,12 +63,14 @@ type Notary struct {
 	last store.Checkpoint
 	// doubtful is a checkpoint of which nobody knows whether it is in the database.
 	doubtful *store.Checkpoint
-	// kept is set while last is outside the database too.
-	kept bool
-	stop chan struct{}
-	done sync.WaitGroup
-	once sync.Once
-	err  error
+	// kept is set while last is outside the database too, and state is that of what is
+	// there.
+	kept  bool
+	state string
+	stop  chan struct{}
+	done  sync.WaitGroup
+	once  sync.Once
+	err   error
 }
 
 // OpenNotary compares the database with the head outside and the newest
@@ -81,7 +86,7 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 	if n.by, err = signersOf(ctx, cfg.DB.Read(), cfg.Key); err != nil {
 		return nil, err
 	}
-	head, err := readHead(cfg.HeadFile, n.by)
+	head, state, err := readHead(ctx, cfg.Head, n.by)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		fresh, err := isFresh(ctx, cfg.DB)
@@ -89,22 +94,27 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 			return nil, err
 		}
 		if !fresh {
-			return nil, fmt.Errorf("%s: %w", cfg.HeadFile, ErrHeadMissing)
+			return nil, fmt.Errorf("%s: %w", cfg.Head, ErrHeadMissing)
 		}
 		// Before the first event: from now on there is always one.
 		if head, err = n.sign(store.Head{Hash: store.ZeroHash()}); err != nil {
 			return nil, err
 		}
-		if err := writeHead(cfg.HeadFile, cfg.Key, head); err != nil {
+		if state, err = writeHead(ctx, cfg.Head, cfg.Key, head, ""); err != nil {
 			return nil, err
 		}
 	case err != nil:
 		return nil, err
 	}
+	n.state = state
 	if err := n.continues(ctx, head); err != nil {
 		return nil, err
 	}
-	n.done.Go(n.run)
+	if n.cfg.Leads == nil {
+		n.done.Go(n.run)
+	} else {
+		n.done.Go(n.runShared)
+	}
 	return n, nil
 }
 
@@ -216,8 +226,15 @@ func (n *Notary) checkpoint(ctx context.Context) error {
 	if n.kept {
 		return nil
 	}
-	err := writeHead(n.cfg.HeadFile, n.cfg.Key, n.last)
-	n.kept = err == nil
+	return n.keep(ctx)
+}
+
+// keep keeps the last checkpoint outside.
+func (n *Notary) keep(ctx context.Context) error {
+	state, err := writeHead(ctx, n.cfg.Head, n.cfg.Key, n.last, n.state)
+	if n.kept = err == nil; n.kept {
+		n.state = state
+	}
 	return err
 }
 
@@ -243,7 +260,8 @@ func (n *Notary) settleDoubt(ctx context.Context) error {
 }
 
 // Close signs everything up to the last event that was written before it, and
-// ends. Another notary can go on from there.
+// ends. Another notary can go on from there. One of several servers signs only where it
+// leads: another does so else.
 func (n *Notary) Close() error {
 	n.once.Do(func() {
 		close(n.stop)
@@ -251,8 +269,13 @@ func (n *Notary) Close() error {
 		ctx := context.Background()
 		// A write waits for those before it, outcomes that nobody waited for
 		// among them.
-		if n.err = n.cfg.DB.Write(ctx, func(*store.Tx) error { return nil }); n.err == nil {
+		n.err = n.cfg.DB.Write(ctx, func(*store.Tx) error { return nil })
+		switch {
+		case n.err != nil:
+		case n.cfg.Leads == nil:
 			n.err = n.checkpoint(ctx)
+		case n.cfg.Leads():
+			n.err = n.checkpointShared(ctx)
 		}
 	})
 	return n.err
@@ -262,9 +285,14 @@ func (n *Notary) Close() error {
 func (n *Notary) Last() (seq int64, head []byte) { return n.last.Seq, n.last.Head }
 
 func (n *Notary) sign(head store.Head) (store.Checkpoint, error) {
+	return n.signAfter(n.last.Seq, head)
+}
+
+// signAfter signs a head, after the checkpoint at an event.
+func (n *Notary) signAfter(previous int64, head store.Head) (store.Checkpoint, error) {
 	c := store.Checkpoint{
 		Seq:      head.Seq,
-		Previous: n.last.Seq,
+		Previous: previous,
 		Head:     head.Hash,
 		At:       store.Now(),
 	}

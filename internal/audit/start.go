@@ -1,73 +1,140 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// Start records that a server starts. What the one before left without an
-// outcome ends as [Unknown]: nobody will ever know.
+// Start records that a server starts which has the log to itself. What the one before left
+// without an outcome ends as [Unknown]: nobody will ever know.
 func (l *Log) Start(ctx context.Context) error {
-	q, last := l.db.Read(), l.db.Head().Seq
-	before, err := q.Events(ctx, store.EventRange{
+	from, err := l.lastStart(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.endUnknown(ctx, from, ""); err != nil {
+		return err
+	}
+	return l.recordStart(ctx, "")
+}
+
+// StartNode records that a server starts as a node of a cluster. What others have underway
+// stays theirs.
+func (l *Log) StartNode(ctx context.Context, node string) error { return l.recordStart(ctx, node) }
+
+func (l *Log) recordStart(ctx context.Context, node string) error {
+	return l.Record(ctx, Event{
+		Caller:   "server",
+		Action:   Started,
+		Object:   node,
+		Decision: Allowed,
+		Outcome:  OK,
+	})
+}
+
+// lastStart is the number of the newest start of a server, or 0.
+func (l *Log) lastStart(ctx context.Context) (int64, error) {
+	before, err := l.db.Read().Events(ctx, store.EventRange{
 		By:     store.ByAction,
 		Value:  Started,
 		Before: math.MaxInt64,
 		Limit:  1,
 	})
 	if err != nil {
-		return fmt.Errorf("reading the audit log: %w", err)
+		return 0, fmt.Errorf("reading the audit log: %w", err)
 	}
-	from := int64(0)
-	if len(before) > 0 {
-		from = before[0].Seq
+	if len(before) == 0 {
+		return 0, nil
 	}
-	for from < last {
-		rows, err := q.EventsWithoutOutcome(ctx, from, last, 1000)
-		if err != nil {
-			return fmt.Errorf("reading the audit log: %w", err)
-		}
-		if err := l.endUnknown(ctx, rows); err != nil {
+	return before[0].Seq, nil
+}
+
+// EndNode gives the intents that a node has left without an outcome theirs, [Unknown]. The
+// node was ended before, so that no outcome of its own can come any more. Where another
+// server has done so meanwhile, nothing is recorded.
+func (l *Log) EndNode(ctx context.Context, n store.Node) error {
+	intents, err := l.intentsWithoutOutcome(ctx, n.LogFrom, n.ID)
+	if err != nil {
+		return err
+	}
+	err = l.db.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.SettleNode(ctx, n.ID); err != nil {
 			return err
 		}
-		if len(rows) == 0 {
+		return appendUnknown(tx, intents)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// unknownAtOnce is how many intents one transaction ends.
+const unknownAtOnce = 1000
+
+// endUnknown gives the intents of a node after a number their outcome.
+func (l *Log) endUnknown(ctx context.Context, from int64, node string) error {
+	intents, err := l.intentsWithoutOutcome(ctx, from, node)
+	for err == nil && len(intents) > 0 {
+		n := min(unknownAtOnce, len(intents))
+		err = l.db.Write(ctx, func(tx *store.Tx) error { return appendUnknown(tx, intents[:n]) })
+		intents = intents[n:]
+	}
+	return err
+}
+
+// intent is one that has no outcome.
+type intent struct {
+	Event
+	seq int64
+}
+
+// intentsWithoutOutcome reads the intents of a node after a number.
+func (l *Log) intentsWithoutOutcome(ctx context.Context, from int64, node string) ([]intent, error) {
+	var found []intent
+	q := l.db.Read()
+	last, err := q.LastEvent(ctx)
+	for err == nil && from < last {
+		var rows []store.StoredEvent
+		if rows, err = q.EventsWithoutOutcome(ctx, from, last, 1000); len(rows) == 0 {
 			break
+		}
+		for _, row := range rows {
+			var e Event
+			if bytes.Contains(row.Body, []byte(node)) && json.Unmarshal(row.Body, &e) == nil && e.Kind == Intent &&
+				e.Node == node {
+				found = append(found, intent{e, row.Seq})
+			}
 		}
 		from = rows[len(rows)-1].Seq
 	}
-	return l.Record(ctx, Event{
-		Caller:   "server",
-		Action:   Started,
-		Decision: Allowed,
-		Outcome:  OK,
-	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the audit log: %w", err)
+	}
+	return found, nil
 }
 
-// endUnknown gives the intents among rows their outcome.
-func (l *Log) endUnknown(ctx context.Context, rows []store.StoredEvent) error {
-	return l.db.Write(ctx, func(tx *store.Tx) error {
-		for _, row := range rows {
-			var e Event
-			if json.Unmarshal(row.Body, &e) != nil || e.Kind != Intent {
-				continue
-			}
-			end := Event{
-				Kind:      Outcome,
-				Intent:    row.Seq,
-				Org:       e.Org,
-				Caller:    "server",
-				Action:    e.Action,
-				Outcome:   Unknown,
-				RequestID: e.RequestID,
-			}
-			if _, err := add(tx, &end); err != nil {
-				return err
-			}
+// appendUnknown ends intents.
+func appendUnknown(tx *store.Tx, intents []intent) error {
+	for _, i := range intents {
+		end := Event{
+			Kind:      Outcome,
+			Intent:    i.seq,
+			Org:       i.Org,
+			Caller:    "server",
+			Action:    i.Action,
+			Outcome:   Unknown,
+			RequestID: i.RequestID,
 		}
-		return nil
-	})
+		if _, err := add(tx, &end); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -252,7 +252,7 @@ func TestTheNewestHeadIsOutsideWithinASecondOrSo(t *testing.T) {
 	p.set("org", "k")
 	seq := p.store.Head().Seq
 	require.Eventually(t, func() bool {
-		c, err := readHead(p.head, signers{present: p.key})
+		c, _, err := readHead(p.Context(), HeadFile(p.head), signers{present: p.key})
 		return err == nil && c.Seq >= seq
 	}, 20*checkpointAge, checkpointAge/100)
 	c, err := p.store.Read().NewestCheckpoint(t.Context())

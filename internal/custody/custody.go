@@ -53,9 +53,11 @@ type Config struct {
 	KeyVariable string
 	// Passphrase opens the key where the source is one; zero starts locked.
 	Passphrase bctrl.Secret
-	// HeadFile is where the newest head of the audit log is kept, outside of
-	// the data; empty signs nothing.
-	HeadFile string
+	// Head keeps the newest head of the audit log, outside of the data; nil signs
+	// nothing.
+	Head audit.HeadStore
+	// Leads is as in [audit.NotaryConfig].
+	Leads func() bool
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
@@ -320,14 +322,15 @@ func (c *Custodian) endorse(row *store.SealKey, before []byte, got opened) error
 
 // startSigning begins to sign the audit log with a key.
 func (c *Custodian) startSigning(ctx context.Context, key seal.Key) (err error) {
-	if c.cfg.HeadFile == "" {
+	if c.cfg.Head == nil {
 		return nil
 	}
 	c.notary, err = audit.OpenNotary(ctx, audit.NotaryConfig{
-		DB:       c.cfg.DB,
-		Key:      key,
-		HeadFile: c.cfg.HeadFile,
-		Log:      c.cfg.Log,
+		DB:    c.cfg.DB,
+		Key:   key,
+		Head:  c.cfg.Head,
+		Leads: c.cfg.Leads,
+		Log:   c.cfg.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the audit log: %w", err)
@@ -355,7 +358,7 @@ func (c *Custodian) Verify(ctx context.Context) (*audit.Report, error) {
 		if key == nil {
 			return nil, seal.ErrLocked
 		}
-		report, err := audit.Verify(ctx, audit.VerifyConfig{DB: c.cfg.DB, Key: *key, HeadFile: c.cfg.HeadFile})
+		report, err := audit.Verify(ctx, audit.VerifyConfig{DB: c.cfg.DB, Key: *key, Head: c.cfg.Head})
 		// A key that was replaced meanwhile did not sign what came after it.
 		if now := c.key.Load(); err != nil || now == nil || now.ID() == key.ID() {
 			return report, err

@@ -73,7 +73,7 @@ func (p *place) config() Config {
 		KeyFile:     p.keyFile(),
 		KeyVariable: variable,
 		Passphrase:  bctrl.NewSecret(p.given),
-		HeadFile:    filepath.Join(p.dir, "head"),
+		Head:        audit.HeadFile(filepath.Join(p.dir, "head")),
 	}
 }
 

@@ -18,11 +18,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
@@ -115,15 +117,16 @@ type Daemon struct {
 	// once; zero on every later run.
 	FirstKey bctrl.Secret
 
-	handler      http.Handler
-	metrics      *metrics.Metrics
-	pool         *pool.Pool // nil where no browser is kept ready
-	lock         *flock.Flock
-	store        *store.DB
-	custody      *custody.Custodian
-	peers        net.Listener        // nil outside of a cluster
-	node         *cluster.Membership // nil outside of a cluster
-	bucket       *blob.S3            // nil where files are in the data directory
+	handler http.Handler
+	metrics *metrics.Metrics
+	pool    *pool.Pool // nil where no browser is kept ready
+	lock    *flock.Flock
+	store   *store.DB
+	custody *custody.Custodian
+	peers   net.Listener // nil outside of a cluster
+	// node is this server in its cluster; nil in none, and before it has joined.
+	node         atomic.Pointer[cluster.Membership]
+	bucket       *blob.S3 // nil where files are in the data directory
 	closeBlobs   func() error
 	log          *slog.Logger
 	sweeps       sync.WaitGroup
@@ -171,7 +174,11 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.store, err = cfg.openStore(ctx, rows, false); err != nil {
 		return nil, err
 	}
-	if d.custody, err = custody.Open(ctx, cfg.custody(d.store, rows, d.log)); err != nil {
+	keys, err := d.custodyConfig(ctx, cfg, rows)
+	if err != nil {
+		return nil, err
+	}
+	if d.custody, err = custody.Open(ctx, keys); err != nil {
 		return nil, err
 	}
 	if d.custody.Locked() {
@@ -223,6 +230,9 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.startSweeping(ctx, cfg.Watch)
+	if node := d.node.Load(); node != nil {
+		node.Handle(d.Server.Node())
+	}
 	return d, nil
 }
 
@@ -371,11 +381,21 @@ func (cfg Config) openStore(ctx context.Context, rows *seal.Rows, existing bool)
 	}, rows)
 }
 
-// custody says where the key is, and where the log's head.
-func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custody.Config {
-	if cfg.NodeAddress != "" {
-		cfg.HeadFile = "" // several nodes would each sign
+// custodyConfig says where the key of a server is, and where the log's head.
+func (d *Daemon) custodyConfig(ctx context.Context, cfg Config, rows *seal.Rows) (out custody.Config, err error) {
+	out = cfg.custody(d.store, rows, d.log)
+	if out.Head, err = d.head(ctx, cfg); err != nil || cfg.NodeAddress == "" {
+		return out, err
 	}
+	out.Leads = func() bool {
+		node := d.node.Load()
+		return node != nil && node.Leads()
+	}
+	return out, nil
+}
+
+// custody says where the key is, and where the log's head of a server that is alone.
+func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custody.Config {
 	return custody.Config{
 		DB:          db,
 		Rows:        rows,
@@ -383,7 +403,7 @@ func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custo
 		KeyFile:     cfg.KeyFile,
 		KeyVariable: cfg.KeyVariable,
 		Passphrase:  cfg.Passphrase,
-		HeadFile:    cfg.HeadFile,
+		Head:        audit.HeadFile(cfg.HeadFile),
 		Log:         log,
 	}
 }
@@ -498,9 +518,9 @@ func (d *Daemon) closeAll() error {
 	if d.custody != nil {
 		errs = append(errs, d.custody.Close())
 	}
-	if d.node != nil {
+	if node := d.node.Load(); node != nil {
 		ctx := context.Background()
-		errs = append(errs, d.store.CatchUp(ctx), d.node.Leave(ctx)) // nothing is written after it
+		errs = append(errs, d.store.CatchUp(ctx), node.Leave(ctx)) // nothing is written after it
 	}
 	if d.peers != nil {
 		errs = append(errs, d.peers.Close())

@@ -115,7 +115,7 @@ func (m *Mover) openSource(ctx context.Context) (err error) {
 }
 
 func (m *Mover) verify(ctx context.Context, db *store.DB) (report bctrl.AuditReport, err error) {
-	found, err := audit.Verify(ctx, audit.VerifyConfig{DB: db, Key: m.key, HeadFile: m.cfg.HeadFile})
+	found, err := audit.Verify(ctx, audit.VerifyConfig{DB: db, Key: m.key, Head: audit.HeadFile(m.cfg.HeadFile)})
 	if err == nil {
 		report = found.All()
 	}

@@ -48,7 +48,7 @@ func (d *Daemon) join(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		name = "unknown"
 	}
-	d.node, err = cluster.Join(ctx, cluster.Config{
+	node, err := cluster.Join(ctx, cluster.Config{
 		Store: d.store,
 		Node:  cluster.Node{Name: name, Address: d.advertised(cfg.NodeAddress), Version: version()},
 		Lease: cfg.Lease,
@@ -56,6 +56,9 @@ func (d *Daemon) join(ctx context.Context, cfg Config) (err error) {
 		Watch: cfg.Watch,
 		Log:   d.log,
 	})
+	if err == nil {
+		d.node.Store(node)
+	}
 	return err
 }
 
@@ -75,10 +78,10 @@ func (d *Daemon) advertised(given string) string {
 
 // Node is the server's place in a cluster, or alone.
 func (d *Daemon) Node() cluster.Member {
-	if d.node == nil {
-		return cluster.Alone{}
+	if node := d.node.Load(); node != nil {
+		return node
 	}
-	return d.node
+	return cluster.Alone{}
 }
 
 // version is that of the program, as Go has built it.

@@ -14,7 +14,7 @@ import (
 // [custody.ErrPassphraseNeeded] where the key is that of a passphrase.
 func VerifyAudit(ctx context.Context, cfg Config) (report bctrl.AuditReport, err error) {
 	err = withAudit(ctx, cfg, func(n audit.NotaryConfig) error {
-		found, err := audit.Verify(ctx, audit.VerifyConfig{DB: n.DB, Key: n.Key, HeadFile: n.HeadFile})
+		found, err := audit.Verify(ctx, audit.VerifyConfig{DB: n.DB, Key: n.Key, Head: n.Head})
 		if err == nil {
 			report = found.All()
 		}
@@ -34,6 +34,6 @@ func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) erro
 		return err
 	}
 	return withKey(ctx, cfg, func(o *offline, key seal.Key) error {
-		return fn(audit.NotaryConfig{DB: o.store, Key: key, HeadFile: cfg.HeadFile})
+		return fn(audit.NotaryConfig{DB: o.store, Key: key, Head: audit.HeadFile(cfg.HeadFile)})
 	})
 }

@@ -135,10 +135,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.Custody.OnLock(s.forgetKeys)
 	s.DB.FollowRules(s.obey)
-	if s.Cluster.Alone() { // else others have intents underway
-		if err := s.Audit.Start(ctx); err != nil {
-			return nil, err
-		}
+	if err := s.recordStart(ctx); err != nil {
+		return nil, err
 	}
 	if !s.Custody.Locked() {
 		if err := s.takeOver(ctx); err != nil {
@@ -236,10 +234,10 @@ func (s *Server) takeOver(ctx context.Context) error {
 	if s.tookOver.Load() {
 		return nil
 	}
-	if s.Cluster.Alone() { // else others have runtimes, and the one that leads sweeps
-		if err := s.runtimes.EndAbandoned(ctx); err != nil {
-			return fmt.Errorf("ending what the last server left: %w", err)
-		}
+	if err := s.endAbandoned(ctx); err != nil {
+		return fmt.Errorf("ending what the last server left: %w", err)
+	}
+	if s.Cluster.Alone() { // else the node that leads does
 		if err := s.emptyClosedSubaccounts(ctx); err != nil {
 			return fmt.Errorf("finishing the deletion of subaccounts: %w", err)
 		}

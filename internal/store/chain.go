@@ -37,6 +37,10 @@ type Entry struct {
 	// Record names the sealed record that was written: "vault:<uid>".
 	Record string
 
+	// Node is, of an outcome, the node of its intent. It is not written, but the entry is
+	// dropped where the writer is another node's by then: others have ended the intent.
+	Node string
+
 	// durable is set of one that is written later, once it is found in the log after
 	// a transaction of which nobody knew.
 	durable bool
@@ -168,6 +172,19 @@ func (q Queries) chainPlace(ctx context.Context) (place, error) {
 		return p, fmt.Errorf("reading the head of the audit log: %w", err)
 	}
 	return p, nil
+}
+
+// LogEnd is where the chain ends in the database.
+func (q Queries) LogEnd(ctx context.Context) (Head, error) {
+	p, err := q.chainPlace(ctx)
+	return Head{Seq: p.seq, Hash: p.head}, err
+}
+
+// LastEvent is the number of the newest event in the database, also where another server
+// has written it.
+func (q Queries) LastEvent(ctx context.Context) (int64, error) {
+	p, err := q.chainPlace(ctx)
+	return p.seq, err
 }
 
 // Checkpoint is where the chain stood, signed.

@@ -214,11 +214,12 @@ func (d *doubt) resolve(b *batch) {
 	}
 }
 
-// unknown leaves out the entries that are known to be durable.
-func unknown(later []*Entry) []*Entry {
+// unwritten leaves out the entries that are known to be durable, and those of another node
+// than the one that writes.
+func unwritten(later []*Entry, node string) []*Entry {
 	var rest []*Entry
 	for _, e := range later {
-		if !e.durable {
+		if !e.durable && e.Node == node {
 			rest = append(rest, e)
 		}
 	}

@@ -41,6 +41,8 @@ type Node struct {
 	// Heard is the number of the newest change of rules that it obeys.
 	Heard     int64
 	StartedAt time.Time
+	// LogFrom is where the audit log stood when it came: it has written nothing before.
+	LogFrom int64
 	// LeaseLeft is how long its lease lasts yet, by the database's clock.
 	LeaseLeft time.Duration
 }
@@ -54,12 +56,13 @@ func (d *dialect) now() string {
 }
 
 func (d *dialect) nodeColumns() string {
-	return "id, number, name, address, version, state, runtimes, room, heard, started_at, lease_until - " + d.now()
+	return "id, number, name, address, version, state, runtimes, room, heard, started_at, log_from, lease_until - " + d.now()
 }
 
 func scanNode(row scanner) (n Node, err error) {
 	var started, left int64
-	err = row(&n.ID, &n.Number, &n.Name, &n.Address, &n.Version, &n.State, &n.Runtimes, &n.Room, &n.Heard, &started, &left)
+	err = row(&n.ID, &n.Number, &n.Name, &n.Address, &n.Version, &n.State, &n.Runtimes, &n.Room, &n.Heard, &started,
+		&n.LogFrom, &left)
 	n.StartedAt, n.LeaseLeft = fromMillis(started), time.Duration(left)*time.Millisecond
 	return n, err
 }
@@ -85,9 +88,10 @@ func (db *DB) RegisterNode(ctx context.Context, n Node, lease time.Duration) (No
 	now := db.on.now()
 	for try := 1; ; try++ {
 		registered, err := one(ctx, db.queries, scanNode, `INSERT INTO nodes (id, number, name, address, version, state,
-			runtimes, room, heard, started_at, lease_until, settled)
+			runtimes, room, heard, started_at, lease_until, log_from, settled)
 			SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, 'serving', 0, 0,
-				COALESCE((SELECT MAX(number) FROM rule_changes), 0), `+now+", "+now+` + $5, FALSE FROM nodes
+				COALESCE((SELECT MAX(number) FROM rule_changes), 0), `+now+", "+now+` + $5,
+				COALESCE((SELECT MAX(seq) FROM audit_events), 0), FALSE FROM nodes
 			RETURNING `+db.on.nodeColumns(), n.ID, n.Name, n.Address, n.Version, lease.Milliseconds())
 		if errors.Is(err, ErrExists) && try < maxTries {
 			continue // another node took the number at the same moment
@@ -102,6 +106,12 @@ func (db *DB) RegisterNode(ctx context.Context, n Node, lease time.Duration) (No
 // ExpireLease ends the lease of a node that has stopped, or is known to.
 func (db *DB) ExpireLease(ctx context.Context, id string) error {
 	_, err := db.queries.exec(ctx, "UPDATE nodes SET lease_until = 0 WHERE id = $1 AND state <> 'ended'", id)
+	return err
+}
+
+// ExpireLeases ends the leases of all nodes: for a server that has the database to itself.
+func (db *DB) ExpireLeases(ctx context.Context) error {
+	_, err := db.queries.exec(ctx, "UPDATE nodes SET lease_until = 0 WHERE state <> 'ended'")
 	return err
 }
 
@@ -145,6 +155,58 @@ func (tx *Tx) DrainNode(ctx context.Context, id string) (Node, error) {
 		return Node{}, err
 	}
 	return one(ctx, tx.Queries, scanNode, "SELECT "+tx.on.nodeColumns()+" FROM nodes WHERE id = $1", id)
+}
+
+// DeadNodes lists those whose lease has run out, and whom nobody has ended yet.
+func (q Queries) DeadNodes(ctx context.Context) ([]Node, error) {
+	return many(ctx, q, scanNode, "SELECT "+q.on.nodeColumns()+" FROM nodes WHERE state <> 'ended' AND NOT ("+
+		q.on.holdsLease()+") ORDER BY number")
+}
+
+// EndDeadNodes ends those whose lease has run out, and returns them. None of them writes
+// anything any more. What they had is ended in the same transaction, by
+// [Tx.EndOperations] and [Tx.FailLiveRuntimes].
+func (tx *Tx) EndDeadNodes(ctx context.Context) ([]Node, error) {
+	dead, err := tx.DeadNodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range dead {
+		if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'ended' WHERE id = $1", n.ID); err != nil {
+			return nil, err
+		}
+	}
+	return dead, nil
+}
+
+// ofNoNode is the condition of a row of a runtime that no node has which has not ended.
+func ofNoNode(org, runtime string) string {
+	return "NOT EXISTS (SELECT 1 FROM runtime_nodes of JOIN nodes n ON n.id = of.node_id WHERE of.org_id = " + org +
+		" AND of.runtime_id = " + runtime + " AND n.state <> 'ended')"
+}
+
+// UnsettledNodes lists the nodes that were ended and whose intents may have no outcome yet.
+func (q Queries) UnsettledNodes(ctx context.Context) ([]Node, error) {
+	return many(ctx, q, scanNode, "SELECT "+q.on.nodeColumns()+
+		" FROM nodes WHERE state = 'ended' AND NOT settled ORDER BY number")
+}
+
+// SettleNode says that no intent of a node that was ended is without an outcome. It is
+// [ErrNotFound] where that was said already.
+func (tx *Tx) SettleNode(ctx context.Context, id string) error {
+	return tx.execChanging(ctx, "UPDATE nodes SET settled = TRUE WHERE id = $1 AND state = 'ended' AND NOT settled", id)
+}
+
+// ForgetNodes removes what is left of nodes that ended before a time: all but the newest,
+// whose number the next one follows.
+func (tx *Tx) ForgetNodes(ctx context.Context, before time.Time) error {
+	const gone = "state = 'ended' AND settled AND lease_until < $1 AND number < (SELECT MAX(number) FROM nodes)"
+	if _, err := tx.exec(ctx, "DELETE FROM runtime_nodes WHERE node_id IN (SELECT id FROM nodes WHERE "+gone+")",
+		millis(before)); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, "DELETE FROM nodes WHERE "+gone, millis(before))
+	return err
 }
 
 // ErrFenced is returned by a write of a node whose lease has run out or was ended.

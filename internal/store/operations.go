@@ -127,8 +127,8 @@ func (tx *Tx) UpdateOperation(ctx context.Context, org string, op bctrl.Operatio
 		r.final, string(r.body), r.updated, proof, org, r.id)
 }
 
-// EndOperations gives every operation that a server before this one left
-// unfinished its end, which end fills in. One that is not proven stays as it is.
+// EndOperations gives every operation that has not ended, of a runtime that no node has,
+// its end, which end fills in. One that is not proven stays as it is.
 func (tx *Tx) EndOperations(
 	ctx context.Context, at time.Time, end func(org string, op *bctrl.OperationInfo) error,
 ) error {
@@ -139,7 +139,8 @@ func (tx *Tx) EndOperations(
 	left, err := manyProven(ctx, tx.Queries, checked(tx.Queries, func(row scanner) (owned, provenRow, error) {
 		op, p, err := scanOperation(row)
 		return owned{p.org, op}, p, err
-	}), "SELECT "+operationColumns+" FROM operations WHERE NOT final")
+	}), "SELECT "+operationColumns+" FROM operations WHERE NOT final AND "+
+		ofNoNode("operations.org_id", "operations.runtime_id"))
 	if err != nil {
 		return err
 	}

@@ -195,8 +195,8 @@ func (tx *Tx) setStatus(
 		string(status), reason, r.Live, millis(at), proof, org, r.ID)
 }
 
-// FailLiveRuntimes ends every runtime that a server before this one left live.
-// One that is not proven stays as it is: it is refused where it is used. record is
+// FailLiveRuntimes ends every runtime that is on record as live and that no node has,
+// since its server has ended. One that is not proven stays as it is: it is refused where it is used. record is
 // called after each.
 func (tx *Tx) FailLiveRuntimes(
 	ctx context.Context, reason string, at time.Time, record func(org string, r Runtime) error,
@@ -208,7 +208,7 @@ func (tx *Tx) FailLiveRuntimes(
 	left, err := manyProven(ctx, tx.Queries, checked(tx.Queries, func(row scanner) (owned, provenRow, error) {
 		r, p, err := scanRuntimeRow(row)
 		return owned{p.org, r}, p, err
-	}), "SELECT "+runtimeColumns+" FROM runtimes WHERE live")
+	}), "SELECT "+runtimeColumns+" FROM runtimes WHERE live AND "+ofNoNode("runtimes.org_id", "runtimes.id"))
 	if err != nil {
 		return err
 	}

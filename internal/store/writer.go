@@ -199,7 +199,7 @@ func (db *DB) run() {
 		if observe := db.observe.Load(); observe != nil {
 			(*observe)(committed(jobs, later, time.Since(begun), err))
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrFenced) { // else nobody may write them any more
 			db.returnLater(later)
 		} else {
 			db.laterWritten(len(later))
@@ -377,7 +377,7 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 			b.undo(ctx)
 		}
 	}()
-	later = unknown(later)
+	later = unwritten(later, b.node)
 	clear(b.q.unlogged[ofBatch])
 	for _, j := range jobs {
 		if err := b.runJob(ctx, j); err != nil {

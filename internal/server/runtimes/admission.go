@@ -189,6 +189,19 @@ func (a *admission) order() []*waitingLaunch {
 	return out
 }
 
+// room is how many more runtimes may start now; below 0 is no bound.
+func (a *admission) room() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case len(a.queue) > 0 || !a.hasRoom():
+		return 0
+	case a.Runtimes > 0:
+		return a.Runtimes - a.total
+	}
+	return -1
+}
+
 // placeOf is the place of a runtime in the queue, 1 of the next; 0 where it does not
 // wait.
 func (a *admission) placeOf(id string) int {

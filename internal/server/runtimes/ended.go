@@ -8,8 +8,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
-// reasonServerEnded is why a runtime failed whose server was killed.
-const reasonServerEnded = "the server ended"
+// Why a runtime failed whose server was killed, or as a node of a cluster lost its lease.
+const (
+	reasonServerEnded = "the server ended"
+	reasonNodeLost    = "its node of the cluster ended, or could not reach the database"
+)
 
 // A runtime that its own launch stopped has one of these as the beginning of its reason;
 // the time follows.
@@ -33,6 +36,7 @@ func failures() []failure {
 		{"runtimes.browser_killed", browser.ErrKilled.Error(), browser.ErrKilled},
 		{"runtimes.disk_full", browser.ErrDiskFull.Error(), browser.ErrDiskFull},
 		{"runtimes.server_ended", reasonServerEnded, nil},
+		{"runtimes.node_lost", reasonNodeLost, nil},
 		{"runtimes.browser_crashed", "the browser ended unexpectedly", nil},
 	}
 }

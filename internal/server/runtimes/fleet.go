@@ -3,6 +3,8 @@ package runtimes
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +51,13 @@ func (f *fleet) ofOrganization(org string) []string {
 		}
 	}
 	return ids
+}
+
+// all lists the live runtimes.
+func (f *fleet) all() []*liveRuntime {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Values(f.live))
 }
 
 // remove takes a runtime out, and ends what runs in it.

@@ -56,6 +56,7 @@ type liveRuntime struct {
 	stopping bool       // somebody asked for its end
 	// stopReason says why, where it was not its caller who asked.
 	stopReason string
+	lost       bool // the server has lost its lease, and the runtime with it
 	downloads  []bctrl.StorageObject
 	// launched is set once its launch was told, early are the events of its browser
 	// until then.

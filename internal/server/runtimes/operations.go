@@ -335,10 +335,14 @@ func markCancelling(o *bctrl.OperationInfo) {
 
 // closeOperations cancels the operations that run, and waits for their ends.
 func (s *Service) closeOperations() {
-	s.operations.mu.Lock()
-	for _, op := range s.operations.open {
+	s.operations.cancelAll()
+	s.operations.wg.Wait()
+}
+
+func (o *operations) cancelAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, op := range o.open {
 		op.cancel()
 	}
-	s.operations.mu.Unlock()
-	s.operations.wg.Wait()
 }

@@ -101,6 +101,14 @@ func New(k *web.Kernel, cfg Config) *Service {
 // Load is how many runtimes start or run, and how many launches wait for room.
 func (s *Service) Load() (live, queued int) { return s.admission.counts() }
 
+// Room is how many more runtimes may start here now; below 0 is no bound.
+func (s *Service) Room() int {
+	if s.Cluster.Draining() {
+		return 0
+	}
+	return s.admission.room()
+}
+
 // Routes are all of the area.
 func (s *Service) Routes() []web.Route {
 	return slices.Concat(

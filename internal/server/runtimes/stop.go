@@ -59,10 +59,13 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	if stopping, why := lr.whyStopping(); stopping {
 		status, reason = bctrl.RuntimeStopped, why
 	}
+	if lr.isLost() {
+		status, reason = bctrl.RuntimeFailed, reasonNodeLost
+	}
 	lr.end()
 	s.connectURLs.forget(lr.id)
 	s.views.forget(lr.id, time.Now())
-	if status == bctrl.RuntimeFailed {
+	if status == bctrl.RuntimeFailed && !lr.isLost() {
 		s.tell(lr, bctrl.CrashedEvent{})
 	}
 	// The process is gone; this removes what it left.
@@ -160,24 +163,4 @@ func appendRuntimeEvent(tx *store.Tx, org string, rt store.Runtime, status bctrl
 	e := web.ServerEvent("runtime."+string(status), rt.Alias)
 	e.Org, e.Workspace, e.Group, e.Runtime = org, rt.WorkspaceID, rt.Group, rt.ID
 	return audit.Append(tx, e)
-}
-
-// EndAbandoned records as failed the runtimes and operations that are on record as
-// living, and died with the server before this one. It is called before the first
-// runtime is launched; its errors are of the store.
-func (s *Service) EndAbandoned(ctx context.Context) error {
-	now := store.Now()
-	const reason = reasonServerEnded
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		err := tx.EndOperations(ctx, now, func(org string, o *bctrl.OperationInfo) error {
-			interruptOperation(o)
-			return s.appendOperationEnded(ctx, tx, org, *o)
-		})
-		return errors.Join(err, tx.FailLiveRuntimes(ctx, reason, now, func(org string, rt store.Runtime) error {
-			if err := s.appendEnded(ctx, tx, org, rt, bctrl.RuntimeFailed, reason); err != nil {
-				return err
-			}
-			return appendRuntimeEvent(tx, org, rt, bctrl.RuntimeFailed)
-		}))
-	})
 }

@@ -76,6 +76,9 @@ func (k *Kernel) UseFound(ctx context.Context, find func(*store.Tx) (audit.Event
 		return err
 	}
 	if err = EndedBecause(ctx); err == nil {
+		err = k.Cluster.Valid() // by now others may have ended the intent
+	}
+	if err == nil {
 		err = fn()
 	}
 	outcome := audit.OK

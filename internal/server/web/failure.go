@@ -7,6 +7,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -57,6 +58,9 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 // recordFailure writes the event of a failed request, unless it has one, and
 // keeps its answer where the request has an idempotency key.
 func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error, body []byte) error {
+	if e == cluster.ErrLeaseLost {
+		return nil // nothing is written without a lease
+	}
 	denied := isDenied(e)
 	record := wantsRecord(rq, e)
 	keep := rq.idempotent != nil && rq.mutates() && !denied && !transient(e.Status)

@@ -163,6 +163,10 @@ func (k *Kernel) WhileDecided(
 // locked, and is called once it is. What begins from then on is refused.
 func (k *Kernel) EndKeyed() { k.underway.lock(ErrLocked) }
 
+// EndAll ends everything that callers have underway, for a reason that holds for all of
+// it, and is called once it does.
+func (k *Kernel) EndAll(why error) { k.underway.endAll(why) }
+
 // Underway is how much callers have begun that has not ended: requests, and what
 // runs by [Kernel.WhileGranted]. Tests see by it that nothing is left.
 func (k *Kernel) Underway() int { return k.underway.len() }

@@ -78,6 +78,7 @@ func NewKernel(cfg Config) *Kernel {
 		PublicURL:  cfg.PublicURL,
 		streamsEnd: make(chan struct{}),
 	}
+	k.underway.valid = k.Cluster.Valid
 	k.TokenKey = k.NewSealedKey(tokenKeyName)
 	k.Strangers = newStrangers(cmp.Or(cfg.Strangers, allStrangersAtOnce), k.recordStrangers, func(err error) {
 		k.Log.Error("refusals were not recorded, and are counted on", "error", err)

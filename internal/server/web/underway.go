@@ -28,9 +28,12 @@ type underway struct {
 	// organization too. What is done for a subaccount with a key of its parent is
 	// among what both have open.
 	last map[string]uint64
-	// lastOfAll is the count at the last change that concerned everybody, such as a lock.
+	// lastOfAll is the count at the last change that concerned everybody, such as a lock,
+	// or the loss of the lease.
 	lastOfAll uint64
-	open      map[string]map[*activity]struct{}
+	// valid refuses while the server has no lease; nil is a server that needs none.
+	valid func() error
+	open  map[string]map[*activity]struct{}
 }
 
 // entry is what was decided about something that begins.
@@ -68,6 +71,11 @@ func (u *underway) begin(
 ) (context.Context, *activity, error) {
 	for {
 		changes := u.changesSoFar()
+		if u.valid != nil {
+			if err := u.valid(); err != nil {
+				return ctx, nil, err
+			}
+		}
 		e, err := decide(ctx)
 		if err != nil {
 			return ctx, nil, err
@@ -228,8 +236,15 @@ func (u *underway) lock(why error) {
 	}
 }
 
+// endAll ends everything.
+func (u *underway) endAll(why error) {
+	for a := range u.countChangeOfAll() {
+		a.end(why)
+	}
+}
+
 // countChangeOfAll counts a change that concerns everybody, and returns all that is
-// underway.
+// underway. What was decided before it and has not been entered yet is decided once more.
 func (u *underway) countChangeOfAll() map[*activity]struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -14,6 +14,7 @@ CREATE TABLE nodes (
   heard       BIGINT NOT NULL,
   started_at  BIGINT NOT NULL,
   lease_until BIGINT NOT NULL,
+  log_from    BIGINT NOT NULL,
   settled     BOOLEAN NOT NULL
 );
 

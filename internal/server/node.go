@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/cluster"
+)
+
+// recordStart records that the server starts. One that has the log to itself ends what the
+// one before it left there.
+func (s *Server) recordStart(ctx context.Context) error {
+	if s.Cluster.Alone() {
+		return s.Audit.Start(ctx)
+	}
+	return s.Audit.StartNode(ctx, s.Cluster.Self().ID)
+}
+
+// endAbandoned ends what servers have left that are gone: runtimes, operations, intents. A
+// server that has the database to itself was told by its lock that all nodes are.
+func (s *Server) endAbandoned(ctx context.Context) error {
+	if s.Cluster.Alone() {
+		if err := s.DB.ExpireLeases(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.runtimes.EndAbandoned(ctx); err != nil {
+		return err
+	}
+	return s.settleNodes(ctx)
+}
+
+// settleNodes gives the intents of nodes that have ended their outcome.
+func (s *Server) settleNodes(ctx context.Context) error {
+	nodes, err := s.DB.Read().UnsettledNodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if err := s.Audit.EndNode(ctx, n); err != nil {
+			return fmt.Errorf("ending what node %s left in the log: %w", n.ID, err)
+		}
+	}
+	return nil
+}
+
+// Node is what a node of a cluster does for its lease: see [cluster.Membership.Handle].
+func (s *Server) Node() cluster.Handlers {
+	return cluster.Handlers{
+		Load:  s.room,
+		Lost:  s.loseLease,
+		Watch: s.watchNodes,
+	}
+}
+
+// room is how many runtimes there are, and how many more there may be.
+func (s *Server) room() (runtimes, room int) {
+	runtimes, _ = s.runtimes.Load()
+	return runtimes, s.runtimes.Room()
+}
+
+// loseLease ends everything here at once: without its lease this server may do nothing.
+func (s *Server) loseLease() {
+	s.EndAll(cluster.ErrLeaseLost)
+	s.runtimes.LoseAll()
+}
+
+// forgetNodesAfter is how long it is known which nodes there were.
+const forgetNodesAfter = 24 * time.Hour
+
+// watchNodes ends what nodes have left whose lease ran out. A server that is locked leaves
+// that to the others: it can neither check nor write a row of theirs.
+func (s *Server) watchNodes(ctx context.Context) error {
+	if s.Custody.Locked() {
+		return nil
+	}
+	dead, err := s.DB.Read().DeadNodes(ctx)
+	if err != nil {
+		return err
+	}
+	if len(dead) > 0 {
+		if err := s.runtimes.EndAbandoned(ctx); err != nil {
+			return err
+		}
+		for _, n := range dead {
+			s.Log.Info("a node has ended, and what it left with it", "node", n.ID, "name", n.Name, "number", n.Number)
+		}
+	}
+	if s.Cluster.Leads() {
+		return s.settleNodes(ctx)
+	}
+	return nil
+}

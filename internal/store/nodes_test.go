@@ -1,0 +1,120 @@
+package store
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
+)
+
+const testLease = time.Hour
+
+func register(tb testing.TB, db *DB, id string, lease time.Duration) Node {
+	tb.Helper()
+	n, err := db.RegisterNode(tb.Context(), Node{ID: id, Name: "m", Address: "a:1", Version: "v"}, lease)
+	require.NoError(tb, err)
+	return n
+}
+
+func TestANodeWithoutItsLeaseWritesNothing(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e engine) {
+		for why, end := range map[string]func(db *DB, n Node){
+			"it was ended":    func(db *DB, n Node) { require.NoError(t, db.ExpireLease(t.Context(), n.ID)) },
+			"it was paused":   func(db *DB, n Node) { register(t, db, "short", 0); db.Fence("short") },
+			"it is not there": func(db *DB, _ Node) { db.Fence("nobody") },
+		} {
+			t.Run(why, func(t *testing.T) {
+				db, _ := e.openTest(t)
+				ctx := t.Context()
+				n := register(t, db, "one", testLease)
+				db.Fence(n.ID)
+				write := func() error {
+					return db.Write(ctx, func(tx *Tx) error {
+						tx.Append(&Entry{Org: "org", Body: []byte(tx.Node())})
+						return nil
+					})
+				}
+				require.NoError(t, write())
+				stands := db.Head().Seq
+
+				end(db, n)
+				require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: []byte("outcome"), Intent: stands, Node: n.ID}))
+				require.ErrorIs(t, write(), ErrFenced)
+				_, err := db.RenewLease(ctx, Renewal{ID: *db.node.Load(), Lease: testLease})
+				require.ErrorIs(t, err, ErrFenced)
+				require.Equal(t, stands, db.Head().Seq)
+
+				next := register(t, db, "two", testLease)
+				require.Greater(t, next.Number, n.Number)
+				db.Fence(next.ID)
+				require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: []byte("outcome"), Intent: stands, Node: n.ID}))
+				require.NoError(t, write())
+				require.NoError(t, db.CatchUp(ctx))
+				require.Equal(t, stands+1, db.Head().Seq, "no outcome of the node before is written by the next")
+			})
+		}
+	})
+}
+
+func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e engine) {
+		db, _ := e.openTest(t)
+		ctx := t.Context()
+		register(t, db, "a", testLease)
+		register(t, db, "b", testLease)
+		renew := func(id string) Renewed {
+			got, err := db.RenewLease(ctx, Renewal{ID: id, Lease: testLease, Runtimes: 2, Room: -1})
+			require.NoError(t, err)
+			return got
+		}
+		require.Equal(t, Renewed{NodeServing, true}, renew("a"))
+		require.Equal(t, Renewed{NodeServing, false}, renew("b"))
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+			_, err := tx.DrainNode(ctx, "b")
+			return err
+		}))
+		nodes, err := db.Read().Nodes(ctx)
+		require.NoError(t, err)
+		require.Len(t, nodes, 2)
+		require.Equal(t, NodeDraining, nodes[1].State)
+		require.Equal(t, 2, nodes[1].Runtimes)
+		require.Equal(t, -1, nodes[1].Room)
+		require.Greater(t, nodes[1].LeaseLeft, testLease/2)
+
+		require.NoError(t, db.ExpireLease(ctx, "a"))
+		require.Equal(t, Renewed{NodeDraining, true}, renew("b"))
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+			ended, err := tx.EndDeadNodes(ctx)
+			if err == nil {
+				require.Len(t, ended, 1)
+				require.Equal(t, "a", ended[0].ID)
+				err = tx.SettleNode(ctx, "a")
+			}
+			return err
+		}))
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error { return tx.ForgetNodes(ctx, time.Now()) }))
+		require.Equal(t, int64(3), register(t, db, "c", testLease).Number, "no number is used again")
+	})
+}
+
+func TestNodesThatComeAtOnceHaveNumbersOfTheirOwn(t *testing.T) {
+	db := openShared(t, pgtest.Database(t, migrated(t)))
+	var mu sync.Mutex
+	numbers := map[int64]bool{}
+	var all sync.WaitGroup
+	for i := range maxTries {
+		all.Go(func() {
+			n, err := db.RegisterNode(t.Context(), Node{ID: string(rune('a' + i))}, testLease)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				numbers[n.Number] = true
+			}
+		})
+	}
+	all.Wait()
+	require.Len(t, numbers, maxTries)
+}
