@@ -60,6 +60,7 @@ type leases interface {
 	RenewLease(ctx context.Context, r store.Renewal) (store.Renewed, error)
 	ExpireLease(ctx context.Context, id string) error
 	Fence(node string)
+	Obeys(ctx context.Context, node string) (bool, error)
 }
 
 // Join registers a node, and renews its lease until [Membership.Leave]. From then on the
@@ -81,28 +82,29 @@ func join(ctx context.Context, cfg Config, in leases) (*Membership, error) {
 	}
 	m := &Membership{cfg: cfg, leases: in}
 	m.handlers.Store(&Handlers{})
-	if err := m.register(ctx); err != nil {
+	h, err := m.register(ctx)
+	if err != nil {
 		return nil, err
 	}
+	m.held.Store(h)
 	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.running.Go(func() { m.keepLease(ctx) })
 	m.running.Go(func() { m.watch(ctx) })
 	return m, nil
 }
 
-// register makes this server a new node.
-func (m *Membership) register(ctx context.Context) error {
+// register makes this server a new node, which is not known here yet.
+func (m *Membership) register(ctx context.Context) (*held, error) {
 	n := m.cfg.Node
 	n.ID = uuid.NewString()
 	asked := time.Now()
 	n, err := m.leases.RegisterNode(ctx, n, m.cfg.Lease)
 	if err != nil {
-		return fmt.Errorf("joining the cluster: %w", err)
+		return nil, fmt.Errorf("joining the cluster: %w", err)
 	}
 	m.leases.Fence(n.ID)
-	m.held.Store(&held{node: n, until: heldUntil(asked, m.cfg.Lease)})
 	m.cfg.Log.Info("joined the cluster", "node", n.ID, "number", n.Number)
-	return nil
+	return &held{node: n, until: heldUntil(asked, m.cfg.Lease)}, nil
 }
 
 // Handle says what to do from now on.
@@ -243,12 +245,13 @@ func (m *Membership) comeBack(ctx context.Context, former string) bool {
 	again := time.NewTicker(m.cfg.Renew)
 	defer again.Stop()
 	for {
-		err := m.leases.ExpireLease(ctx, former)
+		h, err := m.comeBackOnce(ctx, former)
 		if err == nil {
-			err = m.register(ctx)
-		}
-		if err == nil {
+			m.held.Store(h)
 			return true
+		}
+		if h != nil {
+			former = h.node.ID
 		}
 		m.cfg.Log.Warn("the node is not back yet", "error", err)
 		select {
@@ -258,6 +261,38 @@ func (m *Membership) comeBack(ctx context.Context, former string) bool {
 		}
 	}
 }
+
+// comeBackOnce tries to. What the server remembers is of the rules as they were when it
+// lost its lease, and the others have not waited for it since: the new node counts once it
+// obeys what was changed meanwhile. With an error too the node is returned that there is.
+func (m *Membership) comeBackOnce(ctx context.Context, former string) (*held, error) {
+	if err := m.leases.ExpireLease(ctx, former); err != nil {
+		return nil, err
+	}
+	h, err := m.register(ctx)
+	if err != nil {
+		return nil, err
+	}
+	again := time.NewTicker(obeyPause)
+	defer again.Stop()
+	for {
+		obeys, err := m.leases.Obeys(ctx, h.node.ID)
+		if err == nil && !obeys && !h.holds(time.Now()) {
+			err = errNotFollowing
+		}
+		if err != nil || obeys {
+			return h, err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return h, ctx.Err()
+		}
+	}
+}
+
+// obeyPause is how often a node that comes back looks whether it obeys the rules yet.
+const obeyPause = 20 * time.Millisecond
 
 // watch has the handler look at the others, while this node has its lease.
 func (m *Membership) watch(ctx context.Context) {

@@ -111,6 +111,11 @@ func (d *database) ExpireLease(_ context.Context, id string) error {
 
 func (*database) Fence(string) {}
 
+func (d *database) Obeys(context.Context, string) (bool, error) {
+	err := d.do(func() error { return nil })
+	return err == nil, err
+}
+
 // hasLease reports whether a node has its lease, to the database.
 func (d *database) hasLease(id string) bool {
 	d.mu.Lock()

@@ -48,9 +48,10 @@ func (s *Server) settleNodes(ctx context.Context) error {
 // Node is what a node of a cluster does for its lease: see [cluster.Membership.Handle].
 func (s *Server) Node() cluster.Handlers {
 	return cluster.Handlers{
-		Load:  s.room,
-		Lost:  s.loseLease,
-		Watch: s.watchNodes,
+		Load:    s.room,
+		Follows: s.DB.FollowsRules,
+		Lost:    s.loseLease,
+		Watch:   s.watchNodes,
 	}
 }
 

@@ -89,8 +89,7 @@ func (db *DB) RegisterNode(ctx context.Context, n Node, lease time.Duration) (No
 	for try := 1; ; try++ {
 		registered, err := one(ctx, db.queries, scanNode, `INSERT INTO nodes (id, number, name, address, version, state,
 			runtimes, room, heard, started_at, lease_until, log_from, settled)
-			SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, 'serving', 0, 0,
-				COALESCE((SELECT MAX(number) FROM rule_changes), 0), `+now+", "+now+` + $5,
+			SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, 'serving', 0, 0, 0, `+now+", "+now+` + $5,
 				COALESCE((SELECT MAX(seq) FROM audit_events), 0), FALSE FROM nodes
 			RETURNING `+db.on.nodeColumns(), n.ID, n.Name, n.Address, n.Version, lease.Milliseconds())
 		if errors.Is(err, ErrExists) && try < maxTries {

@@ -118,6 +118,12 @@ func (db *DB) hearRules(ctx context.Context, number int64) error {
 	return err
 }
 
+// Obeys reports whether a node obeys all changes of rules that are durable now.
+func (db *DB) Obeys(ctx context.Context, node string) (bool, error) {
+	return one(ctx, db.queries, func(row scanner) (obeys bool, err error) { return obeys, row(&obeys) },
+		"SELECT heard >= (SELECT COALESCE(MAX(number), 0) FROM rule_changes) FROM nodes WHERE id = $1", node)
+}
+
 // AwaitRules returns once every node that lives obeys all changes of rules that are
 // durable now, this one among them, or its lease has run out. Where the server has the
 // database to itself that is at once. Its error is that nobody can tell: of ctx, or
