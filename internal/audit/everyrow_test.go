@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +53,14 @@ type table struct {
 
 func (p *place) tables(db *sql.DB) (all []table) {
 	p.Helper()
+	if onPostgres() {
+		for _, name := range p.column(db, "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND "+
+			"relnamespace = 'public'::regnamespace AND relname <> 'goose_db_version' ORDER BY relname") {
+			all = append(all, table{name, p.column(db, "SELECT attname::text FROM pg_attribute WHERE attrelid = '"+name+
+				"'::regclass AND attnum > 0 ORDER BY attnum")})
+		}
+		return all
+	}
 	for _, name := range p.column(db,
 		"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name") {
 		all = append(all, table{name, p.column(db, "SELECT name FROM pragma_table_info('"+name+"') ORDER BY cid")})
@@ -75,8 +84,35 @@ func (p *place) column(db *sql.DB, query string) (all []string) {
 
 // another is a value of the same type that a column does not have.
 func another(column string) string {
+	if onPostgres() {
+		return "pg_temp.another(" + column + ")"
+	}
 	return fmt.Sprintf("CASE typeof(%s) WHEN 'integer' THEN 1 - %[1]s WHEN 'text' THEN %[1]s || 'x' "+
 		"WHEN 'blob' THEN CAST(%[1]s || x'00' AS BLOB) ELSE 1 END", column)
+}
+
+// words are a statement in those of the engine.
+func (p *place) words(format string, args ...any) string {
+	s := fmt.Sprintf(format, args...)
+	if onPostgres() {
+		s = strings.NewReplacer("rowid", "ctid", " IS NOT (", " IS DISTINCT FROM (").Replace(s)
+		s = regexp.MustCompile(`COALESCE\((\w+), 0\)`).ReplaceAllString(s, "COALESCE(NULLIF($1::text, 'false'), '0')")
+	}
+	return s
+}
+
+// teachAnother makes, on PostgreSQL, a function for each type that gives another value of it.
+func (p *place) teachAnother(db *sql.DB) {
+	if !onPostgres() {
+		return
+	}
+	db.SetMaxOpenConns(1) // whose temporary functions they are
+	for kind, value := range map[string]string{
+		"bigint": "CASE WHEN v IS NULL THEN 1 ELSE 1 - v END", "text": "COALESCE(v, '') || 'x'",
+		"bytea": `COALESCE(v, '') || '\x00'::bytea`, "boolean": "NOT COALESCE(v, FALSE)",
+	} {
+		p.run(db, "CREATE FUNCTION pg_temp.another(v "+kind+") RETURNS "+kind+" LANGUAGE sql AS $$ SELECT "+value+" $$")
+	}
 }
 
 // TestWhatIsDoneToAnyRowIsFound walks all tables and all columns, and does to each
@@ -87,7 +123,7 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "whole.db")
 	p.copyTo(whole)
 	var all []table
-	p.raw(func(db *sql.DB) { all = p.tables(db) })
+	p.raw(func(db *sql.DB) { all = p.tables(db); p.teachAnother(db) })
 	tried := 0
 	// try does something, unless a constraint of the schema forbids it or there is
 	// nothing to do it to.
@@ -118,10 +154,10 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 			}
 			before := tried
 			try("an edit of "+tab.name+"."+column,
-				fmt.Sprintf("UPDATE %s SET %s = %s WHERE rowid = (SELECT MAX(rowid) FROM %[1]s)",
+				p.words("UPDATE %s SET %s = %s WHERE rowid = (SELECT MAX(rowid) FROM %[1]s)",
 					tab.name, column, another(column)))
 			try("another row's "+tab.name+"."+column,
-				fmt.Sprintf(`UPDATE %s SET %s = (SELECT %[2]s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s))
+				p.words(`UPDATE %s SET %s = (SELECT %[2]s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s))
 				WHERE rowid = (SELECT MAX(rowid) FROM %[1]s
 					WHERE COALESCE(%[2]s, 0) IS NOT (SELECT COALESCE(%[2]s, 0) FROM %[1]s
 						WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)))`,
@@ -133,12 +169,13 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 			continue
 		}
 		if unmissed(tab.name) == "" {
-			try("a row of "+tab.name+" deleted", "DELETE FROM "+tab.name+" WHERE rowid = (SELECT MIN(rowid) FROM "+tab.name+")")
+			try("a row of "+tab.name+" deleted",
+				p.words("DELETE FROM %s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)", tab.name))
 		}
 		for i, column := range tab.columns { // the first that tells a copy from its row
 			others := slices.Concat(tab.columns[:i], []string{another(column)}, tab.columns[i+1:])
 			try("a copy of a row of "+tab.name,
-				fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)",
+				p.words("INSERT INTO %s (%s) SELECT %s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)",
 					tab.name, strings.Join(tab.columns, ", "), strings.Join(others, ", ")))
 		}
 	}

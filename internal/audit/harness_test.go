@@ -2,10 +2,13 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +32,12 @@ type place struct {
 	notary *Notary
 	log    *Log
 	n      int
+	// behindIt is the database behind the store's back, where that is PostgreSQL.
+	behindIt *sql.DB
 }
+
+// onPostgres reports whether the stores of this test are in PostgreSQL.
+func onPostgres() bool { return os.Getenv(storetest.Variable) == "postgres" }
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
@@ -68,7 +76,7 @@ func (p *place) open() {
 
 func (p *place) tryOpen() (err error) {
 	p.Helper()
-	p.store, err = store.Open(p.Context(), p.db, p.rows)
+	p.store, err = storetest.Open(p.Context(), p.db, p.rows)
 	require.NoError(p, err)
 	p.log = New(p.store)
 	p.notary, err = OpenNotary(p.Context(), NotaryConfig{DB: p.store, Key: p.key, Head: HeadFile(p.head)})
@@ -173,14 +181,31 @@ func (p *place) behind(statements ...string) {
 	require.Nil(p, p.store, "the server runs")
 	p.raw(func(db *sql.DB) {
 		for _, s := range statements {
-			_, err := db.ExecContext(p.Context(), s)
+			_, err := db.ExecContext(p.Context(), statement(p.db, s))
 			require.NoError(p, err, s)
 		}
 	})
 }
 
+// statement is one of the tests here in the words of the store at a path: bodies are no texts to PostgreSQL.
+func statement(path, s string) string {
+	if !onPostgres() {
+		return s
+	}
+	s = regexp.MustCompile(`replace\(body, ('[^']*'), ('[^']*')\)`).
+		ReplaceAllString(s, "convert_to(replace(convert_from(body, 'UTF8'), $1, $2), 'UTF8')")
+	return storetest.Statement(path, s)
+}
+
 func (p *place) raw(fn func(*sql.DB)) {
 	p.Helper()
+	if onPostgres() {
+		if p.behindIt == nil {
+			p.behindIt = storetest.Raw(p, p.db)
+		}
+		fn(p.behindIt)
+		return
+	}
 	db, err := sql.Open("sqlite", p.db)
 	require.NoError(p, err)
 	defer func() { require.NoError(p, db.Close()) }()
@@ -218,13 +243,45 @@ func (p *place) copyTo(name string) {
 	p.Helper()
 	require.Nil(p, p.store, "the server runs")
 	p.raw(func(db *sql.DB) {
-		_, err := db.ExecContext(p.Context(), "VACUUM INTO $1", name)
-		require.NoError(p, err)
+		if !onPostgres() {
+			_, err := db.ExecContext(p.Context(), "VACUUM INTO $1", name)
+			require.NoError(p, err)
+			return
+		}
+		p.Cleanup(func() { p.run(db, "DROP SCHEMA "+keptIn(name)+" CASCADE") })
+		p.run(db, "SET client_min_messages = warning; CREATE SCHEMA "+keptIn(name))
+		for _, t := range p.tables(db) {
+			p.run(db, "CREATE TABLE "+keptIn(name)+"."+t.name+" AS TABLE public."+t.name)
+		}
 	})
+}
+
+// keptIn is the schema that keeps what a file of SQLite would.
+func keptIn(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return fmt.Sprintf("kept_%x", sum[:8])
+}
+
+func (p *place) run(db *sql.DB, statement string) {
+	p.Helper()
+	_, err := db.ExecContext(context.WithoutCancel(p.Context()), statement)
+	require.NoError(p, err)
 }
 
 func (p *place) restore(name string) {
 	p.Helper()
+	if onPostgres() {
+		p.raw(func(db *sql.DB) {
+			var all []string
+			fill := ""
+			for _, t := range p.tables(db) {
+				all = append(all, t.name)
+				fill += "; INSERT INTO public." + t.name + " SELECT * FROM " + keptIn(name) + "." + t.name
+			}
+			p.run(db, "TRUNCATE "+strings.Join(all, ", ")+fill)
+		})
+		return
+	}
 	for _, rest := range []string{"-wal", "-shm"} {
 		_ = os.Remove(p.db + rest)
 	}
@@ -239,7 +296,7 @@ func (p *place) verify() *Report {
 	if p.store != nil {
 		return p.verifyOf(p.store)
 	}
-	db, err := store.Open(p.Context(), p.db, p.rows)
+	db, err := storetest.Open(p.Context(), p.db, p.rows)
 	require.NoError(p, err)
 	defer func() { require.NoError(p, db.Close()) }()
 	return p.verifyOf(db)

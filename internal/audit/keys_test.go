@@ -12,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 func TestTheLogGoesOnOverRotations(t *testing.T) {
@@ -41,7 +42,7 @@ func TestAcceptingGoesOnFromWhatAFormerKeySigned(t *testing.T) {
 	p.filled()
 	p.close()
 	require.NoError(t, os.Remove(p.head))
-	db, err := store.Open(t.Context(), p.db, p.rows)
+	db, err := storetest.Open(t.Context(), p.db, p.rows)
 	require.NoError(t, err)
 	require.NoError(t, Accept(t.Context(), NotaryConfig{DB: db, Key: p.key, Head: HeadFile(p.head)}, "lost"))
 	require.NoError(t, db.Close())
@@ -79,7 +80,7 @@ func TestALogWithWhatIsNoTextIsWhole(t *testing.T) {
 // last rotation, and the database, make possible.
 func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 	resign := func(p *place, old seal.Key) {
-		db, err := store.Open(p.Context(), p.db, p.rows)
+		db, err := storetest.Open(p.Context(), p.db, p.rows)
 		require.NoError(p, err)
 		var signed []store.Checkpoint
 		for seq := int64(0); ; seq = signed[len(signed)-1].Seq {
@@ -95,7 +96,7 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 		}
 		require.NoError(p, db.Close())
 		p.behind("DELETE FROM audit_checkpoints")
-		db, err = store.Open(p.Context(), p.db, p.rows)
+		db, err = storetest.Open(p.Context(), p.db, p.rows)
 		require.NoError(p, err)
 		for _, c := range signed {
 			require.NoError(p, db.Write(p.Context(), func(tx *store.Tx) error { return tx.InsertCheckpoint(p.Context(), c) }))
@@ -114,7 +115,7 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 		}, bctrl.AuditRewritten},
 		{"a new checkpoint signed", func(p *place, old seal.Key) { resign(p, old) }, bctrl.AuditCheckpointForged},
 		{"a head outside signed", func(p *place, old seal.Key) {
-			db, err := store.Open(p.Context(), p.db, p.rows)
+			db, err := storetest.Open(p.Context(), p.db, p.rows)
 			require.NoError(p, err)
 			head := db.Head()
 			require.NoError(p, db.Close())
@@ -150,6 +151,7 @@ func TestARowOfAKeyIsItsOwn(t *testing.T) {
 	p.close()
 	whole := filepath.Join(t.TempDir(), "whole.db")
 	p.copyTo(whole)
+	p.raw(p.teachAnother)
 	for _, n := range []string{"1", "2"} {
 		for _, column := range []string{"id", "public", "source", "derivation", "created_at", "seq", "head", "signature"} {
 			p.restore(whole)
