@@ -18,7 +18,11 @@ import (
 // events there are.
 func checkAudit(t *testing.T, p place, callers []*caller) int {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(p.data, "bctrl.db"))
+	driver, at := "sqlite", filepath.Join(p.data, "bctrl.db")
+	if p.database != "" {
+		driver, at = "pgx", p.database
+	}
+	db, err := sql.Open(driver, at)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	rows, err := db.QueryContext(t.Context(), "SELECT seq, at, org_id, body, hash FROM audit_events ORDER BY seq")

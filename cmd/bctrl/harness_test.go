@@ -27,6 +27,8 @@ import (
 type place struct {
 	data, key, program string
 	args               []string
+	// database is the URL of its PostgreSQL database; empty is a file of data.
+	database string
 }
 
 func newPlace(t *testing.T) place {
@@ -51,6 +53,9 @@ func (p place) command(t *testing.T, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(p.program, "serve", "--data-dir", p.data, "--key-file", p.key, "--address", "127.0.0.1:0")
 	cmd.Args = append(cmd.Args, p.args...)
+	if p.database != "" {
+		cmd.Args = append(cmd.Args, "--database", p.database)
+	}
 	cmd.Env = append(cmd.Environ(), asRealCommand+"=1")
 	for _, name := range []string{"BCTRL_DATA_DIR", "BCTRL_KEY_FILE", "BCTRL_KEY", "BCTRL_ADDRESS"} {
 		cmd.Env = append(cmd.Env, name+"=")

@@ -15,10 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 const (
 	kills       = 200
+	fewKills    = 4
 	killCallers = 6
 	// eachKind is how many records of every kind a caller has.
 	eachKind = 3
@@ -57,6 +60,22 @@ type attempt struct {
 // at all and once however often it is repeated, and for each of them its event
 // in an audit chain without a gap.
 func TestEveryAcknowledgedWriteSurvivesKill9(t *testing.T) {
+	surviveKills(t, newPlace(t), kills)
+}
+
+// TestEveryAcknowledgedWriteOnPostgreSQLSurvivesKill9 is the same over PostgreSQL, which goes on. At night it
+// has as many kills.
+func TestEveryAcknowledgedWriteOnPostgreSQLSurvivesKill9(t *testing.T) {
+	where, n := newPlace(t), fewKills
+	where.database = pgtest.Fresh(t, "")
+	if os.Getenv(storetest.Variable) == "postgres" {
+		n = kills
+	}
+	surviveKills(t, where, n)
+}
+
+func surviveKills(t *testing.T, where place, kills int) {
+	t.Helper()
 	seed := rand.Uint64()
 	if text := os.Getenv("BCTRL_TEST_SEED"); text != "" {
 		var err error
@@ -66,7 +85,7 @@ func TestEveryAcknowledgedWriteSurvivesKill9(t *testing.T) {
 	t.Logf("seed: BCTRL_TEST_SEED=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 
-	where := newPlace(t).built(t)
+	where = where.built(t)
 	where.args = []string{"--allow-address", "127.0.0.1"} // the provider
 	first := where.start(t)
 	key := first.firstKey
