@@ -281,7 +281,45 @@ func (d *Daemon) claimBucket(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("asking whose the bucket for files is: %w", err)
 	}
+	owner, err := d.bucket.Owner(ctx)
+	if err != nil {
+		return err
+	}
+	if owner == "" {
+		if err := d.requireItsFiles(ctx); err != nil {
+			return err
+		}
+	}
 	return d.bucket.Claim(ctx, id)
+}
+
+// errFilesElsewhere is of a bucket that is nobody's, given to a server that has its files in another
+// place.
+var errFilesElsewhere = errors.New("the files of this server are not in the bucket: name the one that has them, or move " +
+	"them there with 'bctrl move --to-files'")
+
+// requireItsFiles refuses a bucket that is nobody's where the files are not, or where other nodes have
+// one already.
+func (d *Daemon) requireItsFiles(ctx context.Context) error {
+	nodes, err := d.Node().Nodes(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the other nodes: %w", err)
+	}
+	if len(nodes) > 1 {
+		return errFilesElsewhere
+	}
+	newest, err := d.store.Read().NewestFile(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the files of this server: %w", err)
+	}
+	there, err := d.bucket.Has(ctx, blob.Blob{ID: newest.BlobID, Size: newest.SizeBytes})
+	if err == nil && !there {
+		err = errFilesElsewhere
+	}
+	return err
 }
 
 func (cfg Config) registry() (*registry.Registry, error) {

@@ -18,6 +18,8 @@ const (
 // to lead does so at once.
 func (d *Daemon) startSweeping(ctx context.Context, look time.Duration) {
 	ctx, d.stopSweeping = context.WithCancel(context.WithoutCancel(ctx))
+	clocks := clockWatch{compare: d.store.Clocks, log: d.log}
+	d.sweeps.Go(func() { clocks.run(ctx) })
 	d.sweeps.Go(func() {
 		ticker := time.NewTicker(cmp.Or(look, leadEvery))
 		defer ticker.Stop()

@@ -67,6 +67,13 @@ func (q Queries) EachFile(ctx context.Context, fn func(Object) error) error {
 	return each(ctx, q, checked(q, scanObject), fn, "SELECT "+objectColumns+" FROM objects ORDER BY id")
 }
 
+// NewestFile returns the file that was stored last, of any organization. Nobody has checked it: it is for
+// who looks where files are.
+func (q Queries) NewestFile(ctx context.Context) (Object, error) {
+	return one(ctx, q.Unproven(), checked(q.Unproven(), scanObject),
+		"SELECT "+objectColumns+" FROM objects ORDER BY created_at DESC, id DESC LIMIT 1")
+}
+
 // PutObject writes a file in place of what has its path, and returns the blob
 // of the version it replaced, or "". Ending is called before that version is
 // removed, to record its end.

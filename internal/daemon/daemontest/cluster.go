@@ -41,6 +41,7 @@ type Cluster struct {
 
 	t   *testing.T
 	dir string
+	s3  *s3test.Server
 }
 
 // Node is a server of a cluster.
@@ -66,6 +67,7 @@ func NewCluster(t *testing.T, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, Database: storetest.Database(t), dir: t.TempDir()}
 	bucket := s3test.Start(t)
+	c.s3 = bucket
 	for name, value := range bucket.Environment() {
 		t.Setenv(name, value)
 	}
