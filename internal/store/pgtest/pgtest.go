@@ -59,6 +59,7 @@ type Cluster struct {
 	as       *syscall.Credential // nil where the tests do not run as root
 	server   *exec.Cmd
 	watched  io.WriteCloser // to its guard
+	small    string         // where a small disk is mounted, if any
 }
 
 // New makes a cluster and starts it. It syncs what it writes where durable is set,
@@ -256,7 +257,7 @@ func (c *Cluster) end() error {
 // Close ends the server and removes its data.
 func (c *Cluster) Close() error {
 	_ = c.SignalAll(syscall.SIGCONT) // in case a test has stopped it
-	return errors.Join(c.end(), os.RemoveAll(c.dir))
+	return errors.Join(c.end(), c.removeSmall(), os.RemoveAll(c.dir))
 }
 
 // URL is that of a database of the cluster.
