@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"hash"
 	"sync"
 	"sync/atomic"
 )
@@ -18,8 +19,8 @@ import (
 // the lock. It is safe for concurrent use; the zero Rows is locked and knows none.
 type Rows struct {
 	mu    sync.RWMutex
-	live  func() []byte // nil while locked; behind a func, so that no printer reaches it
-	ended func() []byte // nil until the first unlock
+	live  *rowKey // nil while locked
+	ended *rowKey // nil until the first unlock
 
 	noting atomic.Bool
 	noteMu sync.Mutex // guards noted
@@ -49,7 +50,7 @@ func (r *Rows) Unlock(key Key, dek WrappedDEK) error {
 		return err
 	}
 	r.mu.Lock()
-	r.live, r.ended = func() []byte { return live }, func() []byte { return ended }
+	r.live, r.ended = newRowKey(live), newRowKey(ended)
 	r.mu.Unlock()
 	r.noting.Store(false) // the notes stay: a caller that fails after this locks Rows without noting anew
 	return nil
@@ -68,7 +69,7 @@ func (r *Rows) Note() {
 func (r *Rows) Lock() {
 	r.mu.Lock()
 	if r.live != nil {
-		clear(r.live())
+		clear(r.live.key())
 		r.live = nil
 	}
 	r.mu.Unlock()
@@ -87,7 +88,7 @@ func (r *Rows) Prove(row []byte, ended bool) ([]byte, error) {
 	if !ended {
 		r.note(row)
 	}
-	return sum(key(), row), nil
+	return key.sum(row, nil), nil
 }
 
 // Check reports whether proof is of this row. It is [ErrLocked] where nobody can
@@ -101,7 +102,7 @@ func (r *Rows) Check(row, proof []byte, ended bool) (genuine bool, err error) {
 		return true, nil
 	case key == nil:
 		return false, ErrLocked
-	case !hmac.Equal(sum(key(), row), proof):
+	case !hmac.Equal(key.sum(row, make([]byte, 0, sha256.Size)), proof):
 		return false, nil
 	}
 	if !ended {
@@ -111,7 +112,7 @@ func (r *Rows) Check(row, proof []byte, ended bool) (genuine bool, err error) {
 }
 
 // key returns what proves a row; mu is held while it is used.
-func (r *Rows) key(ended bool) func() []byte {
+func (r *Rows) key(ended bool) *rowKey {
 	if ended {
 		return r.ended
 	}
@@ -136,8 +137,25 @@ func (r *Rows) knows(row []byte) bool {
 	return known
 }
 
-func sum(key, row []byte) []byte {
-	mac := hmac.New(sha256.New, key)
+// rowKey is a key with the MACs that were made of it. A MAC that is used again has
+// not to hash the key again, which takes as long as a short row does.
+type rowKey struct {
+	key  func() []byte // behind a func, so that no printer reaches it
+	macs sync.Pool     // of hash.Hash
+}
+
+func newRowKey(key []byte) *rowKey {
+	return &rowKey{
+		key:  func() []byte { return key },
+		macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
+	}
+}
+
+// sum appends the MAC of a row.
+func (k *rowKey) sum(row, to []byte) []byte {
+	mac := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(mac)
+	mac.Reset()
 	mac.Write(row)
-	return mac.Sum(nil)
+	return mac.Sum(to)
 }

@@ -182,6 +182,6 @@ func (q Queries) Objects(ctx context.Context, org string, f ObjectFilter) ([]Obj
 		where += " AND namespace = $10"
 		args = append(args, f.Namespace)
 	}
-	return many(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects"+where+
+	return manyPacked(ctx, q, scanObject, objectColumns, " FROM objects"+where+
 		" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
 }

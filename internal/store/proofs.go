@@ -61,7 +61,7 @@ func (anyRow) Check([]byte, []byte, bool) (bool, error) { return true, nil }
 
 // cellsOf begins what is proven or hashed of a row: the kind of the row, which is
 // followed by every column but the proof.
-func cellsOf(kind string) tuple.Encoding { return tuple.New(384).Text(kind) }
+func cellsOf(kind string) tuple.Encoding { return tuple.New(640).Text(kind) }
 
 // provenRow is a row with its proof, as it was read.
 type provenRow struct {
