@@ -10,13 +10,14 @@
 # make bucket  the server's tests of files with the bytes in a bucket of an S3 server
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
+# make bench-smoke  the same with the smallest sizes, looking only at whether it runs
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
 # make check   what CI runs for each change; .ci/nightly has what takes longer
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench vuln check browser postgres sdks s3server
+.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench bench-smoke vuln check browser postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -92,6 +93,10 @@ fmt:
 bench: browser
 	@scripts/install-miniwob
 	cd bench && go run .
+
+# What measures is not let rot. Measured without the race detector, as always.
+bench-smoke: browser sdks
+	cd bench && go test -count=1 -timeout=5m .
 
 vuln:
 	$(TOOL) govulncheck ./...

@@ -15,9 +15,6 @@ import (
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
 )
 
-// clicksAnAct is how often the agent clicks in one call of those that are timed.
-const clicksAnAct = 10
-
 // steps times a click and the view after it: the agent's, without what the model took,
 // and the least that a client of the same browser can do, which neither waits for the
 // page nor checks, masks or records anything.
@@ -30,7 +27,7 @@ func (a *agentBench) steps(ctx context.Context, w io.Writer, rounds int) error {
 	}
 	var none, many, plain []time.Duration
 	for range 1 + rounds { // the first is not counted
-		for range clicksAnAct {
+		for range a.clicks {
 			began := time.Now()
 			if err := a.peerStep(); err != nil {
 				return err
@@ -42,16 +39,16 @@ func (a *agentBench) steps(ctx context.Context, w io.Writer, rounds int) error {
 			return err
 		}
 		none = append(none, took)
-		took, _, err = a.act(ctx, "Count to ten", clicks(clicksAnAct))
+		took, _, err = a.act(ctx, "Count to ten", clicks(a.clicks))
 		if err != nil {
 			return err
 		}
 		many = append(many, took)
 	}
 	base := middle(none[1:])
-	step, peer := (middle(many[1:])-base)/clicksAnAct, middle(plain[clicksAnAct:])
+	step, peer := (middle(many[1:])-base)/time.Duration(a.clicks), middle(plain[a.clicks:])
 	t := newTable(w, fmt.Sprintf("A step of an agent on a page of 40 fields, without the model: milliseconds, medians "+
-		"of %d", rounds*clicksAnAct), "", "time", "ratio")
+		"of %d", rounds*a.clicks), "", "time", "ratio")
 	defer t.end()
 	over := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/float64(peer)) }
 	t.row("chromedp: click, read the accessibility tree", millis(peer), over(peer))

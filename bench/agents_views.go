@@ -185,7 +185,7 @@ func (a *agentBench) limits(ctx context.Context, w io.Writer, rounds int) error 
 	t := newTable(w, "Tables of more and more rows: tokens, and milliseconds that an Act takes that only looks",
 		"rows", "view", "HTML", "accessibility tree", "look")
 	defer t.end()
-	for _, rows := range []int{10, 100, 1000, 10_000} {
+	for rows := 10; rows <= a.rows; rows *= 10 {
 		open := func(string) (string, func() error) {
 			return fmt.Sprint(a.pages, "/list/", rows), func() error { return nil }
 		}

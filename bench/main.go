@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -28,6 +29,8 @@ type plan struct {
 	// upload is how many bytes are up- and downloaded at a time.
 	upload int64
 	dir    string
+	// smoke leaves out what takes long at its smallest size too.
+	smoke bool
 	// profiles is where the server's profiles go; empty for none.
 	profiles string
 }
@@ -87,45 +90,45 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(p.dir)
-	return p.run(ctx)
+	return p.run(ctx, os.Stdout)
 }
 
-func (p plan) run(ctx context.Context) error {
+func (p plan) run(ctx context.Context, w io.Writer) error {
 	program := filepath.Join(p.dir, "bctrl")
 	// In the folder above is the module of the server.
 	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./cmd/bctrl")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the server: %w: %s", err, out)
 	}
-	p.describe(os.Stdout)
+	p.describe(w)
 	bare, err := startBare(ctx, p.dir)
 	if err != nil {
 		return err
 	}
 	defer bare.stop()
-	if err := p.compareClients(ctx, os.Stdout, bare); err != nil {
+	if err := p.compareClients(ctx, w, bare); err != nil {
 		return err
 	}
-	if err := p.local(os.Stdout); err != nil {
+	if err := p.local(w); err != nil {
 		return err
 	}
-	if err := p.broker(ctx, os.Stdout); err != nil {
+	if err := p.broker(ctx, w); err != nil {
 		return err
 	}
-	if err := p.commands(ctx, os.Stdout, program); err != nil {
+	if err := p.commands(ctx, w, program); err != nil {
 		return err
 	}
-	if err := p.runtimes(ctx, os.Stdout, program); err != nil {
+	if err := p.runtimes(ctx, w, program); err != nil {
 		return err
 	}
-	if err := p.agents(ctx, os.Stdout); err != nil {
+	if err := p.agents(ctx, w); err != nil {
 		return err
 	}
 	if !p.measuresServer() {
 		return nil
 	}
 	for _, n := range p.entries {
-		if err := p.measureServer(ctx, os.Stdout, program, bare, n); err != nil {
+		if err := p.measureServer(ctx, w, program, bare, n); err != nil {
 			return err
 		}
 	}

@@ -100,7 +100,7 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 func (p plan) costs(
 	ctx context.Context, w io.Writer, c *bctrl.Client, bare *plainClient, server, bareServer *process,
 ) error {
-	if err := prepare(ctx, c); err != nil {
+	if err := prepare(ctx, c, slices.Max(p.callers)); err != nil {
 		return err
 	}
 	t := newTable(w, "Calls a second; times, and what the server's processors spent on a call, in microseconds",
@@ -123,7 +123,7 @@ func (p plan) costs(
 }
 
 // prepare makes what the costs are measured on.
-func prepare(ctx context.Context, c *bctrl.Client) error {
+func prepare(ctx context.Context, c *bctrl.Client, callers int) error {
 	_, err := c.AICredentials.Create(ctx, bctrl.AICredentialCreate{
 		ID:       workCredential,
 		Provider: bctrl.OpenAI,
@@ -133,7 +133,7 @@ func prepare(ctx context.Context, c *bctrl.Client) error {
 	if err != nil && !errors.Is(err, bctrl.ErrConflict) {
 		return err
 	}
-	return each(ctx, 64*64, func(ctx context.Context, i int) error {
+	return each(ctx, callers*64, func(ctx context.Context, i int) error {
 		_, err := c.Vault.Set(ctx, workKey(i/64, i), sampleCredential())
 		return err
 	})
