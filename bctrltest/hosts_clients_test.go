@@ -324,9 +324,24 @@ func TestNoClientPassesTheHostsOfTheMounts(t *testing.T) {
 		require.Contains(t, <-names, "localhost")
 	}
 
+	// Lowered while it is connected it reads no more of what its tab still shows, and can leave.
+	_, err = h.call(ctx, h.tab, "Network.setExtraHTTPHeaders", json.RawMessage(`{"headers": {}}`))
+	require.NoError(t, err)
+	h.open()
+	require.NoError(t, h.workspace.Update(ctx, bctrl.WorkspaceUpdate{Mounts: &bctrl.Mounts{
+		Web: &bctrl.WebMount{Allow: []string{"elsewhere.example"}},
+	}}))
+	require.ErrorContains(t, h.eval(ctx, h.tab, "document.title", new(string)), "devtools.host_outside")
+	_, err = h.call(ctx, h.tab, "Page.navigate", json.RawMessage(`{"url": "about:blank"}`))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var at string
+		return h.eval(ctx, h.tab, "location.href", &at) == nil && at == "about:blank"
+	}, 20*time.Second, 5*time.Millisecond)
+
 	require.Zero(t, out.visitors.Load(), "nor later")
 	for ev, err := range client.Audit.Events(ctx, bctrl.AuditFilter{Action: string(bctrl.VisitHost)}) {
 		require.NoError(t, err)
-		require.Equal(t, "127.0.0.1", ev.Object)
+		require.Contains(t, []string{"127.0.0.1", "localhost"}, ev.Object)
 	}
 }

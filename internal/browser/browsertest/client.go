@@ -331,7 +331,8 @@ type Rights struct {
 	// ReadPDF says what a PDF says.
 	ReadPDF func(ctx context.Context, pdf []byte) (string, error)
 
-	// Hosts are those that the client may see; nil is every one.
+	// Hosts are those that the client may see; nil is every one. They change by Lower alone
+	// once it is connected.
 	Hosts []string
 
 	mu      sync.Mutex
@@ -339,10 +340,25 @@ type Rights struct {
 }
 
 // SeesEveryHost implements [browser.ClientRights].
-func (r *Rights) SeesEveryHost() bool { return r.Hosts == nil }
+func (r *Rights) SeesEveryHost() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Hosts == nil
+}
 
 // SeesHost implements [browser.ClientRights].
-func (r *Rights) SeesHost(host string) bool { return r.Hosts == nil || slices.Contains(r.Hosts, host) }
+func (r *Rights) SeesHost(host string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Hosts == nil || slices.Contains(r.Hosts, host)
+}
+
+// Lower leaves the client these hosts.
+func (r *Rights) Lower(hosts ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Hosts = append([]string{}, hosts...)
+}
 
 // SeesCookiesOf implements [browser.ClientRights].
 func (r *Rights) SeesCookiesOf(domain string) bool {

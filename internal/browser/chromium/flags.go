@@ -17,10 +17,11 @@ const (
 )
 
 // offFeatures are the parts of Chromium that talk to somebody nobody asked
-// for, or that change pages under an agent.
+// for, that change pages under an agent, or that keep pages whole which were left: one of a
+// host that is not permitted any more would come back without a request.
 var offFeatures = []string{
-	"AutofillServerCommunication", "CertificateTransparencyComponentUpdater", "DialMediaRouteProvider",
-	"DnsOverHttps", "HttpsUpgrades", "InterestFeedContentSuggestions", "MediaRouter", "OptimizationHints",
+	"AutofillServerCommunication", "BackForwardCache", "CertificateTransparencyComponentUpdater",
+	"DialMediaRouteProvider", "DnsOverHttps", "HttpsUpgrades", "InterestFeedContentSuggestions", "MediaRouter", "OptimizationHints",
 	"PrivacySandboxSettings4", "Translate", "WebRtcHideLocalIpsWithMdns",
 }
 

@@ -62,8 +62,9 @@ type filtered interface {
 	printUnfilled(ctx context.Context, in target.SessionID, p params) (jsonv2.Value, error)
 	// hostRights say which hosts the client may see; nil is all.
 	hostRights() browser.ClientRights
-	// checkSeen refuses a command about a tab that shows what the client may not see.
-	checkSeen(p params) error
+	// checkSeen refuses a command about a tab that shows what the client may not see: the one
+	// that it names, or that of its session.
+	checkSeen(in target.SessionID, method string, p params) error
 	// recordRefusal records what the client was refused, and returns what it is told.
 	recordRefusal(ctx context.Context, refusal *bctrl.Error) error
 	// ownsSession reports whether a session is the client's.

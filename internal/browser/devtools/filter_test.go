@@ -75,7 +75,7 @@ func (oneClient) CheckPrinted(context.Context, []byte, func(context.Context, []b
 	return nil
 }
 func (oneClient) hostRights() browser.ClientRights                            { return nil }
-func (oneClient) checkSeen(params) error                                      { return nil }
+func (oneClient) checkSeen(target.SessionID, string, params) error            { return nil }
 func (oneClient) recordRefusal(_ context.Context, refusal *bctrl.Error) error { return refusal }
 func (oneClient) ownsSession(id target.SessionID) bool                        { return id == mine }
 func (oneClient) sendDownloads(target.SessionID, bool)                        {}

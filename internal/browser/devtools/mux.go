@@ -216,6 +216,7 @@ func (m *Mux) route(msg message) {
 		}
 		msg.ID, msg.SessionID, msg.noted = p.id, p.session, p.noted
 		m.owners.answered(p, msg)
+		msg, _ = m.withoutLockedOut(p.client, m.sessions[p.session], msg, p.method)
 		msg = m.withoutOutside(p.client, m.owners.answerTo(p.client, msg, p.method), p.method)
 		p.client.enqueue(m.asSeenBy(p.client, msg, p.method), p.method)
 		return
@@ -244,7 +245,14 @@ func (m *Mux) route(msg message) {
 		m.sessions[id] = &clientSession{client: c, target: of, whole: isOfBrowser(msg.Params)}
 	case target.DetachedFromTarget.Method:
 		id, _ := attachmentOf(msg.Params)
+		if m.sessions[id] == nil {
+			return // of a target that the client was not shown
+		}
 		m.forgetSession(id)
+	}
+	told := true
+	if msg, told = m.withoutLockedOut(c, s, msg, msg.Method); !told {
+		return
 	}
 	msg = m.asSeenBy(c, msg, msg.Method)
 	if msg.SessionID == c.root {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/tracing"
@@ -114,16 +115,6 @@ func (m *Mux) withoutOutside(c *Client, msg message, method string) message {
 	return msg
 }
 
-// checkSeen refuses a command about a tab that shows what the client may not see.
-func (c servedClient) checkSeen(p params) error {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if c.m.isOutside(c.Client, target.ID(p.text("targetId"))) {
-		return errHostOutside
-	}
-	return nil
-}
-
 func (c servedClient) hostRights() browser.ClientRights { return c.rights }
 
 // checkHosts refuses a command that is about hosts outside the client's mounts.
@@ -165,7 +156,7 @@ func (f *filter) checkHosts(msg message) error {
 			return errHostOutside
 		}
 	}
-	return f.client.checkSeen(p)
+	return f.client.checkSeen(msg.SessionID, msg.Method, p)
 }
 
 func seesHostOf(rights browser.ClientRights, address string) bool {
@@ -191,6 +182,8 @@ func (f *filter) withinHosts(msg message, method string) message {
 			var fields params
 			return jsonv2.Unmarshal(cookie, &fields, protocol.PageText()) != nil || !seesCookie(rights, fields)
 		})
+	case page.CommandGetNavigationHistory:
+		msg.Result = f.withoutHistoryOutside(msg.Result)
 	case network.RequestWillBeSentExtraInfo.Method:
 		msg.Params = withoutCookiesOutside(msg.Params, rights)
 	}

@@ -133,18 +133,18 @@ func (m *Mux) asSeenBy(c *Client, msg message, method string) message {
 	}
 	switch method {
 	case target.TargetCreated.Method, target.TargetInfoChanged.Method, target.AttachedToTarget.Method:
-		msg.Params = m.changeInfos(msg.Params, "targetInfo")
+		msg.Params = m.changeInfos(c, msg.Params, "targetInfo")
 	case target.CommandGetTargetInfo:
-		msg.Result = m.changeInfos(msg.Result, "targetInfo")
+		msg.Result = m.changeInfos(c, msg.Result, "targetInfo")
 	case target.CommandGetTargets:
-		msg.Result = m.changeInfos(msg.Result, "targetInfos")
+		msg.Result = m.changeInfos(c, msg.Result, "targetInfos")
 	}
 	return msg
 }
 
 // changeInfos changes the description of a target, or those of a list of them,
 // that is under name.
-func (m *Mux) changeInfos(in jsonv2.Value, name string) jsonv2.Value {
+func (m *Mux) changeInfos(c *Client, in jsonv2.Value, name string) jsonv2.Value {
 	var outer params
 	if jsonv2.Unmarshal(in, &outer, protocol.PageText()) != nil {
 		return in
@@ -155,14 +155,14 @@ func (m *Mux) changeInfos(in jsonv2.Value, name string) jsonv2.Value {
 		if jsonv2.Unmarshal(outer[name], &info, protocol.PageText()) != nil {
 			return in
 		}
-		changed = m.changeInfo(info)
+		changed = m.changeInfo(c, info)
 	} else {
 		var infos []params
 		if jsonv2.Unmarshal(outer[name], &infos, protocol.PageText()) != nil {
 			return in
 		}
 		for i := range infos {
-			infos[i] = m.changeInfo(infos[i])
+			infos[i] = m.changeInfo(c, infos[i])
 		}
 		changed = infos
 	}
@@ -178,7 +178,8 @@ func (m *Mux) changeInfos(in jsonv2.Value, name string) jsonv2.Value {
 	return whole
 }
 
-func (m *Mux) changeInfo(info params) params {
+func (m *Mux) changeInfo(c *Client, info params) params {
+	c.withoutTitle(info)
 	id := target.ID(info.text("targetId"))
 	if id == "" {
 		return info // of no tab
