@@ -174,6 +174,9 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.store, err = cfg.openStore(ctx, rows, false); err != nil {
 		return nil, err
 	}
+	if err := d.checkBucket(ctx); err != nil {
+		return nil, err
+	}
 	keys, err := d.custodyConfig(ctx, cfg, rows)
 	if err != nil {
 		return nil, err
@@ -269,57 +272,6 @@ func (d *Daemon) directLinks(cfg Config) blob.Linker {
 		return nil
 	}
 	return d.bucket
-}
-
-// claimBucket makes sure that no other installation has the bucket: it would take each
-// file of this one for an orphan.
-func (d *Daemon) claimBucket(ctx context.Context) error {
-	if d.bucket == nil {
-		return nil
-	}
-	id, err := d.store.Read().OperatorID(ctx)
-	if err != nil {
-		return fmt.Errorf("asking whose the bucket for files is: %w", err)
-	}
-	owner, err := d.bucket.Owner(ctx)
-	if err != nil {
-		return err
-	}
-	if owner == "" {
-		if err := d.requireItsFiles(ctx); err != nil {
-			return err
-		}
-	}
-	return d.bucket.Claim(ctx, id)
-}
-
-// errFilesElsewhere is of a bucket that is nobody's, given to a server that has its files in another
-// place.
-var errFilesElsewhere = errors.New("the files of this server are not in the bucket: name the one that has them, or move " +
-	"them there with 'bctrl move --to-files'")
-
-// requireItsFiles refuses a bucket that is nobody's where the files are not, or where other nodes have
-// one already.
-func (d *Daemon) requireItsFiles(ctx context.Context) error {
-	nodes, err := d.Node().Nodes(ctx)
-	if err != nil {
-		return fmt.Errorf("asking for the other nodes: %w", err)
-	}
-	if len(nodes) > 1 {
-		return errFilesElsewhere
-	}
-	newest, err := d.store.Read().NewestFile(ctx)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("looking for the files of this server: %w", err)
-	}
-	there, err := d.bucket.Has(ctx, blob.Blob{ID: newest.BlobID, Size: newest.SizeBytes})
-	if err == nil && !there {
-		err = errFilesElsewhere
-	}
-	return err
 }
 
 func (cfg Config) registry() (*registry.Registry, error) {

@@ -46,12 +46,13 @@ func TestWhatDoesNotBelongToAClusterIsRefused(t *testing.T) {
 		{"a node with another key", func(cfg *daemon.Config) { cfg.KeyFile = otherKey }, "wrong key"},
 		{"a node with a bucket of its own", func(cfg *daemon.Config) { cfg.Files = &empty }, "are not in the bucket"},
 		{"a node with another cluster's bucket", func(cfg *daemon.Config) { cfg.Files = &theirs }, "another installation"},
-		{"a node with another cluster's database", func(cfg *daemon.Config) { cfg.Database = second.Database }, "wrong key"},
+		{"a node with another cluster's database", func(cfg *daemon.Config) { cfg.Database = second.Database },
+			"another installation"},
 		{"another cluster on this database", func(cfg *daemon.Config) {
 			address := cfg.NodeAddress
 			*cfg = second
 			cfg.NodeAddress, cfg.Database = address, first.Config.Database
-		}, "wrong key"},
+		}, "another installation"},
 		{"another server on this database", func(cfg *daemon.Config) {
 			*cfg = second
 			cfg.Database = bctrl.NewSecret(c.Database + "&lock_timeout=100")
