@@ -254,23 +254,19 @@ func encode(e *Event) (*store.Entry, error) {
 
 // index is what the log can be searched for without reading bodies.
 func (e *Event) index() *store.Entry {
-	outcome := e.Outcome
-	if outcome == OK {
-		outcome = ""
-	}
-	if e.Kind == Outcome {
-		return &store.Entry{Org: e.Org, Intent: e.Intent, Outcome: outcome}
-	}
-	entry := &store.Entry{
-		Org:       e.Org,
+	entry := &store.Entry{Org: e.Org, Terms: store.EventText{
+		Kind:      string(e.Kind),
 		Workspace: e.Workspace,
 		Runtime:   e.Runtime,
 		Action:    e.Action,
 		Object:    e.Object,
-		Denied:    e.Decision == Denied,
-		Outcome:   outcome,
-	}
-	if e.Record != "" {
+		Decision:  string(e.Decision),
+		Outcome:   e.Outcome,
+	}.Terms()}
+	switch {
+	case e.Kind == Outcome:
+		entry.Intent = e.Intent
+	case e.Record != "":
 		entry.Record = store.Record{Kind: e.Record, UID: e.UID}.Name()
 	}
 	return entry

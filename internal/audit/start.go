@@ -38,21 +38,25 @@ func (l *Log) recordStart(ctx context.Context, node string) error {
 	})
 }
 
-// lastStart is the number of the newest start of a server, or 0.
+// lastStart is the number of the newest event that says so itself, or 0: what the index of the
+// log says is not believed.
 func (l *Log) lastStart(ctx context.Context) (int64, error) {
-	before, err := l.db.Read().Events(ctx, store.EventRange{
+	starts, err := l.db.Read().Events(ctx, store.EventRange{
 		By:     store.ByAction,
 		Value:  Started,
 		Before: math.MaxInt64,
-		Limit:  1,
+		Limit:  100,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("reading the audit log: %w", err)
 	}
-	if len(before) == 0 {
-		return 0, nil
+	for _, row := range starts {
+		var e Event
+		if json.Unmarshal(row.Body, &e) == nil && e.Action == Started {
+			return row.Seq, nil
+		}
 	}
-	return before[0].Seq, nil
+	return 0, nil
 }
 
 // EndNode gives the intents that a node has left without an outcome theirs, [Unknown]. The

@@ -63,17 +63,18 @@ func tamperings() []tampering {
 		{"an event given to another organization", func(p *place) {
 			p.behind("UPDATE audit_events SET org_id = 'other' WHERE seq = 3")
 		}, bctrl.AuditEventChanged, false},
-		{"an event hidden from its filters", func(p *place) {
-			p.behind("UPDATE audit_events SET object = NULL WHERE seq = 3")
+		{"an event hidden from who looks for its record", func(p *place) {
+			p.behind("UPDATE audit_events SET record = NULL WHERE seq = 3")
 		}, bctrl.AuditIndexChanged, false},
 		{"an event inserted at the end", func(p *place) {
-			p.behind("INSERT INTO audit_events SELECT seq + 1, at, org_id, body, hash, NULL, NULL, NULL, action, object, " +
-				"denied, outcome, record FROM audit_events ORDER BY seq DESC LIMIT 1")
+			p.behind("INSERT INTO audit_events (seq, at, org_id, body, hash, record) " +
+				"SELECT seq + 1, at, org_id, body, hash, record FROM audit_events " +
+				"ORDER BY seq DESC LIMIT 1")
 		}, bctrl.AuditEventChanged, true},
 		{"an event inserted between", func(p *place) {
 			p.behind("UPDATE audit_events SET seq = -seq - 1 WHERE seq > 6", "UPDATE audit_events SET seq = -seq WHERE seq < 0",
-				"INSERT INTO audit_events SELECT 7, at, org_id, body, hash, NULL, NULL, NULL, action, object, denied, outcome, "+
-					"record FROM audit_events WHERE seq = 6")
+				"INSERT INTO audit_events (seq, at, org_id, body, hash, record) "+
+					"SELECT 7, at, org_id, body, hash, record FROM audit_events WHERE seq = 6")
 		}, bctrl.AuditEventChanged, true},
 		{"two events exchanged", func(p *place) { p.behind(swap) }, bctrl.AuditEventChanged, false},
 		{"the end cut off", func(p *place) { p.behind("DELETE FROM audit_events WHERE seq > 20") },

@@ -32,4 +32,5 @@ func (d *Daemon) watch() {
 	d.metrics.Watch("bctrl_warm_browsers_wanted", func() int { _, want := d.warm(); return want })
 	d.metrics.Watch("bctrl_store_waiting", d.store.Waiting)
 	d.metrics.Watch("bctrl_audit_events", func() int { return int(d.store.Head().Seq) })
+	d.metrics.Watch("bctrl_audit_indexed", func() int { return int(d.store.Indexed()) })
 }

@@ -331,17 +331,28 @@ func TestVerifyThroughTheServer(t *testing.T) {
 func TestEveryFilterHasAnIndex(t *testing.T) {
 	storetest.OnSQLite(t)
 	h := newHarness(t)
-	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db"))
+	for range 5 {
+		require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error {
+			for range 500 {
+				if err := audit.Append(tx, audit.Event{Org: h.org(), Caller: "key:k", Action: "test.fill"}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	require.Eventually(t, func() bool { return h.db.Indexed() > 0 }, time.Minute, time.Millisecond)
+	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db.index"))
 	require.NoError(t, err)
 	defer db.Close()
 	for by, index := range map[store.EventIndex]string{
-		store.ByNumber: "audit_events_org (org_id=? AND seq>? AND seq<?)", store.ByWorkspace: "audit_events_workspace " +
+		store.ByNumber: "audit_index_org (org_id=? AND seq>? AND seq<?)", store.ByWorkspace: "audit_index_workspace " +
 			"(org_id=? AND workspace_id=? AND seq>? AND seq<?)",
-		store.ByRuntime: "audit_events_runtime (org_id=? AND runtime_id=? AND seq>? AND seq<?)",
-		store.ByAction:  "audit_events_action (org_id=? AND action=? AND seq>? AND seq<?)",
-		store.ByObject:  "audit_events_object (org_id=? AND object=? AND seq>? AND seq<?)",
-		store.ByDenial:  "audit_events_denied (org_id=? AND seq>? AND seq<?)",
-		store.ByOutcome: "audit_events_failed (org_id=? AND outcome=? AND <expr>>? AND <expr><?)",
+		store.ByRuntime: "audit_index_runtime (org_id=? AND runtime_id=? AND seq>? AND seq<?)",
+		store.ByAction:  "audit_index_action (org_id=? AND action=? AND seq>? AND seq<?)",
+		store.ByObject:  "audit_index_object (org_id=? AND object=? AND seq>? AND seq<?)",
+		store.ByDenial:  "audit_index_denied (org_id=? AND seq>? AND seq<?)",
+		store.ByOutcome: "audit_index_failed (org_id=? AND outcome=? AND <expr>>? AND <expr><?)",
 	} {
 		query, args := store.EventRange{
 			Org:    "o",
@@ -349,7 +360,7 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 			Value:  "v",
 			Before: 9,
 			Limit:  1,
-		}.SQL()
+		}.SQL("audit_index")
 		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 		require.NoError(t, err)
 		var plan []string

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -55,16 +57,32 @@ type EventRange struct {
 	Limit     int
 }
 
-// Events lists events with their outcomes.
+// Events lists events with their outcomes. What the index of the log names is read in the
+// log, and is only given where it is of the organization; whether it is what the range asks
+// for, its reader sees in it.
 func (q Queries) Events(ctx context.Context, r EventRange) ([]StoredEvent, error) {
-	query, args := r.SQL()
-	return many(ctx, q, scanStoredEvent, query, args...)
+	numbers, err := q.numbersIn(ctx, r)
+	if err != nil || len(numbers) == 0 {
+		return nil, err
+	}
+	list, err := json.Marshal(numbers)
+	if err != nil {
+		return nil, err
+	}
+	events, err := many(ctx, q, scanStoredEvent,
+		`SELECT a.seq, a.at, a.org_id, a.body, COALESCE(o.seq, 0), COALESCE(o.at, 0), o.body
+		FROM audit_events a LEFT JOIN audit_events o ON o.intent = a.seq
+		WHERE a.org_id = $1 AND a.seq IN (`+q.on.numbersIn("$2")+`) ORDER BY a.seq`, r.Org, string(list))
+	if !r.Ascending {
+		slices.Reverse(events)
+	}
+	return events, err
 }
 
-// SQL is the query of the range.
-func (r EventRange) SQL() (query string, args []any) {
+// SQL is the query of the numbers in the range, in a table that has the terms of events.
+func (r EventRange) SQL(table string) (query string, args []any) {
 	// The texts are few: statements are prepared once each.
-	from, where, number := "audit_events a", "a.org_id = $1", "a.seq"
+	where, number := "a.org_id = $1", "a.seq"
 	args = []any{r.Org, r.After, r.Before, r.Limit, r.Value}
 	switch r.By {
 	case ByWorkspace:
@@ -76,9 +94,8 @@ func (r EventRange) SQL() (query string, args []any) {
 	case ByObject:
 		where += " AND a.object = $5"
 	case ByOutcome:
-		number = "COALESCE(f.intent, f.seq)"
-		from = "audit_events f JOIN audit_events a ON a.seq = " + number
-		where = "f.org_id = $1 AND f.outcome = $5"
+		number = "COALESCE(a.intent, a.seq)"
+		where += " AND a.outcome = $5"
 	case ByDenial:
 		where += " AND a.denied"
 		args = args[:4]
@@ -90,9 +107,39 @@ func (r EventRange) SQL() (query string, args []any) {
 	if r.Ascending {
 		order = " ASC"
 	}
-	return `SELECT a.seq, a.at, a.org_id, a.body, COALESCE(o.seq, 0), COALESCE(o.at, 0), o.body
-		FROM ` + from + " LEFT JOIN audit_events o ON o.intent = a.seq WHERE " + where +
-		" AND " + number + " > $2 AND " + number + " < $3 ORDER BY " + number + order + " LIMIT $4", args
+	return "SELECT " + number + " AS number FROM " + table + " a WHERE " + where + " AND " + number + " > $2 AND " +
+		number + " < $3 ORDER BY " + number + order + " LIMIT $4", args
+}
+
+// picks reports whether an entry is what the range looks for, and the number of its event.
+func (r EventRange) picks(e IndexRow) (number int64, is bool) {
+	number = e.Seq
+	if e.Intent != 0 {
+		if r.By != ByOutcome {
+			return 0, false
+		}
+		number = e.Intent
+	}
+	if e.Org != r.Org || number <= r.After || number >= r.Before {
+		return 0, false
+	}
+	switch r.By {
+	case ByNumber:
+		is = true
+	case ByWorkspace:
+		is = e.Workspace == r.Value
+	case ByRuntime:
+		is = e.Runtime == r.Value
+	case ByAction:
+		is = e.Action == r.Value
+	case ByObject:
+		is = e.Object == r.Value
+	case ByOutcome:
+		is = e.Outcome == r.Value
+	case ByDenial:
+		is = e.Denied
+	}
+	return number, is
 }
 
 // EventsSince lists, for who follows the log, what was appended after seq and

@@ -43,10 +43,9 @@ func benchmarkWrite(b *testing.B, e engine) {
 	for name, write := range map[string]func(ctx context.Context, db *DB, i int) error{
 		"get": func(ctx context.Context, db *DB, i int) error {
 			intent := &Entry{
-				Org:    "org",
-				Body:   body,
-				Action: "vault.readRaw",
-				Object: benchKey(i % 1000),
+				Org:   "org",
+				Body:  body,
+				Terms: Terms{Action: "vault.readRaw", Object: benchKey(i % 1000)},
 			}
 			if err := db.Write(ctx, func(tx *Tx) error {
 				tx.Append(intent)
@@ -74,8 +73,7 @@ func benchmarkWrite(b *testing.B, e engine) {
 				tx.Append(&Entry{
 					Org:    "org",
 					Body:   body,
-					Action: "vault.write",
-					Object: e.Key,
+					Terms:  Terms{Action: "vault.write", Object: e.Key},
 					Record: KindVault + ":" + e.UID,
 				})
 				return nil

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -28,14 +27,11 @@ type Entry struct {
 	// Intent is, of an outcome, the number of its intent; of every other entry
 	// 0.
 	Intent int64
-
-	Workspace, Runtime, Action, Object string
-	// Denied is set where access said no.
-	Denied bool
-	// Outcome is the code of an error, else empty.
-	Outcome string
 	// Record names the sealed record that was written: "vault:<uid>".
 	Record string
+	// Terms are what else the entry is found by. They lie beside the log, see
+	// [IndexRow]; one that is read has none.
+	Terms
 
 	// Node is, of an outcome, the node of its intent. It is not written, but the entry is
 	// dropped where the writer is another node's by then: others have ended the intent.
@@ -114,17 +110,13 @@ func (b *batch) link(ctx context.Context, entries []*Entry, now time.Time) (err 
 
 // insertEntry adds a row to the log.
 func (q Queries) insertEntry(ctx context.Context, e *Entry, head []byte) (err error) {
-	if e.Intent != 0 { // the most frequent of all writes, and a shorter one
-		_, err = q.exec(ctx, "INSERT INTO audit_events (seq, at, org_id, body, hash, intent, outcome) "+
-			"VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			e.Seq, millis(e.At), e.Org, e.Body, head, e.Intent, orNull(e.Outcome))
-		return err
+	var intent any
+	if e.Intent != 0 {
+		intent = e.Intent
 	}
-	_, err = q.exec(ctx, `INSERT INTO audit_events (seq, at, org_id, body, hash, workspace_id, runtime_id, action,
-		object, denied, outcome, record)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		e.Seq, millis(e.At), e.Org, e.Body, head, orNull(e.Workspace), orNull(e.Runtime), orNull(e.Action), orNull(e.Object),
-		e.Denied, orNull(e.Outcome), orNull(e.Record))
+	_, err = q.exec(ctx, "INSERT INTO audit_events (seq, at, org_id, body, hash, intent, record) "+
+		"VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		e.Seq, millis(e.At), e.Org, e.Body, head, intent, orNull(e.Record))
 	return err
 }
 
@@ -152,6 +144,9 @@ func ZeroHash() []byte { return make([]byte, sha256.Size) }
 // loadHead reads where the chain stands.
 func (b *batch) loadHead(ctx context.Context) (err error) {
 	if b.place, err = b.q.chainPlace(ctx); err == nil {
+		if b.index != nil {
+			b.index.newest.startAt(b.place)
+		}
 		b.publish()
 	}
 	return err
@@ -246,14 +241,11 @@ type StoredEntry struct {
 	Hash []byte
 }
 
-const entryColumns = `a.seq, a.at, a.org_id, a.body, a.hash, COALESCE(a.intent, 0),
-	COALESCE(a.workspace_id, ''), COALESCE(a.runtime_id, ''), COALESCE(a.action, ''), COALESCE(a.object, ''),
-	COALESCE(a.denied, FALSE), COALESCE(a.outcome, ''), COALESCE(a.record, '')`
+const entryColumns = `a.seq, a.at, a.org_id, a.body, a.hash, COALESCE(a.intent, 0), COALESCE(a.record, '')`
 
 func scanStoredEntry(row scanner) (e StoredEntry, err error) {
 	var at int64
-	err = row(&e.Seq, &at, &e.Org, &e.Body, &e.Hash, &e.Intent, &e.Workspace, &e.Runtime, &e.Action, &e.Object, &e.Denied,
-		&e.Outcome, &e.Record)
+	err = row(&e.Seq, &at, &e.Org, &e.Body, &e.Hash, &e.Intent, &e.Record)
 	e.At = fromMillis(at)
 	return e, err
 }
@@ -262,13 +254,6 @@ func scanStoredEntry(row scanner) (e StoredEntry, err error) {
 func (q Queries) EachEntry(ctx context.Context, seq int64, fn func(StoredEntry) error) error {
 	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+
 		" FROM audit_events a WHERE a.seq > $1 ORDER BY a.seq", seq)
-}
-
-// Same reports whether two entries are alike in everything.
-func (e *Entry) Same(o Entry) bool {
-	return e.Seq == o.Seq && e.At.Equal(o.At) && e.Org == o.Org && bytes.Equal(e.Body, o.Body) && e.Intent == o.Intent &&
-		e.Workspace == o.Workspace && e.Runtime == o.Runtime && e.Action == o.Action && e.Object == o.Object &&
-		e.Denied == o.Denied && e.Outcome == o.Outcome && e.Record == o.Record
 }
 
 // EachNewestRecord calls fn with the newest event of every record that was ever

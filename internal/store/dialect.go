@@ -33,6 +33,14 @@ type dialect struct {
 // remote reports whether the database is another process, which may go away.
 func (d *dialect) remote() bool { return d != nil && d.limit > 0 }
 
+// numbersIn is the query of the numbers in a list that an argument gives as JSON.
+func (d *dialect) numbersIn(arg string) string {
+	if d.remote() {
+		return "SELECT value::bigint FROM json_array_elements_text(" + arg + "::json)"
+	}
+	return "SELECT value FROM json_each(" + arg + ")"
+}
+
 // sqliteDialect is that of a file. The driver's own transactions begin with the
 // writer's lock, so that both are statements.
 func sqliteDialect() *dialect {

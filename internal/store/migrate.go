@@ -19,7 +19,7 @@ var migrations embed.FS
 
 // migrate brings the schema up to date.
 func migrate(ctx context.Context, db *sql.DB) error {
-	steps, err := readMigrations(func(text string) string { return text })
+	steps, err := readMigrations(func(m migrationText) string { return m.sqlite })
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
@@ -118,7 +118,9 @@ func refuseUnproven(ctx context.Context, db *sql.DB, version int64) error {
 // migrationText is one migration file.
 type migrationText struct {
 	version int64
-	up      string
+	// sqlite is the SQL for SQLite, postgres that for PostgreSQL: the same in its words, or
+	// none where the file is for SQLite alone, which its name then ends with.
+	sqlite, postgres string
 }
 
 // migrationTexts reads the migrations in their order.
@@ -138,7 +140,10 @@ func migrationTexts() ([]migrationText, error) {
 			return nil, err
 		}
 		up, _, _ := strings.Cut(string(text), "-- +goose Down")
-		texts[i] = migrationText{version, up}
+		texts[i] = migrationText{version: version, sqlite: up}
+		if !strings.HasSuffix(name, ".sqlite.sql") {
+			texts[i].postgres = postgresText(up)
+		}
 	}
 	return texts, nil
 }
@@ -146,8 +151,8 @@ func migrationTexts() ([]migrationText, error) {
 // readMigrations makes a migration of each file, which the database itself takes
 // apart into statements. goose's own reader of SQL takes a buffer of 4 MiB for
 // each file and each statement it looks at: tens of MiB at every start, which the
-// process kept. write turns a text into the SQL of the database.
-func readMigrations(write func(text string) string) ([]*goose.Migration, error) {
+// process kept. of chooses the SQL of the database.
+func readMigrations(of func(migrationText) string) ([]*goose.Migration, error) {
 	texts, err := migrationTexts()
 	if err != nil {
 		return nil, err
@@ -155,7 +160,11 @@ func readMigrations(write func(text string) string) ([]*goose.Migration, error) 
 	steps := make([]*goose.Migration, len(texts))
 	for i, text := range texts {
 		steps[i] = goose.NewGoMigration(text.version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, write(text.up))
+			up := of(text)
+			if up == "" {
+				return nil
+			}
+			_, err := tx.ExecContext(ctx, up)
 			return err
 		}}, nil)
 	}

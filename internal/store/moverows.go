@@ -316,7 +316,11 @@ func (m *Move) insertBatch(ctx context.Context, t *movedTable, rows [][]any, las
 	return conn.Raw(func(driver any) error {
 		on := driver.(*stdlib.Conn).Conn() //nolint:forcetypeassert // the pool is pgx's
 		return pgx.BeginFunc(ctx, on, func(tx pgx.Tx) error {
-			if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.name}, t.names(), pgx.CopyFromRows(rows)); err != nil {
+			names := t.names()
+			if t.name == "audit_events" {
+				names, rows = withTerms(names, rows)
+			}
+			if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.name}, names, pgx.CopyFromRows(rows)); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, "INSERT INTO "+moveTable+" (name, value) VALUES ($1, $2) "+
@@ -324,4 +328,22 @@ func (m *Move) insertBatch(ctx context.Context, t *movedTable, rows [][]any, las
 			return err
 		})
 	})
+}
+
+// withTerms adds to rows of the log what they are found by, which on PostgreSQL are columns of
+// it, as [entryRows] writes them.
+func withTerms(names []string, rows [][]any) ([]string, [][]any) {
+	body, intent := slices.Index(names, "body"), slices.Index(names, "intent")
+	more := make([][]any, len(rows))
+	for i, row := range rows {
+		text, _ := row[body].([]byte) // as all of its column
+		t := termsOf(text)
+		denied := any(t.Denied)
+		if row[intent] != nil {
+			t, denied = Terms{Outcome: t.Outcome}, nil
+		}
+		more[i] = append(slices.Clone(row), textOrNull(t.Workspace), textOrNull(t.Runtime), textOrNull(t.Action),
+			textOrNull(t.Object), denied, textOrNull(t.Outcome))
+	}
+	return append(names, "workspace_id", "runtime_id", "action", "object", "denied", "outcome"), more
 }

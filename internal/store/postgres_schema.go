@@ -22,7 +22,7 @@ func postgresText(text string) string {
 // migratePostgres brings the schema up to date. Servers that find it older take
 // turns, by goose's lock, and look again.
 func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect, existing bool) (err error) {
-	steps, err := readMigrations(postgresText)
+	steps, err := readMigrations(func(m migrationText) string { return m.postgres })
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
@@ -192,7 +192,7 @@ func (k *knownSchema) of(ctx context.Context, pool *sql.DB) ([]schemaObject, err
 	defer func() { _ = tx.Rollback() }()
 	text := "SET LOCAL search_path = pg_temp;"
 	for _, step := range steps {
-		text += postgresText(step.up)
+		text += step.postgres
 	}
 	if _, err := tx.ExecContext(ctx, text); err != nil {
 		return nil, fmt.Errorf("making the schema to compare with: %w", translate(err))

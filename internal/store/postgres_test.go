@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,8 +93,19 @@ func TestBothEnginesHaveTheSameColumns(t *testing.T) {
 		FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version'
 		ORDER BY table_name COLLATE "C", ordinal_position`)
 	require.NotEmpty(t, onFile)
+	onServer = slices.DeleteFunc(onServer, isTerm)
 	// A primary key of texts takes NULL in SQLite, and its declaration does not say.
 	require.Equal(t, onFile, onServer)
+}
+
+// isTerm is of the columns of the log by which events are found: SQLite has them in the index
+// of the log.
+func isTerm(column string) bool {
+	name, _, _ := strings.Cut(column, " ")
+	return slices.Contains([]string{
+		"audit_events.workspace_id", "audit_events.runtime_id", "audit_events.action", "audit_events.object",
+		"audit_events.denied", "audit_events.outcome",
+	}, name)
 }
 
 func TestAnOlderServerRefusesANewerSchema(t *testing.T) {
@@ -329,17 +342,28 @@ func testATextOfAnyBytesIsKept(t *testing.T, e engine) {
 	db, _ := e.openTest(t)
 	ctx := t.Context()
 	for i, text := range []string{"a\x00b", "a\xffb", "\x00", "\x01", "\x01YQ", "\x01\x00", "plain"} {
+		event := strings.ToValidUTF8(text, "\uFFFD") // as events have it
 		results := writeTogether(t, db,
 			func(tx *Tx) error { return insert(ctx, tx, fmt.Sprint("good", i), entry(fmt.Sprint("good", i))) },
 			func(tx *Tx) error {
-				tx.Append(&Entry{Org: "org", Body: fmt.Append(nil, i), Action: text, Object: text})
+				body, err := json.Marshal(map[string]string{"action": event, "object": event})
+				if err != nil {
+					return err
+				}
+				tx.Append(&Entry{Org: "org", Body: body, Terms: Terms{Action: event, Object: event}})
 				return insert(ctx, tx, text, entry(text))
 			})
 		require.NoError(t, errors.Join(results...), "%q", text)
 		got, err := db.Read().VaultEntry(ctx, "org", text)
 		require.NoError(t, err)
 		require.Equal(t, entry(text), got)
-		found, err := db.Read().Events(ctx, EventRange{Org: "org", By: ByObject, Value: text, Before: 1 << 40, Limit: 9})
+		found, err := db.Read().Events(ctx, EventRange{
+			Org:    "org",
+			By:     ByObject,
+			Value:  event,
+			Before: 1 << 40,
+			Limit:  9,
+		})
 		require.NoError(t, err)
 		require.Len(t, found, 1)
 	}

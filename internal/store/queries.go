@@ -18,6 +18,9 @@ type Queries struct {
 	// cursors runs what reads row by row, where the connection can do nothing else
 	// meanwhile; nil elsewhere.
 	cursors *cursors
+	// index is the index of the log, by which events are found; nil where there is none, and
+	// on PostgreSQL, whose log has it.
+	index func() *searched
 	// unlogged are the digests of what the writer's transaction has written and
 	// the log in the database does not have yet, by the names of records: those of
 	// the jobs before, and those of this one. Readers have none.

@@ -47,18 +47,23 @@ func migratedSchema(ctx context.Context, version int64) ([]schemaObject, error) 
 	return schemaOf(ctx, slices.DeleteFunc(steps, func(m migrationText) bool { return m.version > version }))
 }
 
-func schemaOf(ctx context.Context, steps []migrationText) (objects []schemaObject, err error) {
+func schemaOf(ctx context.Context, steps []migrationText) ([]schemaObject, error) {
+	up := "BEGIN;"
+	for _, step := range steps {
+		up += step.sqlite
+	}
+	return schemaMadeBy(ctx, up+"COMMIT")
+}
+
+// schemaMadeBy is what statements make on SQLite.
+func schemaMadeBy(ctx context.Context, statements string) (objects []schemaObject, err error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1) // each connection has a memory of its own
-	up := "BEGIN;"
-	for _, step := range steps {
-		up += step.up
-	}
-	if _, err := db.ExecContext(ctx, up+"COMMIT"); err != nil {
+	if _, err := db.ExecContext(ctx, statements); err != nil {
 		return nil, fmt.Errorf("making the schema to compare with: %w", err)
 	}
 	return many(ctx, Queries{prepare: newStatements(db).get}, scanSchemaObject, schemaObjects)

@@ -92,7 +92,7 @@ func MigrateFile(ctx context.Context, path string) (before Schema, err error) {
 	if before, err = FileSchema(ctx, path); err != nil {
 		return before, err
 	}
-	db, err := open(path, 1)
+	db, err := open(path, 1, storePragmas())
 	if err != nil {
 		return before, err
 	}
@@ -111,7 +111,7 @@ func PostgresSchema(ctx context.Context, at string) (s Schema, err error) {
 // [ErrInUse] while a server has the database. Of several at once, one does it.
 func MigratePostgres(ctx context.Context, at string) (before Schema, err error) {
 	return withSchema(ctx, at, func(ctx context.Context, pool *sql.DB, before Schema) error {
-		steps, err := readMigrations(postgresText)
+		steps, err := readMigrations(func(m migrationText) string { return m.postgres })
 		if err != nil {
 			return err
 		}

@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
@@ -61,19 +63,28 @@ func testASchemaIsBroughtUpToDateWithoutAServer(t *testing.T, e engine) {
 	require.Equal(t, entry("k"), got)
 }
 
-// takeBack undoes the newest migration.
+// takeBack undoes the migrations from a version on, the newest first.
 func (e engine) takeBack(t *testing.T, at string, version int64) {
 	t.Helper()
-	names, err := migrations.ReadDir("migrations")
+	files, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)
-	text, err := migrations.ReadFile("migrations/" + names[len(names)-1].Name())
-	require.NoError(t, err)
-	_, down, found := strings.Cut(string(text), "-- +goose Down")
-	require.True(t, found)
 	raw := e.raw(t, at)
-	_, err = raw.ExecContext(t.Context(), down)
-	require.NoError(t, err)
-	_, err = raw.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id = $1", version)
+	for _, file := range slices.Backward(files) {
+		number, err := goose.NumericComponent(file.Name())
+		require.NoError(t, err)
+		if number < version {
+			break
+		}
+		text, err := migrations.ReadFile("migrations/" + file.Name())
+		require.NoError(t, err)
+		_, down, found := strings.Cut(string(text), "-- +goose Down")
+		require.True(t, found)
+		if e.driver == "sqlite" || !strings.HasSuffix(file.Name(), ".sqlite.sql") {
+			_, err = raw.ExecContext(t.Context(), down)
+			require.NoError(t, err)
+		}
+	}
+	_, err = raw.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id >= $1", version)
 	require.NoError(t, err)
 }
 

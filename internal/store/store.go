@@ -41,7 +41,9 @@ type DB struct {
 	keys    *keyCache // nil where others write to the database too
 	// watchers are told of events, observe of each transaction.
 	watchers watchers
-	observe  atomic.Pointer[func(Commit)]
+	// index finds the log's events; nil on PostgreSQL, whose log is its own index.
+	index   *logIndex
+	observe atomic.Pointer[func(Commit)]
 	// node is whose transactions the writer's are: see Fence.
 	node     atomic.Pointer[string]
 	listener *listener // nil where nobody else writes
@@ -62,14 +64,14 @@ func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	writer, err := open(path, 1)
+	writer, err := open(path, 1, storePragmas())
 	if err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, writer); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader, err := open(path, max(4, runtime.NumCPU()*2))
+	reader, err := open(path, max(4, runtime.NumCPU()*2), storePragmas())
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
@@ -77,7 +79,14 @@ func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
 	db.keys = &keyCache{}
 	db.batch = newBatch(db)
 	db.batch.scrub = true // the log of a process that ended may hold what was to be scrubbed
-	return db.start(ctx)
+	db.index = newLogIndex(indexFile(path), db.queries, db.Head)
+	db.batch.index = db.index
+	if _, err := db.start(ctx); err != nil {
+		return nil, err
+	}
+	db.queries.index = db.index.search
+	go db.index.follow()
+	return db, nil
 }
 
 func newDB(reader, writer *sql.DB, on *dialect, prover Prover) *DB {
@@ -113,15 +122,19 @@ func makePrivate(path string) error {
 // busyTimeout is how long a connection waits for another's lock, in milliseconds.
 const busyTimeout = "10000"
 
+// storePragmas are those of the store itself: what is acknowledged outlives a crash, and what
+// is deleted is overwritten with zeros.
+func storePragmas() []string {
+	return []string{"synchronous(FULL)", "foreign_keys(ON)", "secure_delete(ON)"}
+}
+
 // open returns a pool whose connections all carry the pragmas. cache_size is
-// per connection, so it stays small: 2 MiB each is as fast as 64. secure_delete
-// overwrites what is deleted with zeros.
-func open(path string, conns int) (*sql.DB, error) {
+// per connection, so it stays small: 2 MiB each is as fast as 64.
+func open(path string, conns int, pragmas []string) (*sql.DB, error) {
 	q := url.Values{
-		"_pragma": {
-			"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-			"cache_size(-2048)", "secure_delete(ON)",
-		},
+		"_pragma": append([]string{
+			"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "cache_size(-2048)",
+		}, pragmas...),
 		"_txlock": {"immediate"},
 	}
 	dsn := url.URL{
@@ -147,7 +160,12 @@ func (db *DB) Read() Queries { return db.queries }
 
 // Snapshot calls fn with queries that all see the same state, whatever is
 // written meanwhile. While it runs the write-ahead log grows.
-func (db *DB) Snapshot(ctx context.Context, fn func(Queries) error) (err error) {
+func (db *DB) Snapshot(ctx context.Context, fn func(Queries) error) error {
+	// The index first: it follows the log, and must not be ahead of it here.
+	return db.index.snapshot(ctx, func(index func() *searched) error { return db.snapshot(ctx, index, fn) })
+}
+
+func (db *DB) snapshot(ctx context.Context, index func() *searched, fn func(Queries) error) (err error) {
 	conn, err := db.reader.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("opening a snapshot: %w", translate(err))
@@ -161,7 +179,7 @@ func (db *DB) Snapshot(ctx context.Context, fn func(Queries) error) (err error) 
 		_, ended := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		err = errors.Join(err, translate(statements.close()), translate(ended))
 	}()
-	q := Queries{prepare: statements.get, prover: db.queries.prover, on: db.on}
+	q := Queries{prepare: statements.get, prover: db.queries.prover, on: db.on, index: index}
 	if db.on.oneAtATime {
 		q.cursors = &cursors{conn: conn}
 	}
@@ -183,7 +201,7 @@ func (db *DB) Close() error {
 	db.releasing.Wait()
 	db.listener.close()
 	db.feed.close()
-	return errors.Join(db.batch.close(), db.reader.Close(), db.writer.Close())
+	return errors.Join(db.index.close(), db.batch.close(), db.reader.Close(), db.writer.Close())
 }
 
 // Now is the present time as it is stored and as a later read returns it: in UTC,

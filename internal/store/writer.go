@@ -249,6 +249,10 @@ type batch struct {
 	obeyLater func(RuleNews)
 	// base is where the chain stands on disk, to go back to.
 	base place
+	// index is told of every entry once it is durable, and linked are those of the running
+	// transaction; nil on PostgreSQL.
+	index  *logIndex
+	linked []*Entry
 	// doubt is of a transaction of which nobody knows whether it is durable.
 	doubt *doubt
 	// rates are the counts of calls that were written last. Older ones that somebody
@@ -309,8 +313,12 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 		clear(b.rates)
 	}
 	if b.seq != b.base.seq {
+		if b.index != nil {
+			b.index.newest.add(b.linked, b.place)
+		}
 		b.publish()
 	}
+	b.linked = nil
 	for _, j := range jobs {
 		if j.tx.forgetKeys {
 			b.keys.forget() // before the answer
@@ -394,6 +402,7 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 	if err := b.link(ctx, entries, now); err != nil {
 		return err
 	}
+	b.linked = entries
 	if err := b.notify(ctx, jobs); err != nil {
 		return err
 	}

@@ -1,0 +1,107 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// indexWindow is how many rows of the index are read at a time.
+const indexWindow = 1000
+
+const indexAdvice = "; on SQLite it is made anew when a server starts without it"
+
+// openIndex begins to read the index of the log beside the log. One that cannot be read is a
+// problem like one that was changed.
+func (v *verification) openIndex() (err error) {
+	if v.indexed, err = v.q.IndexedTo(v.ctx); err == nil {
+		err = v.readIndex(math.MinInt64)
+	}
+	return v.indexProblem(err)
+}
+
+func (v *verification) readIndex(after int64) (err error) {
+	v.rows, err = v.q.IndexRows(v.ctx, after, indexWindow)
+	return err
+}
+
+// indexProblem takes an error of the index for a problem of it.
+func (v *verification) indexProblem(err error) error {
+	if err == nil {
+		return nil
+	}
+	if v.ctx.Err() != nil || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	v.indexed, v.rows = 0, nil
+	v.addForAll(bctrl.AuditIndexChanged, 0, "the index by which events are found cannot be read"+indexAdvice)
+	return nil
+}
+
+// compareIndex requires that the event is found by what its body says.
+func (v *verification) compareIndex(e store.StoredEntry) error {
+	row, err := v.indexRow(e.Seq)
+	if err != nil {
+		return err
+	}
+	var body Event
+	if json.Unmarshal(e.Body, &body) != nil {
+		v.add(e.Org, bctrl.AuditProblem{
+			Kind:    bctrl.AuditEventChanged,
+			Seq:     e.Seq,
+			Message: "the event is not one that this server writes",
+		})
+		return nil
+	}
+	want := body.index()
+	if body.Org != e.Org || want.Intent != e.Intent || want.Record != e.Record {
+		v.add(e.Org, bctrl.AuditProblem{
+			Kind:    bctrl.AuditIndexChanged,
+			Seq:     e.Seq,
+			Message: "the columns by which the event is found do not say what it says",
+		})
+	} else if !v.isIndexed(row, e, want.Terms) {
+		v.add(e.Org, bctrl.AuditProblem{
+			Kind:    bctrl.AuditIndexChanged,
+			Seq:     e.Seq,
+			Message: "the index by which the event is found does not say what it says" + indexAdvice,
+		})
+	}
+	if body.Action == Accepted && len(v.report.Accepted) < maxProblems {
+		v.report.Accepted = append(v.report.Accepted, e.Seq)
+	}
+	return nil
+}
+
+// isIndexed reports whether the row of an entry, nil where there is none, is as it has to be.
+func (v *verification) isIndexed(row *store.IndexRow, e store.StoredEntry, terms store.Terms) bool {
+	if row == nil {
+		return e.Seq > v.indexed || e.Intent != 0 && terms == store.Terms{}
+	}
+	return e.Seq <= v.indexed && *row == store.IndexRow{Seq: e.Seq, Org: e.Org, Intent: e.Intent, Terms: terms}
+}
+
+// indexRow is the row of an entry, nil where there is none. Rows before it are of no entry.
+func (v *verification) indexRow(seq int64) (*store.IndexRow, error) {
+	for len(v.rows) > 0 && v.rows[0].Seq <= seq {
+		row := v.rows[0]
+		v.rows = v.rows[1:]
+		if len(v.rows) == 0 {
+			if err := v.indexProblem(v.readIndex(row.Seq)); err != nil {
+				return nil, err
+			}
+		}
+		if row.Seq == seq {
+			return &row, nil
+		}
+		v.add(row.Org, bctrl.AuditProblem{
+			Kind:    bctrl.AuditIndexChanged,
+			Seq:     row.Seq,
+			Message: "the index has an event that is not in the log" + indexAdvice,
+		})
+	}
+	return nil, nil
+}
