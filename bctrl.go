@@ -40,6 +40,8 @@ type Client struct {
 	Audit *AuditService
 	// Seal is the master key that seals the server's data.
 	Seal *SealService
+	// Nodes are the servers of a cluster.
+	Nodes *NodesService
 
 	via via
 }
@@ -81,6 +83,7 @@ func newClient(t *transport) *Client {
 	c.Capabilities = &CapabilitiesService{via: c.via}
 	c.Audit = &AuditService{via: c.via}
 	c.Seal = &SealService{via: c.via}
+	c.Nodes = &NodesService{via: c.via}
 	return c
 }
 

@@ -19,7 +19,7 @@ func accessRights() []string {
 		self.read subaccount.read subaccount.write
 		audit.read credential.read credential.write capability.read capability.write capability.invoke
 		binding.read binding.write secret.read secret.write
-		seal.read seal.write webhook.read webhook.write`)
+		node.list node.drain seal.read seal.write webhook.read webhook.write`)
 }
 
 // exported is a function or a method that a caller of the package can reach.

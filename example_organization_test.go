@@ -62,6 +62,23 @@ func ExampleAuditService_Export() {
 	// Output: {"seq":4211,"id":"01980a4e-0000-7000-8000-000000000000","time":"2026-01-02T03:04:05Z","caller":"runtime:rt-1","action":"vault.use","object":"prod/crm/salesforce","decision":"allow","outcome":"ok"}
 }
 
+func ExampleNodesService_List() {
+	nodes, err := exampleClient().Nodes.List(context.Background())
+	for _, n := range nodes {
+		fmt.Println(n.Name, n.State, n.Runtimes, n.Leads)
+	}
+	fmt.Println(err)
+	// Output:
+	// alpha serving 3 true
+	// <nil>
+}
+
+func ExampleNodesService_Drain() {
+	node, err := exampleClient().Nodes.Drain(context.Background(), "01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60")
+	fmt.Println(node.State, err)
+	// Output: draining <nil>
+}
+
 func ExampleSealService_Status() {
 	status, err := exampleClient().Seal.Status(context.Background())
 	fmt.Println(status.Locked, status.Source, err)

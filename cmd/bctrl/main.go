@@ -57,7 +57,7 @@ func nouns() []noun {
 		{"storage", storage}, {"runtime", runtimes}, {"profile", profiles},
 		{"operation", operations}, {"token", tokens},
 		{"updates", updates}, {"webhook", webhooks},
-		{"access", accessCommands}, {"audit", audits},
+		{"access", accessCommands}, {"audit", audits}, {"node", nodes},
 		{"migrate", migrateSchema}, {"move", moveData},
 		{"status", sealStatus}, {"lock", lock}, {"unlock", unlock}, {"rotate-master", rotateMaster},
 	}

@@ -34,6 +34,7 @@ type serving struct {
 	Prices      string   `env:"BCTRL_PRICES"`
 	Files       string   `env:"BCTRL_FILES"`
 	DirectLinks string   `env:"BCTRL_DIRECT_LINKS" envDefault:"false"`
+	Node        string   `env:"BCTRL_NODE_ADDRESS"`
 	Capacity    capacity
 	KeySource   string `env:"BCTRL_KEY_SOURCE"`
 	Ask         bool   `env:"-"`
@@ -57,7 +58,8 @@ locked, and waits for 'bctrl unlock', unless ` + passphraseVariable + ` holds it
 
 The data is in files of the data directory. With --database all of it but the
 bytes of files and the browsers' profiles is in a PostgreSQL database, which one
-server has to itself; see docs/cluster.md.
+server has to itself. With --node-address several servers share the database, and
+a bucket (--files), as the nodes of a cluster; see docs/cluster.md.
 
 Pages and model providers are never at a special address, such as one of this
 machine or of a private network, unless --allow-address names it.`,
@@ -68,6 +70,7 @@ machine or of a private network, unless --allow-address names it.`,
   bctrl serve --warm 2 --max-runtimes 20 --min-free-memory 1GiB
   bctrl serve --providers /etc/bctrl/providers --prices /etc/bctrl/prices.json
   bctrl serve --database-file /etc/bctrl/database
+  bctrl serve --node-address 10.1.2.3:7443 --database-file /etc/bctrl/database --files s3://bctrl-files
   bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
 		Args: arguments(0, 0),
 	}
@@ -123,6 +126,8 @@ func newServing(cmd *cobra.Command) *serving {
 	f.StringVar(&s.DirectLinks, "direct-links", s.DirectLinks, "have signed links send their users on to the bucket of "+
 		"--files, which they have to reach; see docs/cluster.md (BCTRL_DIRECT_LINKS)")
 	f.Lookup("direct-links").NoOptDefVal = "true"
+	f.StringVar(&s.Node, "node-address", s.Node, "address at which the other nodes of a cluster reach this server, "+
+		"host:port; default: the server shares its database with nobody; see docs/cluster.md (BCTRL_NODE_ADDRESS)")
 	s.Capacity.addFlags(f)
 	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: "+
 		"as before, or where there is one (BCTRL_KEY_SOURCE)")
@@ -139,7 +144,7 @@ func (s *serving) configure(cfg *daemon.Config) error {
 		return fmt.Errorf("--key-source %q: want file, env or passphrase", s.KeySource)
 	}
 	cfg.Chromium.Path, cfg.Chromium.User, cfg.Providers = s.Browser, s.BrowserUser, s.Providers
-	cfg.Prices = s.Prices
+	cfg.Prices, cfg.NodeAddress = s.Prices, s.Node
 	if err := s.Capacity.configure(cfg); err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ const (
 	// SelfRead is to learn who one is, which every caller may.
 	SelfRead Verb = "self.read"
 
+	// NodeList and NodeDrain are the operator's too: which servers share the database.
+	NodeList  Verb = "node.list"
+	NodeDrain Verb = "node.drain"
 	// SealRead and SealWrite are the operator's: of the organization that the
 	// server's first run made.
 	SealRead  Verb = "seal.read"

@@ -22,6 +22,9 @@ type Config struct {
 	// Lease is how long a lease lasts, Renew how often it is renewed, and Watch how often
 	// the others are looked at; 0 is 6, 1.5 and 1 seconds.
 	Lease, Renew, Watch time.Duration
+	// Registered is called with the id of each node that this server becomes, before it
+	// counts; nil does nothing.
+	Registered func(id string) error
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
@@ -101,6 +104,11 @@ func (m *Membership) register(ctx context.Context) (*held, error) {
 	n, err := m.leases.RegisterNode(ctx, n, m.cfg.Lease)
 	if err != nil {
 		return nil, fmt.Errorf("joining the cluster: %w", err)
+	}
+	if m.cfg.Registered != nil {
+		if err := m.cfg.Registered(n.ID); err != nil {
+			return nil, err
+		}
 	}
 	m.leases.Fence(n.ID)
 	m.cfg.Log.Info("joined the cluster", "node", n.ID, "number", n.Number)

@@ -22,15 +22,26 @@ func (d *Daemon) watch() {
 	d.metrics.Watch("bctrl_runtimes", func() int { return d.Server.Load().Runtimes })
 	d.metrics.Watch("bctrl_runtimes_queued", func() int { return d.Server.Load().Queued })
 	d.metrics.Watch("bctrl_underway", func() int { return d.Server.Load().Underway })
-	d.metrics.Watch("bctrl_locked", func() int {
-		if d.Locked() {
-			return 1
-		}
-		return 0
-	})
+	d.metrics.Watch("bctrl_locked", flag(d.Locked))
 	d.metrics.Watch("bctrl_warm_browsers", func() int { ready, _ := d.warm(); return ready })
 	d.metrics.Watch("bctrl_warm_browsers_wanted", func() int { _, want := d.warm(); return want })
+	if node := d.node.Load(); node != nil {
+		d.metrics.Watch("bctrl_node_lease_milliseconds", func() int { return int(node.LeaseLeft().Milliseconds()) })
+		d.metrics.Watch("bctrl_node_number", func() int { return int(node.Self().Number) })
+		d.metrics.Watch("bctrl_node_leads", flag(node.Leads))
+		d.metrics.Watch("bctrl_node_draining", flag(node.Draining))
+	}
 	d.metrics.Watch("bctrl_store_waiting", d.store.Waiting)
 	d.metrics.Watch("bctrl_audit_events", func() int { return int(d.store.Head().Seq) })
 	d.metrics.Watch("bctrl_audit_indexed", func() int { return int(d.store.Indexed()) })
+}
+
+// flag is 1 of what is so, and else 0.
+func flag(is func() bool) func() int {
+	return func() int {
+		if is() {
+			return 1
+		}
+		return 0
+	}
 }

@@ -125,8 +125,11 @@ type Daemon struct {
 	custody *custody.Custodian
 	peers   net.Listener // nil outside of a cluster
 	// node is this server in its cluster; nil in none, and before it has joined.
-	node         atomic.Pointer[cluster.Membership]
-	bucket       *blob.S3 // nil where files are in the data directory
+	node   atomic.Pointer[cluster.Membership]
+	bucket *blob.S3 // nil where files are in the data directory
+	// drained is closed, by stopDrained, when a node that was drained has nothing to do.
+	drained      chan struct{}
+	stopDrained  func()
 	closeBlobs   func() error
 	log          *slog.Logger
 	sweeps       sync.WaitGroup
@@ -137,7 +140,8 @@ type Daemon struct {
 
 // Open locks and opens the data directory, making it on the first run.
 func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
-	d := &Daemon{log: cfg.Log}
+	d := &Daemon{log: cfg.Log, drained: make(chan struct{})}
+	d.stopDrained = sync.OnceFunc(func() { close(d.drained) })
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -234,7 +238,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	d.startSweeping(ctx, cfg.Watch)
 	if node := d.node.Load(); node != nil {
-		node.Handle(d.Server.Node())
+		node.Handle(d.handlers(node))
 	}
 	return d, nil
 }
@@ -452,8 +456,8 @@ func (d *Daemon) Wrap(middleware func(http.Handler) http.Handler) { d.handler = 
 // stop.
 const shutdownGrace = 10 * time.Second
 
-// Serve answers on l until ctx ends, then lets what runs finish, at most 10
-// seconds, and cancels what is left.
+// Serve answers on l until ctx ends, or until the node was drained and nothing runs there
+// any more, then lets what runs finish, at most 10 seconds, and cancels what is left.
 func (d *Daemon) Serve(ctx context.Context, l net.Listener) error { return d.serve(ctx, l, d.handler) }
 
 func (d *Daemon) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
@@ -470,7 +474,11 @@ func (d *Daemon) serve(ctx context.Context, l net.Listener, handler http.Handler
 	srv.RegisterOnShutdown(d.Server.EndStreams) // they would never end by themselves
 	stopped := make(chan error, 1)
 	go func() {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-d.drained:
+			d.log.Info("the node is drained, and stops")
+		}
 		wait, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer done()
 		err := srv.Shutdown(wait)

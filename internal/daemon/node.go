@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/cluster"
 )
@@ -44,6 +47,9 @@ func (d *Daemon) join(ctx context.Context, cfg Config) (err error) {
 	if d.peers == nil {
 		return nil
 	}
+	if err := d.endPredecessor(ctx, cfg); err != nil {
+		return err
+	}
 	name, err := os.Hostname()
 	if err != nil {
 		name = "unknown"
@@ -54,12 +60,46 @@ func (d *Daemon) join(ctx context.Context, cfg Config) (err error) {
 		Lease: cfg.Lease,
 		Renew: cfg.Renew,
 		Watch: cfg.Watch,
-		Log:   d.log,
+		Registered: func(id string) error {
+			return os.WriteFile(nodeIn(cfg.DataDir), []byte(id+"\n"), 0o600)
+		},
+		Log: d.log,
 	})
 	if err == nil {
 		d.node.Store(node)
 	}
 	return err
+}
+
+// nodeIn is where a node notes its id, for the server that starts next in its data
+// directory.
+func nodeIn(dir string) string { return filepath.Join(dir, "node") }
+
+// endPredecessor ends the lease of the node that had the data directory before: the lock on
+// it proves that its server has ended.
+func (d *Daemon) endPredecessor(ctx context.Context, cfg Config) error {
+	text, err := os.ReadFile(nodeIn(cfg.DataDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading which node this was: %w", err)
+	}
+	return d.store.ExpireLease(ctx, strings.TrimSpace(string(text)))
+}
+
+// handlers are the server's, and have a node that is drained stop once nothing runs there.
+func (d *Daemon) handlers(node *cluster.Membership) cluster.Handlers {
+	h := d.Server.Node()
+	watch := h.Watch
+	h.Watch = func(ctx context.Context) error {
+		err := watch(ctx)
+		if node.Draining() && d.Server.Idle() {
+			d.stopDrained()
+		}
+		return err
+	}
+	return h
 }
 
 // advertised is the address for the others: the host as it was given, which may be a

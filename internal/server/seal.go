@@ -86,7 +86,13 @@ func (s *Server) forgetKeys() {
 // requireOperator refuses a caller that is not the operator: the organization that the
 // server's first run made, with a key of its own.
 func (s *Server) requireOperator(ctx context.Context, rq *web.Request) error {
-	if err := rq.Authorize(""); err != nil {
+	return s.requireOperatorFor(ctx, rq, "", errNotOperator)
+}
+
+// requireOperatorFor is requireOperator for an object of the route's right, with the refusal
+// of who is not the operator.
+func (s *Server) requireOperatorFor(ctx context.Context, rq *web.Request, object string, refusal error) error {
+	if err := rq.Authorize(object); err != nil {
 		return err
 	}
 	q := s.DB.Read()
@@ -95,7 +101,7 @@ func (s *Server) requireOperator(ctx context.Context, rq *web.Request) error {
 	}
 	operator, err := q.OperatorOrganization(ctx)
 	if errors.Is(err, store.ErrNotFound) || err == nil && operator.ID != rq.Caller.Org {
-		err = errNotOperator
+		err = refusal
 	}
 	return err
 }

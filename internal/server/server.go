@@ -226,6 +226,12 @@ func (s *Server) Load() Load {
 	return Load{Runtimes: live, Queued: queued, Underway: s.Underway()}
 }
 
+// Idle reports whether nothing runs here that outlives its request.
+func (s *Server) Idle() bool {
+	live, queued := s.runtimes.Load()
+	return live == 0 && queued == 0 && s.runtimes.Operations() == 0
+}
+
 // takeOver ends what the server before this one left: its runtimes and operations,
 // and the subaccounts that it was deleting. It does so once, before the first
 // request; a server that starts locked does so when it is unlocked, since it cannot
@@ -279,6 +285,7 @@ func (s *Server) routes() []web.Route {
 		s.subaccountRoutes(),
 		s.auditRoutes(),
 		s.sealRoutes(),
+		s.nodeRoutes(),
 	)
 	open := whileLocked()
 	for i := range routes {

@@ -125,7 +125,7 @@ func expected(s stop, who somebody, about asking) int {
 		default:
 			return http.StatusForbidden
 		}
-	case who.org == "b" && strings.HasPrefix(right, "seal."):
+	case who.org == "b" && (strings.HasPrefix(right, "seal.") || strings.HasPrefix(right, "node.")):
 		return http.StatusForbidden // the operator's
 	case who.sub != "" && right == "subaccount.write" && about.anyone:
 		return http.StatusForbidden // subaccounts are not nested

@@ -137,6 +137,9 @@ func (s *Service) declareRuntime(
 func (s *Service) startRuntime(
 	ctx, patience context.Context, org string, ws store.Workspace, rt *store.Runtime,
 ) (err error) {
+	if s.Cluster.Draining() {
+		return errDraining
+	}
 	lr := newLiveRuntime(org, ws.ID, rt.ID)
 	if err := s.fleet.add(lr); err != nil {
 		return err
@@ -236,6 +239,12 @@ func (s *Service) recordNoRoom(lr *liveRuntime, err error) error {
 	return errors.Join(refusal, s.recordUnstarted(lr, bctrl.RuntimeStopped,
 		"its launch was given up while it waited for room"))
 }
+
+// errDraining is the refusal of a launch by a node that takes none any more.
+var errDraining = web.WithHint(
+	web.Unavailable("runtimes.node_draining", "this node of the cluster is being drained and takes no launches"),
+	"launch again: another node takes it",
+)
 
 // insertRuntime writes the row of a runtime, where its workspace and its profile have
 // not been deleted since it was declared.

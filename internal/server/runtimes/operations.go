@@ -339,6 +339,13 @@ func (s *Service) closeOperations() {
 	s.operations.wg.Wait()
 }
 
+// Operations is how many operations run here.
+func (s *Service) Operations() int {
+	s.operations.mu.Lock()
+	defer s.operations.mu.Unlock()
+	return len(s.operations.open)
+}
+
 func (o *operations) cancelAll() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

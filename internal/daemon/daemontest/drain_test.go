@@ -1,0 +1,86 @@
+package daemontest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/daemon"
+)
+
+// TestADrainedNodeStopsWhenItsRuntimesHaveEnded drains one node by way of another.
+func TestADrainedNodeStopsWhenItsRuntimesHaveEnded(t *testing.T) {
+	c := NewCluster(t, 2)
+	ctx := t.Context()
+	drained, other := c.Nodes[0], c.Nodes[1]
+	rt := launch(t, drained, "last")
+
+	n, err := other.Client.Nodes.Drain(ctx, drained.ID())
+	require.NoError(t, err)
+	require.Equal(t, bctrl.NodeDraining, n.State)
+	_, err = other.Client.Nodes.Drain(ctx, "00000000-0000-7000-8000-000000000000")
+	require.ErrorIs(t, err, bctrl.ErrNotFound)
+	require.Eventually(t, drained.Node().Draining, time.Minute, 5*time.Millisecond)
+	require.Len(t, drained.Browsers.Running(), 1, "it goes on with what it has")
+	nodes, err := other.Client.Nodes.List(ctx)
+	require.NoError(t, err)
+	require.Len(t, nodes, 2)
+	require.True(t, nodes[0].Leads)
+	require.True(t, nodes[1].Self)
+	require.Eventually(t, func() bool {
+		nodes, err = other.Client.Nodes.List(ctx)
+		return err == nil && nodes[0].Room == 0
+	}, time.Minute, 5*time.Millisecond, "it has no room")
+
+	require.NoError(t, rt.Stop(ctx))
+	require.NoError(t, <-drained.ended, "it stops by itself")
+	drained.ended <- nil // for Stop
+	drained.Stop()
+	nodes, err = other.Client.Nodes.List(ctx)
+	require.NoError(t, err)
+	require.Len(t, nodes, 1)
+	require.Eventually(t, other.Node().Leads, time.Minute, 5*time.Millisecond)
+}
+
+// TestAServerThatStartsOverTheDataOfADeadOneEndsItAtOnce has the lease of a node last on as
+// after a kill. The lock of the data directory tells that it is dead.
+func TestAServerThatStartsOverTheDataOfADeadOneEndsItAtOnce(t *testing.T) {
+	c := NewCluster(t, 1)
+	ctx := t.Context()
+	dead := c.Nodes[0]
+	id := dead.ID()
+	dead.Stop()
+	c.Exec("UPDATE nodes SET state = 'serving', settled = FALSE, lease_until = lease_until + 4102444800000 WHERE id = $1", id)
+	next := dead.Again()
+	require.NotEqual(t, id, next.ID())
+	nodes, err := next.Client.Nodes.List(ctx)
+	require.NoError(t, err)
+	require.Len(t, nodes, 1)
+	require.Equal(t, next.ID(), nodes[0].ID)
+	require.Greater(t, nodes[0].Number, int64(1))
+}
+
+// TestWhatAClusterIsMadeOfIsSaidAtTheStart refuses a node without it.
+func TestWhatAClusterIsMadeOfIsSaidAtTheStart(t *testing.T) {
+	c := NewCluster(t, 1)
+	for _, tc := range []struct {
+		why    string
+		change func(*daemon.Config)
+		says   string
+	}{
+		{"no database", func(cfg *daemon.Config) { cfg.Database = bctrl.Secret{} }, "--database-file"},
+		{"no bucket", func(cfg *daemon.Config) { cfg.Files = nil }, "--files"},
+		{"no address of this machine", func(cfg *daemon.Config) { cfg.NodeAddress = "0.0.0.0:0" }, "every interface"},
+		{"no port", func(cfg *daemon.Config) { cfg.NodeAddress = "here" }, "host:port"},
+		{"another key", func(cfg *daemon.Config) { cfg.KeyFile += "2" }, "key file"},
+		{"a server alone beside the node", func(cfg *daemon.Config) { cfg.NodeAddress = "" }, "another server uses this database"},
+	} {
+		cfg := c.Nodes[0].Config
+		cfg.DataDir = t.TempDir()
+		tc.change(&cfg)
+		_, err := daemon.Open(t.Context(), cfg)
+		require.ErrorContains(t, err, tc.says, tc.why)
+	}
+}

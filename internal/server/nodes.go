@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/cluster"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func (s *Server) nodeRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("GET /v1/nodes", access.NodeList, s.listNodes),
+		web.Endpoint("POST /v1/nodes/{id}/drain", access.NodeDrain, s.drainNode),
+	}
+}
+
+var (
+	errNodesNotOperator = web.WithHint(
+		web.Forbidden("nodes.not_operator", "the nodes of the cluster are the operator's"),
+		"use a key of the organization that the server's first run made, for itself",
+	)
+	errNoNode = web.WithHint(
+		web.NotFound("nodes.not_found", "no node that lives has this id"),
+		"bctrl node list prints those that do: a server that starts again has another id, and one that has its database "+
+			"to itself is none",
+	)
+)
+
+func (s *Server) listNodes(ctx context.Context, rq *web.Request, _ web.None) (out wire.Nodes[bctrl.Node], err error) {
+	if err := s.requireOperatorFor(ctx, rq, "", errNodesNotOperator); err != nil {
+		return out, err
+	}
+	out.Nodes = []bctrl.Node{}
+	if s.Cluster.Alone() {
+		return out, nil
+	}
+	nodes, err := s.Cluster.Nodes(ctx)
+	for i, n := range nodes {
+		out.Nodes = append(out.Nodes, s.describeNode(n, i == 0))
+	}
+	return out, err
+}
+
+// describeNode is a node as it is told of. The oldest leads.
+func (s *Server) describeNode(n cluster.Node, leads bool) bctrl.Node {
+	return bctrl.Node{
+		ID:        n.ID,
+		Number:    n.Number,
+		Name:      n.Name,
+		Address:   n.Address,
+		Version:   n.Version,
+		State:     bctrl.NodeState(n.State),
+		Runtimes:  n.Runtimes,
+		Room:      n.Room,
+		Leads:     leads,
+		Self:      n.ID == s.Cluster.Self().ID,
+		LeaseMs:   max(0, n.LeaseLeft.Milliseconds()),
+		StartedAt: n.StartedAt,
+	}
+}
+
+// drainNode says so in the database, where the node finds it when it renews its lease.
+func (s *Server) drainNode(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.Node, err error) {
+	id, err := rq.Path("id", web.ValidUUID)
+	if err != nil {
+		return out, err
+	}
+	if err := s.requireOperatorFor(ctx, rq, id, errNodesNotOperator); err != nil {
+		return out, err
+	}
+	return web.Change(ctx, rq, func(tx *store.Tx, _ *audit.Event) (out bctrl.Node, err error) {
+		n, err := tx.DrainNode(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return out, errNoNode
+		}
+		if err != nil {
+			return out, err
+		}
+		nodes, err := tx.Nodes(ctx)
+		return s.describeNode(n, len(nodes) > 0 && nodes[0].ID == n.ID), err
+	})
+}
