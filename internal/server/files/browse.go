@@ -11,7 +11,7 @@ import (
 // browseFiles lists files by path or, with a delimiter, the files and
 // folders of one level. A page costs what it shows, whatever lies beside and
 // below: folders are rows with their sums.
-func (s *Service) browseFiles(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.BrowsePage, err error) {
+func (s *Service) browseFiles(ctx context.Context, rq *web.Request, _ web.None) (out browsed, err error) {
 	namespace, err := rq.Path("ns", validNamespace)
 	if err != nil {
 		return out, err
@@ -37,8 +37,8 @@ func (s *Service) browseFiles(ctx context.Context, rq *web.Request, _ web.None) 
 		return out, err
 	}
 	items, next := web.PageOf(items, limit, func(i bctrl.StorageItem) string { return i.Path })
-	out = bctrl.BrowsePage{
-		Files:      []bctrl.StorageObject{},
+	out.BrowsePage = bctrl.BrowsePage{
+		Files:      make([]bctrl.StorageObject, 0, len(items)),
 		Folders:    []bctrl.StorageFolder{},
 		NextCursor: bctrl.Cursor(next),
 	}
