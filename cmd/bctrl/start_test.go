@@ -13,7 +13,8 @@ import (
 // TestTheStartInitialisesNoHeavyPackage counts what packages allocate before
 // main, which tells a package that compiles or parses something there, and does
 // not depend on the machine. A JSON Schema compiler had 21,000 allocations and
-// took longer than all else; the whole program has 3,600, those of S3 left out.
+// took longer than all else; the whole program has 2,840, those of S3 left out, of which
+// the most are encoding/gob's, which a reader of PDF registers its answers with.
 func TestTheStartInitialisesNoHeavyPackage(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), newPlace(t).built(t).program, "--version")
 	cmd.Env = append(cmd.Environ(), "GODEBUG=inittrace=1")
@@ -32,11 +33,11 @@ func TestTheStartInitialisesNoHeavyPackage(t *testing.T) {
 			aws += n // S3's SDK and those of its credentials each compile their table of regions: 0.8 ms together
 			continue
 		}
-		require.Less(t, n, 600, "%s does at the start what most commands have no use for", words[1])
+		require.Less(t, n, 450, "%s does at the start what most commands have no use for", words[1])
 		packages++
 		total += n
 	}
 	require.Greater(t, packages, 30, "the trace is not as it was")
-	require.Less(t, total, 4000)
-	require.Less(t, aws, 5500)
+	require.Less(t, total, 3200)
+	require.Less(t, aws, 5000)
 }

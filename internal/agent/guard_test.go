@@ -22,6 +22,7 @@ func (s *sink) Complete(_ context.Context, req model.Request) (*model.Response, 
 
 func TestTheGuardCoversEveryPartOfAMessage(t *testing.T) {
 	const value = `hunter2"secret`
+	_, toolList := usualTools()
 	quoted := `hunter2\"secret`
 	req := model.Request{System: "s", Tools: toolList, Messages: []model.Message{
 		{Role: model.User, Text: "a " + value, Images: [][]byte{[]byte("PNG " + value), []byte("a masked picture")}},
@@ -60,6 +61,7 @@ func TestTheGuardCoversEveryPartOfAMessage(t *testing.T) {
 }
 
 func TestEveryToolIsDescribedByAValidSchema(t *testing.T) {
+	tools, toolList := usualTools()
 	require.Len(t, toolList, len(tools))
 	for _, tool := range toolList {
 		var schema struct {

@@ -135,6 +135,7 @@ func browserUseSettings(a bctrl.BrowserUseArgs) (s settings, err error) {
 // checkInitial refuses actions that no tool of the agent takes, and such as have no
 // sense before the model has been asked.
 func checkInitial(actions []bctrl.AgentAction) error {
+	tools, toolList := usualTools()
 	for i, a := range actions {
 		field := fmt.Sprintf("initialActions[%d]", i)
 		tool, known := tools[a.Tool]

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
@@ -28,9 +29,11 @@ type tool struct {
 // toolDone is the name of the tool that ends a task.
 const toolDone = "done"
 
-// tools are all that a model can do on a page, whatever the task. A task may have
+// usualTools are all that a model can do on a page, whatever the task. A task may have
 // more: see toolsOf.
-var tools, toolList = newTools(actionTools(), finishTools(nil))
+var usualTools = sync.OnceValues(func() (byName map[string]tool, list []model.Tool) {
+	return newTools(actionTools(), finishTools(nil))
+})
 
 // actionTools are the tools that do something on a page. A list of new ones is joined
 // here.

@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -56,7 +57,7 @@ func (r *layoutReader) iconName(node int) string {
 		return name
 	}
 	for _, style := range []int{styleImage, styleContent, styleMask} {
-		if m := addressInStyle.FindStringSubmatch(r.style(node, style)); m != nil {
+		if m := addressInStyle().FindStringSubmatch(r.style(node, style)); m != nil {
 			if name := pictureName(m[1]); name != "" {
 				return name
 			}
@@ -65,23 +66,29 @@ func (r *layoutReader) iconName(node int) string {
 	return ""
 }
 
+// atFirstUse compiles a pattern when it is first needed, for each start of the command
+// line would wait for it.
+func atFirstUse(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
 // addressInStyle is what url() has in it in a computed style.
-var addressInStyle = regexp.MustCompile(`^url\("([^"]*)"\)`)
+var addressInStyle = atFirstUse(`^url\("([^"]*)"\)`)
 
 // iconWord is a class that names an icon: "fa-trash", "ui-icon-disk", "icon_search".
-var iconWord = regexp.MustCompile(`^(?:[a-z]+[-_])?(?:icons?|glyphicon|fa|bi|bx|mdi|lucide|feather|octicon|codicon|` +
+var iconWord = atFirstUse(`^(?:[a-z]+[-_])?(?:icons?|glyphicon|fa|bi|bx|mdi|lucide|feather|octicon|codicon|` +
 	`anticon|tabler|ph|ri|la|pi|ti)[-_]+([a-z][a-z0-9_-]*)$|^([a-z][a-z0-9_-]*)[-_]icon$`)
 
 // noIcon are the words that such classes use for size and motion.
-var noIcon = regexp.MustCompile(`^(?:xs|sm|md|lg|xl|xxl|small|medium|large|fw|spin|pulse|border|inverse|stack|solid|` +
+var noIcon = atFirstUse(`^(?:xs|sm|md|lg|xl|xxl|small|medium|large|fw|spin|pulse|border|inverse|stack|solid|` +
 	`regular|light|thin|brands|duotone|button|btn|wrapper|container|only|left|right|bg|icon)$`)
 
 // iconClass is what the classes of an element call an icon, or "". The last one counts: the
 // ones before it say which kind of icon.
 func iconClass(classes string) (name string) {
 	for class := range strings.FieldsSeq(strings.ToLower(classes)) {
-		if m := iconWord.FindStringSubmatch(class); m != nil {
-			if word := m[1] + m[2]; !noIcon.MatchString(word) {
+		if m := iconWord().FindStringSubmatch(class); m != nil {
+			if word := m[1] + m[2]; !noIcon().MatchString(word) {
 				name = word
 			}
 		}
@@ -90,7 +97,7 @@ func iconClass(classes string) (name string) {
 }
 
 // made is what tools that pack pages add to a file's name: a digest, or a size.
-var made = regexp.MustCompile(`(?:[._-](?:[0-9a-f]{6,}|[0-9]+x[0-9]*|min))+$`)
+var made = atFirstUse(`(?:[._-](?:[0-9a-f]{6,}|[0-9]+x[0-9]*|min))+$`)
 
 // pictureName is the file's name in the address of a picture, without what says nothing; or
 // its fragment, which names a drawing in a sheet of them.
@@ -104,7 +111,7 @@ func pictureName(address string) string {
 		name = path.Base(u.Path)
 		name = strings.TrimSuffix(name, path.Ext(name))
 	}
-	name = made.ReplaceAllString(name, "")
+	name = made().ReplaceAllString(name, "")
 	if !strings.ContainsFunc(name, unicode.IsLetter) {
 		return ""
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -55,7 +56,7 @@ func (s *Service) rewriteAddresses(rq *web.Request, c *intendedCall, segment str
 		a.hosts = append(a.hosts, p.Hosts...)
 	}
 	if c.to.auth.Type == bctrl.AuthPath {
-		a.prefix = templateField.ReplaceAllLiteralString(c.to.auth.Path, scrub.Mark)
+		a.prefix = templateField().ReplaceAllLiteralString(c.to.auth.Path, scrub.Mark)
 	}
 	for name, values := range h {
 		if isVerbatim(name) {
@@ -67,9 +68,15 @@ func (s *Service) rewriteAddresses(rq *web.Request, c *intendedCall, segment str
 	}
 }
 
+// atFirstUse compiles a pattern when it is first needed, for each start of the command
+// line would wait for it.
+func atFirstUse(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
 // templateField matches a field in the template of a path. Answers have [scrub.Mark]
 // in the place of the secret that stood there.
-var templateField = regexp.MustCompile(`\{[^}]*\}`)
+var templateField = atFirstUse(`\{[^}]*\}`)
 
 // reachedURL is where the caller reached the server. Where no public address is
 // configured, it believes the headers of a proxy in front of it: whoever forges them
@@ -82,13 +89,13 @@ func (s *Service) reachedURL(rq *web.Request) *url.URL {
 	if strings.EqualFold(firstOf(rq.Header.Get("X-Forwarded-Proto")), "https") {
 		u.Scheme = "https"
 	}
-	if host := firstOf(rq.Header.Get("X-Forwarded-Host")); hostAndPort.MatchString(host) {
+	if host := firstOf(rq.Header.Get("X-Forwarded-Host")); hostAndPort().MatchString(host) {
 		u.Host = host
 	}
 	return u
 }
 
-var hostAndPort = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+var hostAndPort = atFirstUse(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
 // firstOf is the first entry of a list in a header, which the proxy nearest to the
 // caller has written.
@@ -115,9 +122,9 @@ func mayHoldReference(name string) bool {
 }
 
 var (
-	absoluteAddress = regexp.MustCompile(`(?i)\bhttps?://[^\s"<>]+`)
-	linkTarget      = regexp.MustCompile(`<[^>]*>`)
-	refreshTarget   = regexp.MustCompile(`(?i)^(\s*[0-9.]*\s*[;,]?\s*url\s*=\s*["']?)([^"']*)`)
+	absoluteAddress = atFirstUse(`(?i)\bhttps?://[^\s"<>]+`)
+	linkTarget      = atFirstUse(`<[^>]*>`)
+	refreshTarget   = atFirstUse(`(?i)^(\s*[0-9.]*\s*[;,]?\s*url\s*=\s*["']?)([^"']*)`)
 )
 
 // rewriteHeader returns a header's value with its addresses rewritten, and all else
@@ -126,20 +133,20 @@ func (a *addressRewriter) rewriteHeader(name, value string) string {
 	switch {
 	case !mayHoldReference(name):
 	case name == "Link": // RFC 8288 §3
-		return linkTarget.ReplaceAllStringFunc(value, func(ref string) string {
+		return linkTarget().ReplaceAllStringFunc(value, func(ref string) string {
 			return "<" + a.rewriteReference(ref[1:len(ref)-1]) + ">"
 		})
 	case name == "Refresh":
-		if m := refreshTarget.FindStringSubmatchIndex(value); m != nil {
+		if m := refreshTarget().FindStringSubmatchIndex(value); m != nil {
 			return value[:m[4]] + a.rewriteReference(value[m[4]:m[5]]) + value[m[5]:]
 		}
 	default:
 		text := strings.Trim(value, " \t\"<>")
-		if at := strings.Index(value, text); text != "" && !absoluteAddress.MatchString(text) {
+		if at := strings.Index(value, text); text != "" && !absoluteAddress().MatchString(text) {
 			return value[:at] + a.rewriteReference(text) + value[at+len(text):]
 		}
 	}
-	return absoluteAddress.ReplaceAllStringFunc(value, a.rewriteAbsolute)
+	return absoluteAddress().ReplaceAllStringFunc(value, a.rewriteAbsolute)
 }
 
 // rewriteReference rewrites one address, which may be relative to the request's.
@@ -147,8 +154,8 @@ func (a *addressRewriter) rewriteHeader(name, value string) string {
 func (a *addressRewriter) rewriteReference(text string) string {
 	ref := strings.TrimSpace(text)
 	switch {
-	case absoluteAddress.MatchString(ref):
-		return absoluteAddress.ReplaceAllStringFunc(ref, a.rewriteAbsolute)
+	case absoluteAddress().MatchString(ref):
+		return absoluteAddress().ReplaceAllStringFunc(ref, a.rewriteAbsolute)
 	case strings.HasPrefix(ref, "//"):
 		if changed := a.rewriteAbsolute(a.to.base.Scheme + ":" + ref); changed != a.to.base.Scheme+":"+ref {
 			return changed
@@ -156,7 +163,7 @@ func (a *addressRewriter) rewriteReference(text string) string {
 		return text
 	case strings.HasPrefix(ref, "/"):
 		return a.rewriteAbsolute(a.to.base.Scheme + "://" + a.to.host + ref)
-	case dotSegments.MatchString(ref):
+	case dotSegments().MatchString(ref):
 		from := url.URL{Scheme: a.to.base.Scheme, Host: a.to.host, Path: "/"}
 		if sent, err := from.Parse(a.to.path); err == nil {
 			if to, err := sent.Parse(ref); err == nil {
@@ -169,7 +176,7 @@ func (a *addressRewriter) rewriteReference(text string) string {
 
 // dotSegments matches a path with segments . or .., which whoever follows it
 // resolves: below an address of the proxy they could lead out of that.
-var dotSegments = regexp.MustCompile(`(?i)^[^?#]*?(^|/)(\.|%2e){1,2}(/|$|\?|#)`)
+var dotSegments = atFirstUse(`(?i)^[^?#]*?(^|/)(\.|%2e){1,2}(/|$|\?|#)`)
 
 // rewriteAbsolute rewrites an absolute address. One that is none of the provider's
 // stays as it is.
@@ -185,7 +192,7 @@ func (a *addressRewriter) rewriteAbsolute(text string) string {
 	if !slices.ContainsFunc(a.hosts, func(pattern string) bool { return registry.MatchHost(pattern, host) }) {
 		return text
 	}
-	if dotSegments.MatchString(rest) {
+	if dotSegments().MatchString(rest) {
 		rest = withoutDots(rest)
 	}
 	return a.proxyBase(host) + a.rewritePath(rest)
@@ -198,14 +205,14 @@ func withoutDots(rest string) string {
 	if end < 0 {
 		end = len(rest)
 	}
-	u, err := url.Parse("https://host" + encodedDot.ReplaceAllLiteralString(rest[:end], "."))
+	u, err := url.Parse("https://host" + encodedDot().ReplaceAllLiteralString(rest[:end], "."))
 	if err != nil {
 		return rest
 	}
 	return u.ResolveReference(&url.URL{}).EscapedPath() + rest[end:]
 }
 
-var encodedDot = regexp.MustCompile(`(?i)%2e`)
+var encodedDot = atFirstUse(`(?i)%2e`)
 
 // canonicalHost is a host as patterns of hosts have it: in lower case, without a
 // default port and a dot at the end.
