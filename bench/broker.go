@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -62,6 +63,11 @@ func runBroker(ctx context.Context, dir string) (err error) {
 	if err := in.Serve(providerHost, provider()); err != nil {
 		return err
 	}
+	endProfile, err := keepProfiles("broker")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, endProfile()) }()
 	d, err := daemon.Open(ctx, daemon.Config{
 		DataDir:         filepath.Join(dir, "data"),
 		KeyFile:         filepath.Join(dir, "key"),
@@ -83,7 +89,7 @@ func runBroker(ctx context.Context, dir string) (err error) {
 
 // runProxy is the process of a reverse proxy that adds the key, and neither
 // checks nor records anything.
-func runProxy(ctx context.Context) error {
+func runProxy(ctx context.Context) (err error) {
 	in, err := standin.New()
 	if err != nil {
 		return err
@@ -92,6 +98,11 @@ func runProxy(ctx context.Context) error {
 	if err := in.Serve(providerHost, provider()); err != nil {
 		return err
 	}
+	endProfile, err := keepProfiles("proxy")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, endProfile()) }()
 	to := &url.URL{Scheme: "https", Host: providerHost}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -126,32 +137,37 @@ func runProxy(ctx context.Context) error {
 }
 
 // startSelf starts this program as something else.
-func startSelf(ctx context.Context, env string) (*process, error) {
+func startSelf(ctx context.Context, env ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), env)
+	cmd.Env = append(os.Environ(), env...)
 	return start(cmd)
 }
 
 // broker compares calls to a provider through the server with the same calls
 // through a plain reverse proxy.
 func (p plan) broker(ctx context.Context, w io.Writer) error {
-	if !p.only.MatchString("broker") {
+	costs := func(c *bctrl.Client, ours, theirs *plainClient) []comparison {
+		return slices.DeleteFunc(brokerCosts(c, ours, theirs), func(cost comparison) bool {
+			return !p.only.MatchString("broker: " + cost.name)
+		})
+	}
+	if len(costs(nil, nil, nil)) == 0 {
 		return nil
 	}
 	dir := filepath.Join(p.dir, "broker")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	server, err := startSelf(ctx, serveBroker+"="+dir)
+	server, err := startSelf(ctx, serveBroker+"="+dir, profilesOf+"="+p.profiles)
 	if err != nil {
 		return err
 	}
 	defer server.stop()
-	proxy, err := startSelf(ctx, serveProxy+"=1")
+	proxy, err := startSelf(ctx, serveProxy+"=1", profilesOf+"="+p.profiles)
 	if err != nil {
 		return err
 	}
@@ -170,7 +186,7 @@ func (p plan) broker(ctx context.Context, w io.Writer) error {
 	defer t.end()
 	ours, theirs := newPlainClient(server.url), newPlainClient(proxy.url)
 	ours.key = server.key
-	for _, cost := range brokerCosts(c, ours, theirs) {
+	for _, cost := range costs(c, ours, theirs) {
 		for _, callers := range p.callers {
 			our, their, err := p.compare(ctx, callers, side{cost.ours, server}, side{cost.theirs, proxy})
 			if err != nil {

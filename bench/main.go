@@ -14,6 +14,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -59,6 +61,7 @@ func run(ctx context.Context) error {
 		return runProxy(ctx)
 	}
 	p := plan{callers: []int{1, 16, 64}}
+	flag.Func("callers", "how many call at a time, each number after a comma (default 1,16,64)", p.setCallers)
 	only := ""
 	few := 0
 	many := 0
@@ -71,7 +74,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&p.ready, "ready", 10, "how often the start is timed")
 	flag.StringVar(&only, "only", "", "regular expression of what to measure")
 	flag.StringVar(&p.profiles, "profile", "",
-		"run the server inside a copy of this program, which leaves its last CPU and allocation profiles in this directory")
+		"run the server inside a copy of this program, which leaves its last profiles of CPU, waiting and allocations in this directory")
 	flag.Parse()
 	if p.each <= 0 || p.rounds < 1 || few < 0 || many < 0 || few > 1_000_000 || many > 1_000_000 || mib < 1 || mib > 1024 {
 		return errors.New("the flags ask for nothing, or for too much")
@@ -91,6 +94,19 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(p.dir)
 	return p.run(ctx, os.Stdout)
+}
+
+// setCallers reads the flag of that name.
+func (p *plan) setCallers(text string) error {
+	p.callers = nil
+	for one := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(one)
+		if err != nil || n < 1 || n > 1024 {
+			return errors.New("want numbers from 1 to 1024")
+		}
+		p.callers = append(p.callers, n)
+	}
+	return nil
 }
 
 func (p plan) run(ctx context.Context, w io.Writer) error {

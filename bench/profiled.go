@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/daemon"
@@ -28,17 +30,11 @@ func runProfiled(ctx context.Context, home home, profiles string) (err error) {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	cpu, err := os.Create(filepath.Join(profiles, "cpu.pprof"))
+	end, err := profilesIn(profiles, "server")
 	if err != nil {
 		return err
 	}
-	if err := pprof.StartCPUProfile(cpu); err != nil {
-		return err
-	}
-	defer func() {
-		pprof.StopCPUProfile()
-		err = errors.Join(err, cpu.Close(), writeAllocations(filepath.Join(profiles, "allocs.pprof")))
-	}()
+	defer func() { err = errors.Join(err, end()) }()
 	if !d.FirstKey.IsZero() {
 		fmt.Println("export BCTRL_API_KEY=" + d.FirstKey.Expose())
 	}
@@ -46,12 +42,43 @@ func runProfiled(ctx context.Context, home home, profiles string) (err error) {
 	return errors.Join(d.Serve(ctx, l), d.Close())
 }
 
-func writeAllocations(path string) error {
+// profilesOf in the environment names the directory for profiles of a process that
+// this program starts as something else; empty is none.
+const profilesOf = "BCTRL_BENCH_PROFILES"
+
+// keepProfiles is [profilesIn] the directory that the environment names, if any.
+func keepProfiles(name string) (end func() error, err error) {
+	dir := os.Getenv(profilesOf)
+	if dir == "" {
+		return func() error { return nil }, nil
+	}
+	return profilesIn(dir, name)
+}
+
+// profilesIn profiles this process until end is called: its processor time, where it
+// waits, and what it allocates.
+func profilesIn(dir, name string) (end func() error, err error) {
+	at := func(kind string) string { return filepath.Join(dir, name+"-"+kind+".pprof") }
+	cpu, err := os.Create(at("cpu"))
+	if err != nil {
+		return nil, err
+	}
+	runtime.SetBlockProfileRate(int(10 * time.Microsecond))
+	if err := pprof.StartCPUProfile(cpu); err != nil {
+		return nil, errors.Join(err, cpu.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return errors.Join(cpu.Close(), writeProfile("block", at("block")), writeProfile("allocs", at("allocs")))
+	}, nil
+}
+
+func writeProfile(kind, path string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
+	return errors.Join(pprof.Lookup(kind).WriteTo(f, 0), f.Close())
 }
 
 // profile keeps the CPU profile of what this process does until end is called, where
