@@ -51,6 +51,7 @@ type Tx struct {
 	changed RuleNews
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
+	generation *generation
 	// scrub is set when a sealed value was replaced or deleted, and is to be
 	// nowhere any more. PostgreSQL offers nothing for that: the value stays in its
 	// pages until they are used again, in its log, its archives and its replicas,
@@ -71,6 +72,7 @@ func (tx *Tx) exec(ctx context.Context, query string, args ...any) (int64, error
 		}
 		tx.begun = true
 	}
+	tx.generation.change(query)
 	return tx.Queries.exec(ctx, query, args...)
 }
 
@@ -244,6 +246,8 @@ type batch struct {
 	// fence is the node that the transactions are of, and node that of the running one.
 	fence *atomic.Pointer[string]
 	node  string
+	// generation is that of what calls are resolved by.
+	generation generation
 	place
 	// obeyLater has this server obey a change that turned out to be durable.
 	obeyLater func(RuleNews)
@@ -377,6 +381,7 @@ func (b *batch) emptyLog() bool {
 // others wait for.
 func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 	ctx := context.Background()
+	defer b.generation.end()
 	if err := b.begin(ctx); err != nil {
 		return err
 	}
@@ -421,7 +426,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	if j.err = cmp.Or(j.aborted, j.ctx.Err()); j.err != nil || j.fn == nil {
 		return nil //nolint:nilerr // it is the job's
 	}
-	j.tx = Tx{Queries: b.q, rates: b.rates, node: b.node}
+	j.tx = Tx{Queries: b.q, rates: b.rates, node: b.node, generation: &b.generation}
 	j.err = runRecovering(j.fn, &j.tx)
 	if endsTransaction(j.err) {
 		return j.err
@@ -442,6 +447,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 		if _, err := b.q.exec(ctx, "ROLLBACK TO job"); err != nil {
 			return fmt.Errorf("undoing a write: %w", err)
 		}
+		b.generation.undo()
 	}
 	if _, err := b.q.exec(ctx, "RELEASE job"); err != nil {
 		return fmt.Errorf("ending a write: %w", err)
