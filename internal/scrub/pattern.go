@@ -365,6 +365,9 @@ type matcher struct {
 	// it next.
 	words         int
 	first, second []uint64
+	// anyFirst and anySecond are first and second of all words together: where they
+	// share no bit no pattern begins, which is nearly everywhere.
+	anyFirst, anySecond *[256]uint64
 }
 
 func newMatcher(values []string) *matcher {
@@ -379,7 +382,20 @@ func newMatcher(values []string) *matcher {
 		m.patterns[i].first.each(func(b byte) { m.first[int(b)*m.words+word] |= bit })
 		m.patterns[i].second.each(func(b byte) { m.second[int(b)*m.words+word] |= bit })
 	}
+	m.anyFirst, m.anySecond = m.together(m.first), m.together(m.second)
 	return m
+}
+
+// together is a table with all words of a byte in one.
+func (m *matcher) together(table []uint64) *[256]uint64 {
+	if m.words == 1 {
+		return (*[256]uint64)(table)
+	}
+	all := new([256]uint64)
+	for i, bits := range table {
+		all[i/m.words] |= bits
+	}
+	return all
 }
 
 // marking appends what stands in the place of n bytes.
@@ -423,7 +439,10 @@ func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, r
 // next returns where the first match in text is and how long, or where one may
 // begin of which the rest is to come.
 func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
-	for i := range text {
+	for i := 0; i < len(text); i++ {
+		if i = m.skip(text, i); i == len(text) {
+			break
+		}
 		longest, open := m.at(text[i:])
 		switch {
 		case open && !end:
@@ -433,6 +452,26 @@ func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
 		}
 	}
 	return len(text), 0, false
+}
+
+// skip returns the first place from i on where two bytes are as some pattern begins,
+// or the last byte may be the first of one; the text's length where there is none.
+func (m *matcher) skip(text []byte, i int) int {
+	if i >= len(text) {
+		return len(text)
+	}
+	first := m.anyFirst[text[i]]
+	for _, b := range text[i+1:] {
+		if first&m.anySecond[b] != 0 {
+			return i
+		}
+		first = m.anyFirst[b]
+		i++
+	}
+	if first != 0 {
+		return i
+	}
+	return len(text)
 }
 
 // at is [pattern.match] for all patterns.

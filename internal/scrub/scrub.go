@@ -181,24 +181,58 @@ type reader struct {
 	src     io.Reader
 	matcher *matcher
 	mark    marking
-	chunk   [16 << 10]byte
 	// rest may begin a value and waits for more; out is ready to be read.
 	rest, out []byte
-	err       error
+	// room is where text is looked through that has no place with the caller.
+	room []byte
+	err  error
 }
 
+// leastRoom is how many bytes are read at a time at least, beside what waits.
+const leastRoom = 4 << 10
+
 func (r *reader) Read(p []byte) (int, error) {
-	for len(r.out) == 0 {
-		if r.err != nil {
+	for {
+		switch {
+		case len(r.out) > 0:
+			n := copy(p, r.out)
+			r.out = r.out[n:]
+			return n, nil
+		case r.err != nil:
 			return 0, r.err
+		case len(p) >= len(r.rest)+leastRoom:
+			if n := r.fill(p); n > 0 {
+				return n, nil
+			}
+			continue
+		case len(r.room) < len(r.rest)+leastRoom:
+			r.room = make([]byte, 2*(len(r.rest)+leastRoom))
 		}
-		n, err := r.src.Read(r.chunk[:])
-		r.err = err
-		// An error that is not the end of the text loses the rest: it may be
-		// the beginning of a value.
-		r.out, r.rest, _ = r.matcher.replace(r.out[:0], append(r.rest, r.chunk[:n]...), err == io.EOF, r.mark)
+		if n := r.fill(r.room); n > 0 {
+			r.out = r.room[:n]
+		}
 	}
-	n := copy(p, r.out)
-	r.out = r.out[n:]
-	return n, nil
+}
+
+// fill reads into a text what waits and what follows, and returns how much of it can
+// be read as it is. Where it holds a value it puts it into out, without that.
+func (r *reader) fill(text []byte) (ready int) {
+	n := copy(text, r.rest)
+	more, err := r.src.Read(text[n:])
+	r.err = err
+	text = text[:n+more]
+	// An error that is not the end of the text loses the rest: it may be the
+	// beginning of a value.
+	end := err == io.EOF
+	ready, found, open := r.matcher.next(text, end)
+	rest := text[len(text):]
+	switch {
+	case open:
+		rest = text[ready:]
+	case found > 0:
+		r.out, rest, _ = r.matcher.replace(nil, text, end, r.mark)
+		ready = 0
+	}
+	r.rest = append(r.rest[:0], rest...)
+	return ready
 }
