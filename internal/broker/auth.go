@@ -8,9 +8,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/scrub"
 	"github.com/bctrl-go/bctrl/internal/template"
 )
 
@@ -35,6 +37,8 @@ type compiled struct {
 	// places are what it authenticates with; scrubbed is what must not come back.
 	places   Places
 	scrubbed []bctrl.Secret
+	// scrubber looks for them. It is made once, for the first answer.
+	scrubber func() *scrub.Set
 	// reusable is set where who reads a request can make others: a secret is in
 	// it. A signature, and a certificate, is good for the one request.
 	reusable bool
@@ -103,6 +107,7 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 		c.sigV4, err = newSigV4(*t.Auth.SigV4, t.Secrets, base)
 	case bctrl.AuthNone, bctrl.AuthHeader, bctrl.AuthQuery, bctrl.AuthMTLS:
 	}
+	c.scrubber = sync.OnceValue(func() *scrub.Set { return scrub.New(c.scrubbed...) })
 	return c, err
 }
 

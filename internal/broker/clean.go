@@ -66,7 +66,10 @@ var answeredAuth = []string{
 func (c *Client) cleanAnswer(
 	req *http.Request, resp *http.Response, made []bctrl.Secret, asked *span,
 ) (*http.Response, error) {
-	set := scrub.New(slices.Concat(made, c.auth.scrubbed)...)
+	set := c.auth.scrubber()
+	if len(made) > 0 {
+		set = scrub.New(slices.Concat(made, c.auth.scrubbed)...)
+	}
 	header := make(http.Header, len(resp.Header))
 	for name, values := range resp.Header {
 		clean := set.String(name)
@@ -183,10 +186,12 @@ func plainBody(out *http.Response, raw io.Reader, set *scrub.Set) (io.Reader, er
 	case out.ContentLength > firstLook:
 		return set.Mask(raw), nil
 	}
-	text, err := io.ReadAll(raw)
-	if err != nil {
+	// With room for one byte more: that there is none has to be seen.
+	whole := bytes.NewBuffer(make([]byte, 0, out.ContentLength+bytes.MinRead))
+	if _, err := whole.ReadFrom(raw); err != nil {
 		return nil, err
 	}
+	text := whole.Bytes()
 	if set.Holds(text) {
 		text, out.ContentLength = []byte(set.String(string(text))), -1
 		DropDigests(out.Header)

@@ -28,6 +28,17 @@ func (c *Client) BaseURL() *url.URL {
 	return &u
 }
 
+// Limited returns the client with another [Target.MaxAnswer] and [Target.Unpack]. It
+// shares everything else with the one that it was made of.
+func (c *Client) Limited(maxAnswer int64, unpack bool) *Client {
+	limited := *c
+	limited.maxAnswer, limited.unpack = maxAnswer, unpack
+	if maxAnswer == 0 {
+		limited.maxAnswer = DefaultMaxAnswer
+	}
+	return &limited
+}
+
 // Do is [Client.RoundTrip] under the name that API clients look for.
 func (c *Client) Do(req *http.Request) (*http.Response, error) { return c.RoundTrip(req) }
 

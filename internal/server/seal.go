@@ -80,6 +80,7 @@ func (s *Server) forgetKeys() {
 	s.files.ForgetLinkKey()
 	s.TokenKey.Forget()
 	s.broker.Forget()
+	s.calls.Forget()
 	s.EndKeyed()
 }
 

@@ -25,13 +25,13 @@ import (
 // names no credential, in a context that sees none of the provider, is made with
 // the provider's AI credential. That counts as the last of the global tier.
 func (s *Service) resolveOrAI(
-	ctx context.Context, q store.Queries, c access.Caller, query broker.Query,
+	ctx context.Context, tx *store.Tx, c access.Caller, query broker.Query,
 ) (*Resolution, error) {
-	found, err := s.Resolve(ctx, q, c.Org, query)
+	found, err := s.resolveIn(ctx, tx, c.Org, query)
 	if query.Credential != "" || web.AsError(err).Code != codeNoCredential {
 		return found, err
 	}
-	id, failed := s.aiCredentialFor(ctx, q, c, query.Provider)
+	id, failed := s.aiCredentialFor(ctx, tx.Queries, c, query.Provider)
 	switch p, _ := s.registry.Provider(query.Provider); {
 	case failed != nil:
 		return nil, failed
@@ -43,7 +43,7 @@ func (s *Service) resolveOrAI(
 		return nil, err
 	}
 	query.Credential, query.NoAI = id, hidesAI(c, id)
-	return s.Resolve(ctx, q, c.Org, query)
+	return s.resolveIn(ctx, tx, c.Org, query)
 }
 
 // codeNoCredential is the only refusal after which AI credentials are looked at.

@@ -109,7 +109,7 @@ func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *provid
 	if conn.Flush() != nil {
 		return a.end(web.ErrAbandoned)
 	}
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, partOf(left))
 	for {
 		n, err := a.Read(buf)
 		if left -= int64(n); left == 0 && err == nil {
@@ -133,6 +133,18 @@ func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *provid
 			return a.end(err)
 		}
 	}
+}
+
+// largestPart is how much of an answer is passed on at a time, in bytes.
+const largestPart = 64 << 10
+
+// partOf is how much of an answer with so many bytes is read at a time; -1 is one of
+// unknown length.
+func partOf(length int64) int64 {
+	if length < 0 {
+		return largestPart / 2
+	}
+	return min(length, largestPart)
 }
 
 // bodyRemains reports whether the caller is still sending while its answer

@@ -114,12 +114,12 @@ func (s *Service) knownProvider(name string) string {
 func (s *Service) intend(
 	ctx context.Context, tx *store.Tx, req providerRequest, known *callDescription,
 ) (call *intendedCall, ev audit.Event, err error) {
-	if req, err = s.decideAgain(ctx, tx.Queries, req); err != nil {
+	if req, err = s.decideAgain(ctx, tx, req); err != nil {
 		return nil, ev, err
 	}
 	known.request = req
 	query := queryOf(req)
-	with, err := s.resolveOrAI(ctx, tx.Queries, req.caller, query)
+	with, err := s.resolveOrAI(ctx, tx, req.caller, query)
 	known.with = with
 	if err != nil {
 		return nil, ev, err
@@ -164,16 +164,16 @@ func (s *Service) intend(
 }
 
 // decideAgain decides about a request once more, and returns it as the capability
-// that it is and with that one's limits, by the rules as q has them.
-func (s *Service) decideAgain(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
-	if err := s.StillPermitted(ctx, q, req.grant); err != nil {
+// that it is and with that one's limits, by the rules as the transaction sees them.
+func (s *Service) decideAgain(ctx context.Context, tx *store.Tx, req providerRequest) (providerRequest, error) {
+	if err := s.StillPermitted(ctx, tx.Queries, req.grant); err != nil {
 		return req, err
 	}
 	if req.classify != nil {
 		var err error
-		if req, err = req.classify(ctx, q, req); err != nil {
+		if req, err = req.classify(ctx, tx.Queries, req); err != nil {
 			return req, err
 		}
 	}
-	return s.limitByPolicy(ctx, q, req)
+	return s.limitByPolicy(ctx, tx, req)
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// limitByPolicy returns a request with the limits of its capability as q has them.
+// limitByPolicy returns a request with the limits of its capability as they are now.
 // It refuses one whose capability permits something else than when it was decided
 // about.
-func (s *Service) limitByPolicy(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
+func (s *Service) limitByPolicy(ctx context.Context, tx *store.Tx, req providerRequest) (providerRequest, error) {
 	if req.capability.ID == "" {
 		return req, nil
 	}
-	now, err := s.catalog.FindCapability(ctx, q, req.caller.Org, req.capability.ID)
+	now, err := s.capabilityIn(ctx, tx, req.caller.Org, req.capability.ID)
 	if err != nil {
 		return req, err
 	}

@@ -53,7 +53,7 @@ func (s *Service) permitCapability(
 		}
 	}
 	rq.MarkDecided(id)
-	found, err := s.catalog.FindDefinition(ctx, s.DB.Read(), rq.Caller.Org, id)
+	found, err := s.definitionNow(ctx, rq.Caller.Org, id)
 	if err != nil {
 		return as, err
 	}

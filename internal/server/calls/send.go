@@ -18,11 +18,7 @@ import (
 
 // send opens the secrets that a call uses and sends it.
 func (s *Service) send(ctx context.Context, c *intendedCall) (*http.Response, error) {
-	secrets, err := c.with.Open()
-	if err != nil {
-		return nil, err
-	}
-	client, err := s.broker.Client(s.brokerTarget(c, secrets))
+	client, err := s.clientOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +71,9 @@ func (c *intendedCall) hidesFields() bool {
 	return c.capability.Policy != nil && len(c.capability.Policy.Redact) > 0
 }
 
+// isUnpacked reports whether the answer is read or changed here.
+func (c *intendedCall) isUnpacked() bool { return c.made != nil || c.hidesFields() }
+
 // redact takes the fields that the capability's policy names out of an answer, and
 // refuses an answer that is no JSON.
 func (c *intendedCall) redact(resp *http.Response) error {
@@ -106,7 +105,7 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 		MaxAnswer: c.maxAnswer,
 		Rotated:   s.keepRefreshToken(c),
 		Alone:     s.renewAlone(c),
-		Unpack:    c.made != nil || c.hidesFields(),
+		Unpack:    c.isUnpacked(),
 	}
 	if c.with.ai == nil || c.made == nil && t.Auth.Type != "" {
 		return t

@@ -22,6 +22,8 @@ type Service struct {
 	registry *registry.Registry
 	catalog  *catalog.Service
 	models   *models.Service
+	proven   proven
+	opened   opened
 }
 
 // New makes the service for the providers of a registry. The broker is the only
@@ -36,6 +38,13 @@ func New(
 		catalog:  c,
 		models:   m,
 	}
+}
+
+// Forget drops what was proven and opened with the master key. It is called when the
+// server is locked.
+func (s *Service) Forget() {
+	s.proven.forget()
+	s.opened.forget()
 }
 
 // Routes are all of the area: invocations, requests that are passed through, the
