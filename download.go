@@ -1,13 +1,11 @@
 package bctrl
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"strconv"
@@ -48,11 +46,16 @@ type StorageReader struct {
 
 	// The connection is behind funcs, so that no printer walks into it.
 	read  func([]byte) (int, error)
+	copy  func(io.Writer) (int64, error)
 	close func() error
 }
 
 // Read implements [io.Reader].
 func (r *StorageReader) Read(p []byte) (int, error) { return r.read(p) }
+
+// WriteTo implements [io.WriterTo], by which [io.Copy] writes what was read without
+// copying it once more. What it has written before an error is not checked.
+func (r *StorageReader) WriteTo(w io.Writer) (int64, error) { return r.copy(w) }
 
 // Close ends the download. It may be called before everything was read.
 func (r *StorageReader) Close() error { return r.close() }
@@ -105,6 +108,7 @@ func (s *Storage) download(ctx context.Context, path string, o *opening) (*Stora
 		Offset: o.offset,
 		Length: resp.ContentLength,
 		read:   d.Read,
+		copy:   d.WriteTo,
 		close:  d.Close,
 	}
 	if err := d.begin(resp, o.ranged); err != nil {
@@ -126,9 +130,13 @@ type download struct {
 	at, end int64 // position in the file, and where to stop; -1 for its end
 	etag    string
 	resumed int
-	hash    hash.Hash // nil when the whole is not read, or has no digest
+	sum     *digester // nil when the whole is not read, or has no digest
 	digest  string
 	done    error // what every further Read returns
+	// ahead has what is read of a long file before the caller asks for it; ready of
+	// it is what the caller has not got yet. It is nil for a short file.
+	ahead *readAhead
+	ready []byte
 }
 
 // request asks for what is left.
@@ -159,7 +167,10 @@ func (d *download) request(ranged bool) (*http.Response, error) {
 
 // begin takes up the first answer.
 func (d *download) begin(resp *http.Response, ranged bool) error {
-	d.body = ahead(resp)
+	d.body = resp.Body
+	if resp.ContentLength < 0 || resp.ContentLength > aheadBytes {
+		d.ahead = &readAhead{}
+	}
 	if etag := resp.Header.Get("Etag"); strings.HasPrefix(etag, `"`) { // a weak one does not promise the same bytes
 		d.etag = etag
 	}
@@ -168,27 +179,12 @@ func (d *download) begin(resp *http.Response, ranged bool) error {
 			return err
 		}
 	} else if d.digest = digestOf(resp.Header); d.digest != "" {
-		d.hash = sha256.New()
+		d.sum = &digester{hash: sha256.New()}
 	}
 	if d.end = -1; resp.ContentLength >= 0 {
 		d.end = d.at + resp.ContentLength
 	}
 	return nil
-}
-
-// readAhead is how much of a long file is taken from the connection at a time,
-// whatever the caller's buffer is: io.Copy's would cost several times as much.
-const readAhead = 128 << 10
-
-// ahead returns an answer's body, read ahead where that saves anything.
-func ahead(resp *http.Response) io.ReadCloser {
-	if 0 <= resp.ContentLength && resp.ContentLength <= readAhead {
-		return resp.Body
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{bufio.NewReaderSize(resp.Body, readAhead), resp.Body}
 }
 
 // partial checks that an answer is the part that was asked for. An empty file
@@ -211,27 +207,77 @@ func (d *download) partial(resp *http.Response) error {
 
 // Read reads on, over a new connection if the one it has breaks.
 func (d *download) Read(p []byte) (int, error) {
-	for d.done == nil {
-		n, err := d.body.Read(p)
-		d.at += int64(n)
-		if d.hash != nil {
-			d.hash.Write(p[:n])
+	for len(d.ready) == 0 && d.done == nil {
+		if d.ahead != nil {
+			d.receiveAhead()
+			continue
 		}
-		if err != nil {
-			d.done = d.ended(err)
-		}
-		if n > 0 {
+		if n, _ := d.receive(p, false); n > 0 {
 			return n, nil
 		}
 	}
-	return 0, d.done
+	if len(d.ready) == 0 {
+		return 0, d.done
+	}
+	n := copy(p, d.ready)
+	d.ready = d.ready[n:]
+	return n, nil
+}
+
+// WriteTo writes what is left of the file.
+func (d *download) WriteTo(w io.Writer) (written int64, err error) {
+	if d.ahead == nil {
+		return io.Copy(w, struct{ io.Reader }{d})
+	}
+	for {
+		if len(d.ready) > 0 {
+			n, err := w.Write(d.ready)
+			written, d.ready = written+int64(n), d.ready[n:]
+			switch {
+			case err != nil:
+				return written, err
+			case len(d.ready) > 0:
+				return written, io.ErrShortWrite
+			}
+		}
+		switch d.done {
+		case nil:
+			d.receiveAhead()
+		case io.EOF:
+			return written, nil
+		default:
+			return written, d.done
+		}
+	}
+}
+
+// receiveAhead has ready what comes next.
+func (d *download) receiveAhead() {
+	p := d.ahead.buffer()
+	n, hashed := d.receive(p, true)
+	d.ready = p[:n]
+	d.ahead.filled(hashed)
+}
+
+// receive reads from the connection into p, and has it hashed: beside the caller,
+// until when p must stay as it is, or before it returns.
+func (d *download) receive(p []byte, beside bool) (n int, hashed <-chan struct{}) {
+	n, err := d.body.Read(p)
+	d.at += int64(n)
+	if d.sum != nil {
+		hashed = d.sum.add(p[:n], beside)
+	}
+	if err != nil {
+		d.done = d.ended(err)
+	}
+	return n, hashed
 }
 
 // ended says what follows the end of a body: nil when it goes on.
 func (d *download) ended(err error) error {
 	whole := d.end < 0 && err == io.EOF || d.end >= 0 && d.at == d.end && (err == io.EOF || err == io.ErrUnexpectedEOF)
 	switch {
-	case whole && d.hash != nil && base64.StdEncoding.EncodeToString(d.hash.Sum(nil)) != d.digest:
+	case whole && d.sum != nil && base64.StdEncoding.EncodeToString(d.sum.finish()) != d.digest:
 		return d.s.failed(http.MethodGet, &Error{
 			Status:    http.StatusBadGateway,
 			Code:      "storage.corrupt_download",
@@ -268,7 +314,7 @@ func (d *download) resume() error {
 	if err != nil {
 		return err
 	}
-	d.body = ahead(resp)
+	d.body = resp.Body
 	if err := d.partial(resp); err != nil {
 		return err
 	}
@@ -299,6 +345,7 @@ func (d *download) broken(err, next error) error {
 // Close ends the download.
 func (d *download) Close() error {
 	d.cancel()
+	d.ready = nil
 	if d.done == nil {
 		d.done = d.s.failed(http.MethodGet, refusal(http.StatusBadRequest, "storage.reader_closed", "",
 			"the reader is closed"))

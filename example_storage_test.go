@@ -118,6 +118,21 @@ func ExampleStorageReader_Read() {
 	// Output: account <nil>
 }
 
+func ExampleStorageReader_WriteTo() {
+	file, err := exampleClient().Storage("sales-exports").Open(context.Background(), "exports/q1.csv")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer file.Close()
+	n, err := file.WriteTo(os.Stdout) // as io.Copy does
+	fmt.Println(n, err)
+	// Output:
+	// account,amount
+	// Acme,120
+	// 24 <nil>
+}
+
 func ExampleStorageReader_Close() {
 	file, err := exampleClient().Storage("sales-exports").Open(context.Background(), "exports/q1.csv")
 	if err != nil {

@@ -47,8 +47,10 @@ func (p *pattern) Read(b []byte) (int, error) {
 // way moves one caller's file.
 type way = func(ctx context.Context, caller int, size int64) error
 
-// transfers compares uploads and downloads with the bare server's.
-func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *plainClient) error {
+// transfers compares uploads and downloads with the bare server's. The SDK checks the
+// digest of what it downloads: rows tell whether the other side does, and of a client
+// that does not, at both servers, what the server's part is.
+func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, unchecked, bare *plainClient) error {
 	files := c.Storage(namespace)
 	path := func(caller int) string { return fmt.Sprintf("work-%02d.bin", caller) }
 	at := func(caller int) []string { return []string{"storage", "namespaces", namespace, "files", path(caller)} }
@@ -60,8 +62,8 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 		defer r.Close()
 		return readSize(r, io.Discard, size)
 	}
-	plain := func(ctx context.Context, caller int, w io.Writer, size int64) error {
-		resp, err := bare.send(ctx, http.MethodGet, nil, nil, false, at(caller)...)
+	plain := func(ctx context.Context, from *plainClient, caller int, w io.Writer, size int64) error {
+		resp, err := from.send(ctx, http.MethodGet, nil, nil, false, at(caller)...)
 		if err != nil {
 			return err
 		}
@@ -88,11 +90,24 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 		},
 		{
 			"download", download,
-			func(ctx context.Context, caller int, size int64) error { return plain(ctx, caller, io.Discard, size) },
+			func(ctx context.Context, caller int, size int64) error {
+				return plain(ctx, bare, caller, io.Discard, size)
+			},
+		},
+		{
+			"download without the SDK",
+			func(ctx context.Context, caller int, size int64) error {
+				return plain(ctx, unchecked, caller, io.Discard, size)
+			},
+			func(ctx context.Context, caller int, size int64) error {
+				return plain(ctx, bare, caller, io.Discard, size)
+			},
 		},
 		{
 			"download, both check SHA-256 of", download,
-			func(ctx context.Context, caller int, size int64) error { return plain(ctx, caller, sha256.New(), size) },
+			func(ctx context.Context, caller int, size int64) error {
+				return plain(ctx, bare, caller, sha256.New(), size)
+			},
 		},
 	}
 	for _, callers := range p.callers {
