@@ -111,6 +111,14 @@ type body struct {
 	io.Closer
 }
 
+// IsRead reports whether an answer's body has been read from the provider already, and
+// waits in memory: short ones have.
+func IsRead(resp *http.Response) bool {
+	b, _ := resp.Body.(body)
+	_, read := b.Reader.(*bytes.Reader)
+	return read
+}
+
 // partBody is the body of an answer to a widened request: the bytes that the caller
 // asked for.
 func (c *Client) partBody(out, resp *http.Response, asked *span, set *scrub.Set) (io.Reader, error) {
