@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 	"unicode/utf8"
@@ -116,8 +115,12 @@ func (s *Service) callForRequest(
 // answerWhole reads the provider's answer to its end, and answers with a
 // description of it in JSON.
 func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *providerAnswer) error {
-	body, err := io.ReadAll(a)
-	took := time.Since(a.begun)
+	var whole bytes.Buffer
+	if broker.IsRead(a.Response) && a.ContentLength >= 0 {
+		whole.Grow(int(a.ContentLength) + bytes.MinRead) // so much is known to come
+	}
+	_, err := whole.ReadFrom(a)
+	body, took := whole.Bytes(), time.Since(a.begun)
 	if err := a.end(err); err != nil {
 		return err
 	}
