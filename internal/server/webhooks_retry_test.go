@@ -336,7 +336,7 @@ func TestDeliveriesSurviveTheirServer(t *testing.T) {
 	})
 	r.answers(status(200))
 	hourLater := func(db *store.DB) { // of the one that waits
-		rows, err := db.Read().Deliveries(t.Context(), orgOf(t, db), waits.ID, "", 10)
+		rows, _, err := db.Read().Deliveries(t.Context(), orgOf(t, db), waits.ID, "", 10)
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
 		require.True(t, rows[0].Due.After(time.Now().Add(30*time.Minute)))

@@ -289,6 +289,12 @@ func TestAForgedDeliveryIsNotSentAndHoldsNothingUp(t *testing.T) {
 				return err == nil && !waits
 			}, "nothing is looked for any more")
 			require.Empty(t, r.got)
+			var listed []string
+			for d, err := range client.Webhooks.Deliveries(t.Context(), hook.ID) {
+				require.NoError(t, err)
+				listed = append(listed, d.EventID)
+			}
+			require.Equal(t, []string{second.header.Get("Webhook-Id")}, listed, "the others are listed as ever")
 		})
 	}
 }

@@ -105,11 +105,18 @@ func (q Queries) Delivery(ctx context.Context, org, webhook, id string) (Deliver
 }
 
 // Deliveries lists the deliveries of a webhook, the newest first, before an id; empty
-// begins with the newest.
-func (q Queries) Deliveries(ctx context.Context, org, webhook, before string, limit int) ([]Delivery, error) {
-	return many(ctx, q, checked(q, scanDelivery), "SELECT "+deliveryColumns+" FROM webhook_deliveries "+
-		"WHERE org_id = $1 AND webhook_uid = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
-		org, webhook, cmp.Or(before, beyondIDs), limit)
+// begins with the newest. Those that are not as this server wrote them are named by their
+// ids alone.
+func (q Queries) Deliveries(
+	ctx context.Context, org, webhook, before string, limit int,
+) (rows []Delivery, forged []string, err error) {
+	forged, err = q.eachDelivery(ctx, func(d Delivery) (more bool) {
+		rows = append(rows, d)
+		return len(rows) < limit
+	}, "SELECT "+deliveryColumns+" FROM webhook_deliveries "+
+		"WHERE org_id = $1 AND webhook_uid = $2 AND id < $3 ORDER BY id DESC",
+		org, webhook, cmp.Or(before, beyondIDs))
+	return rows, forged, err
 }
 
 // eachDelivery calls fn with the deliveries of a query until it returns false. One that is

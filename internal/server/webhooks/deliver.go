@@ -224,9 +224,22 @@ func (s *Service) endForged(ctx context.Context, ids []string) (ended int, err e
 	return ended, err
 }
 
-// begin delivers a row beside its caller, unless its webhook is busy or too many are: then
-// no more can be begun. A webhook that has to rest is begun by no one before the time that
-// is returned.
+// mayBegin reports whether another receiver of an organization may be told. It has no more of
+// the places than are free, so that there is one for another organization however slow the
+// receivers of this one are. Call it with mu held.
+func (s *Service) mayBegin(org string) bool {
+	own := 0
+	for _, of := range s.busy {
+		if of == org {
+			own++
+		}
+	}
+	return own < maxAtOnce-len(s.busy)
+}
+
+// begin delivers a row beside its caller, unless its webhook is busy or too many are, of its
+// organization or of all: then no more can be begun. A webhook that has to rest is begun by no
+// one before the time that is returned.
 func (s *Service) begin(ctx context.Context, row store.Delivery) (wait time.Duration, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,10 +249,10 @@ func (s *Service) begin(ctx context.Context, row store.Delivery) (wait time.Dura
 	if wait := time.Until(s.resting[row.WebhookUID].until); wait > 0 {
 		return wait, true
 	}
-	if s.busy[row.WebhookUID] {
+	if _, busy := s.busy[row.WebhookUID]; busy || !s.mayBegin(row.Org) {
 		return time.Minute, true
 	}
-	s.busy[row.WebhookUID] = true
+	s.busy[row.WebhookUID] = row.Org
 	s.running.Go(func() {
 		got, err := s.deliver(ctx, row)
 		s.mu.Lock()

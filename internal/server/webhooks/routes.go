@@ -306,7 +306,7 @@ func (s *Service) deliveries(
 	if err != nil {
 		return list, err
 	}
-	rows, err := s.DB.Read().Deliveries(ctx, rq.Caller.Org, row.UID, before, limit+1)
+	rows, unread, err := s.DB.Read().Deliveries(ctx, rq.Caller.Org, row.UID, before, limit+1)
 	if err != nil {
 		return list, err
 	}
@@ -315,9 +315,14 @@ func (s *Service) deliveries(
 	for _, row := range rows {
 		d, err := readDelivery(row)
 		if err != nil {
-			return list, err
+			unread = append(unread, row.ID)
+			continue
 		}
 		list.Items = append(list.Items, d.WebhookDelivery)
+	}
+	if len(unread) > 0 { // one of them hides none of the others
+		s.Log.Error("deliveries of a webhook were changed by another, and are not listed",
+			"webhook", row.UID, "deliveries", unread)
 	}
 	return list, nil
 }

@@ -79,8 +79,8 @@ type Service struct {
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	busy    map[string]bool // webhooks that are being told, by uid
-	resting map[string]rest // webhooks that are left alone, by uid
+	busy    map[string]string // the organizations of webhooks that are being told, by uid
+	resting map[string]rest   // webhooks that are left alone, by uid
 }
 
 // New makes the service, which gets the hub's events from then on. [Service.Start] has
@@ -93,7 +93,7 @@ func New(k *web.Kernel, hub *events.Hub, cfg Config) *Service {
 		firstPause:  cmp.Or(cfg.FirstPause, firstPause),
 		attemptTime: cmp.Or(cfg.AttemptTime, attemptTime),
 		wake:        make(chan struct{}, 1),
-		busy:        map[string]bool{},
+		busy:        map[string]string{},
 		resting:     map[string]rest{},
 	}
 	s.client = &http.Client{
