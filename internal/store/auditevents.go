@@ -72,7 +72,7 @@ func (q Queries) Events(ctx context.Context, r EventRange) ([]StoredEvent, error
 	events, err := many(ctx, q, scanStoredEvent,
 		`SELECT a.seq, a.at, a.org_id, a.body, COALESCE(o.seq, 0), COALESCE(o.at, 0), o.body
 		FROM audit_events a LEFT JOIN audit_events o ON o.intent = a.seq
-		WHERE a.org_id = $1 AND a.seq IN (`+q.on.numbersIn("$2")+`) ORDER BY a.seq`, r.Org, string(list))
+		WHERE a.org_id = $1 AND a.seq IN (`+q.on.listedNumbers()+`) ORDER BY a.seq`, r.Org, string(list))
 	if !r.Ascending {
 		slices.Reverse(events)
 	}

@@ -33,12 +33,12 @@ type dialect struct {
 // remote reports whether the database is another process, which may go away.
 func (d *dialect) remote() bool { return d != nil && d.limit > 0 }
 
-// numbersIn is the query of the numbers in a list that an argument gives as JSON.
-func (d *dialect) numbersIn(arg string) string {
+// listedNumbers is the query of the numbers in a list, which the second argument gives as JSON.
+func (d *dialect) listedNumbers() string {
 	if d.remote() {
-		return "SELECT value::bigint FROM json_array_elements_text(" + arg + "::json)"
+		return "SELECT value::bigint FROM json_array_elements_text($2::json)"
 	}
-	return "SELECT value FROM json_each(" + arg + ")"
+	return "SELECT value FROM json_each($2)"
 }
 
 // sqliteDialect is that of a file. The driver's own transactions begin with the

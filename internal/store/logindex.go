@@ -348,8 +348,8 @@ func (q Queries) insertIndexRow(ctx context.Context, r IndexRow) error {
 		intent = r.Intent
 	}
 	// A row that is there already is none of this server's.
-	_, err := q.exec(ctx, `INSERT OR REPLACE INTO audit_index (seq, org_id, intent, workspace_id, runtime_id, action, object,
-		denied, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+	_, err := q.exec(ctx, `INSERT OR REPLACE INTO audit_index (seq, org_id, intent, workspace_id, runtime_id, action,
+		object, denied, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		r.Seq, r.Org, intent, orNull(r.Workspace), orNull(r.Runtime), orNull(r.Action), orNull(r.Object), r.Denied,
 		orNull(r.Outcome))
 	return err

@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -13,17 +12,19 @@ import (
 func BenchmarkIndexingTheLog(b *testing.B) {
 	db, path := openTest(b)
 	const events = 100_000
+	const org = "01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60"
 	for from := 0; from < events; from += 1000 {
 		require.NoError(b, db.Write(b.Context(), func(tx *Tx) error {
 			for i := from; i < from+1000; i += 2 {
-				intent := &Entry{Org: "01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60", Body: fmt.Appendf(nil, `{"id":"01980a4e-6a3c-7f1e-8c1d-%012d",`+
-					`"kind":"intent","org":"01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60","caller":"key:01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60",`+
-					`"action":"vault.readRaw","object":"bench/%04d","uid":"01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60","version":1,"decision":"allow",`+
-					`"requestId":"01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60"}`, i, i%5000)}
-				tx.Append(intent)
-				tx.Append(&Entry{Org: intent.Org, Intent: int64(i + 1), Body: fmt.Appendf(nil, `{"id":"01980a4e-6a3c-7f1e-8c1d-%012d",`+
-					`"kind":"outcome","intent":%d,"org":"01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60","caller":"key:01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60",`+
-					`"action":"vault.readRaw","outcome":"ok","requestId":"01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60"}`, i, i+1)})
+				said := fmt.Sprintf(`"id":"01980a4e-6a3c-7f1e-8c1d-%012d","org":%q,"caller":"key:%[2]s","action":"vault.readRaw",`+
+					`"requestId":%[2]q`, i, org)
+				tx.Append(&Entry{Org: org, Body: fmt.Appendf(nil, `{"kind":"intent","object":"bench/%04d","uid":%q,"version":1,`+
+					`"decision":"allow",%s}`, i%5000, org, said)})
+				tx.Append(&Entry{
+					Org:    org,
+					Intent: int64(i + 1),
+					Body:   fmt.Appendf(nil, `{"kind":"outcome","intent":%d,"outcome":"ok",%s}`, i+1, said),
+				})
 			}
 			return nil
 		}))
@@ -37,9 +38,7 @@ func BenchmarkIndexingTheLog(b *testing.B) {
 		b.StartTimer()
 		db, err := Open(b.Context(), path, testProver{})
 		require.NoError(b, err)
-		for db.Indexed() < events-indexAfter {
-			time.Sleep(20 * time.Millisecond)
-		}
+		waitIndexed(b, db, events-indexAfter+1)
 		require.NoError(b, db.Close())
 	}
 	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(b.N)/events, "cpu-ns/event")

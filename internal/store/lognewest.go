@@ -23,13 +23,6 @@ type newestRows struct {
 	most int
 }
 
-// bound has no more than so many rows kept.
-func (n *newestRows) bound(most int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.most = most
-}
-
 // startAt has entries after a place added from now on.
 func (n *newestRows) startAt(p place) {
 	n.mu.Lock()

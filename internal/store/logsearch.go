@@ -76,7 +76,7 @@ func (x *logIndex) snapshot(ctx context.Context, fn func(index func() *searched)
 	}
 	conn, err := s.file.reader.Conn(ctx)
 	if err != nil {
-		return fn(none) //nolint:nilerr // it was closed for a new one
+		return fn(none) // it was closed for a new one
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	statements := newStatements(conn)
@@ -158,6 +158,9 @@ func (q Queries) numbersIn(ctx context.Context, r EventRange) ([]int64, error) {
 // numbersBetween finds the numbers of the events in a range among the entries after one and up
 // to another, by reading them.
 func (q Queries) numbersBetween(ctx context.Context, r EventRange, after, to int64) (numbers []int64, err error) {
+	if r.By != ByOutcome { // an outcome may come long after the event that it is of
+		after, to = max(after, r.After), min(to, r.Before)
+	}
 	err = each(ctx, q, scanStoredEntry, func(e StoredEntry) error {
 		e.Terms = termsOf(e.Body)
 		if row, is := termRow(e.Entry); is {
