@@ -316,8 +316,12 @@ one does, it is asked, and tells of the organization of BCTRL_API_KEY.`,
 		Args: arguments(0, 0),
 	})
 	where := newDirs(cmd.Flags())
+	files := newFilesFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := where.config()
+		if err == nil {
+			cfg.Files, err = files()
+		}
 		if err != nil {
 			return err
 		}
@@ -389,6 +393,7 @@ It works on the data directory itself, while no server runs.`,
 		Args:    arguments(0, 0),
 	}
 	where := newDirs(cmd.Flags())
+	files := newFilesFlag(cmd.Flags())
 	why := cmd.Flags().String("why", "", "what happened, for the `text` of the event; required")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *why == "" {
@@ -398,6 +403,9 @@ It works on the data directory itself, while no server runs.`,
 			return err
 		}
 		cfg, err := where.config()
+		if err == nil {
+			cfg.Files, err = files()
+		}
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 )
 
@@ -113,6 +115,22 @@ func (at databaseAt) read(prefix string) (bctrl.Secret, error) {
 		return bctrl.Secret{}, fmt.Errorf("%s is empty, where the URL of the database belongs", at.file)
 	}
 	return bctrl.NewSecret(url), nil
+}
+
+// newFilesFlag adds the bucket in which the nodes of a cluster keep the head of their audit log.
+func newFilesFlag(to flags) func() (*blob.S3Config, error) {
+	var at string
+	to.StringVar(&at, "files", "", "bucket of a cluster's nodes, which keep the head of the audit log there (BCTRL_FILES)")
+	return func() (*blob.S3Config, error) {
+		if at = cmp.Or(at, os.Getenv("BCTRL_FILES")); at == "" {
+			return nil, nil //nolint:nilnil // the head is in its file
+		}
+		files, err := blob.ParseS3(at)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--files: %w", err)}
+		}
+		return &files, nil
+	}
 }
 
 // data says where the data is, and nothing of its key.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -25,6 +26,10 @@ func Accept(ctx context.Context, cfg NotaryConfig, why string) error {
 	}
 	n := &Notary{cfg: cfg, by: by}
 	if err := n.lastGood(ctx); err != nil {
+		return fmt.Errorf("accepting the audit log: %w", err)
+	}
+	// The head is replaced, whatever it says: which is refused where a server does so meanwhile.
+	if _, n.state, err = cfg.Head.ReadHead(ctx); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("accepting the audit log: %w", err)
 	}
 	err = cfg.DB.Write(ctx, func(tx *store.Tx) error {

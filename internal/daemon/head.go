@@ -38,11 +38,15 @@ func (h bucketHead) WriteHead(ctx context.Context, text []byte, state string) (n
 // head is where the server keeps the head: in a cluster, and where one has been before, in
 // the bucket; else in the file. A cluster begins with what the file has.
 func (d *Daemon) head(ctx context.Context, cfg Config) (audit.HeadStore, error) {
+	return cfg.head(ctx, d.bucket)
+}
+
+func (cfg Config) head(ctx context.Context, bucket *blob.S3) (audit.HeadStore, error) {
 	file := audit.HeadFile(cfg.HeadFile)
-	if d.bucket == nil {
+	if bucket == nil {
 		return file, nil
 	}
-	in := bucketHead{d.bucket.Note(headNote, audit.MaxHead)}
+	in := bucketHead{bucket.Note(headNote, audit.MaxHead)}
 	if cfg.NodeAddress != "" {
 		return audit.HeadBefore{HeadStore: in, Before: file}, nil
 	}

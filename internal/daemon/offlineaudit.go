@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"errors"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/seal"
 )
 
@@ -29,11 +31,24 @@ func AcceptAudit(ctx context.Context, cfg Config, why string) error {
 	return withAudit(ctx, cfg, func(n audit.NotaryConfig) error { return audit.Accept(ctx, n, why) })
 }
 
-func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) error) error {
+// withAudit calls fn with the log of a data directory, and its head where that is: in the bucket of a
+// cluster, where cfg names it.
+func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) error) (err error) {
 	if err := cfg.completeFiles(); err != nil {
 		return err
 	}
+	var bucket *blob.S3
+	if cfg.Files != nil {
+		if bucket, err = blob.OpenS3(ctx, *cfg.Files); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, bucket.Close()) }()
+	}
+	head, err := cfg.head(ctx, bucket)
+	if err != nil {
+		return err
+	}
 	return withKey(ctx, cfg, func(o *offline, key seal.Key) error {
-		return fn(audit.NotaryConfig{DB: o.store, Key: key, Head: audit.HeadFile(cfg.HeadFile)})
+		return fn(audit.NotaryConfig{DB: o.store, Key: key, Head: head})
 	})
 }

@@ -32,14 +32,7 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 			} else if p != nil {
 				panic(p) // the client went away in the middle of a stream
 			}
-			k.Log.LogAttrs(
-				r.Context(), slog.LevelDebug, "request",
-				slog.String("requestId", rq.ID),
-				slog.String("method", r.Method),
-				slog.String("route", rt.Path),
-				slog.Int("status", sw.status),
-				slog.Duration("took", time.Since(start)),
-			)
+			k.logRequest(r, rq, sw.status, time.Since(start))
 		}()
 		if err := k.run(sw, rq); err != nil {
 			if why := EndedBecause(rq.Context()); why != nil && AsError(err) == ErrInternal {
@@ -48,6 +41,24 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 			k.fail(sw, rq, err)
 		}
 	})
+}
+
+// logRequest says of a request what an operator may need to find it, where the log wants that.
+func (k *Kernel) logRequest(r *http.Request, rq *Request, status int, took time.Duration) {
+	if !k.Log.Enabled(r.Context(), slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("requestId", rq.ID),
+		slog.String("method", r.Method),
+		slog.String("route", rq.Route.Path),
+		slog.Int("status", status),
+		slog.Duration("took", took),
+	}
+	if id := traceID(r.Header); id != "" {
+		attrs = append(attrs, slog.String("traceId", id))
+	}
+	k.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", attrs...)
 }
 
 func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
