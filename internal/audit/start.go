@@ -14,49 +14,73 @@ import (
 // Start records that a server starts which has the log to itself. What the one before left
 // without an outcome ends as [Unknown]: nobody will ever know.
 func (l *Log) Start(ctx context.Context) error {
-	from, err := l.lastStart(ctx)
+	last, err := lastStart(ctx, l.db.Read())
 	if err != nil {
 		return err
 	}
-	if err := l.endUnknown(ctx, from, ""); err != nil {
+	if err := l.endUnknown(ctx, last.seq, ""); err != nil {
 		return err
 	}
-	return l.recordStart(ctx, "")
+	return l.Record(ctx, startOf(""))
 }
 
 // StartNode records that a server starts as a node of a cluster. What others have underway
-// stays theirs.
-func (l *Log) StartNode(ctx context.Context, node string) error { return l.recordStart(ctx, node) }
+// stays theirs; what a server has left that had the log to itself before ends.
+func (l *Log) StartNode(ctx context.Context, node string) error {
+	last, err := lastStart(ctx, l.db.Read())
+	if err != nil {
+		return err
+	}
+	var left []intent
+	if last.Object == "" {
+		if left, err = l.intentsWithoutOutcome(ctx, last.seq, ""); err != nil {
+			return err
+		}
+	}
+	return l.db.Write(ctx, func(tx *store.Tx) error {
+		now, err := lastStart(ctx, tx.Queries)
+		if err != nil {
+			return err
+		}
+		if now.seq == last.seq { // else another node has started at the same moment
+			if err := appendUnknown(tx, left); err != nil {
+				return err
+			}
+		}
+		return Append(tx, startOf(node))
+	})
+}
 
-func (l *Log) recordStart(ctx context.Context, node string) error {
-	return l.Record(ctx, Event{
+// startOf is the event of a start, of a node or of a server that is alone.
+func startOf(node string) Event {
+	return Event{
 		Caller:   "server",
 		Action:   Started,
 		Object:   node,
 		Decision: Allowed,
 		Outcome:  OK,
-	})
+	}
 }
 
-// lastStart is the number of the newest event that says so itself, or 0: what the index of the
-// log says is not believed.
-func (l *Log) lastStart(ctx context.Context) (int64, error) {
-	starts, err := l.db.Read().Events(ctx, store.EventRange{
+// lastStart is the newest event that says so itself, with the number 0 where there is none:
+// what the index of the log says is not believed.
+func lastStart(ctx context.Context, q store.Queries) (last intent, err error) {
+	starts, err := q.Events(ctx, store.EventRange{
 		By:     store.ByAction,
 		Value:  Started,
 		Before: math.MaxInt64,
 		Limit:  100,
 	})
 	if err != nil {
-		return 0, fmt.Errorf("reading the audit log: %w", err)
+		return last, fmt.Errorf("reading the audit log: %w", err)
 	}
 	for _, row := range starts {
 		var e Event
 		if json.Unmarshal(row.Body, &e) == nil && e.Action == Started {
-			return row.Seq, nil
+			return intent{e, row.Seq}, nil
 		}
 	}
-	return 0, nil
+	return last, nil
 }
 
 // EndNode gives the intents that a node has left without an outcome theirs, [Unknown]. The
@@ -93,7 +117,7 @@ func (l *Log) endUnknown(ctx context.Context, from int64, node string) error {
 	return err
 }
 
-// intent is one that has no outcome.
+// intent is an event with its number: an intent that has no outcome, or a start.
 type intent struct {
 	Event
 	seq int64

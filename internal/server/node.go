@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/cluster"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // recordStart records that the server starts. One that has the log to itself ends what the
@@ -69,6 +70,14 @@ func (s *Server) loseLease() {
 
 // forgetNodesAfter is how long it is known which nodes there were.
 const forgetNodesAfter = 24 * time.Hour
+
+// forgetNodes removes what is known of nodes that ended a day ago.
+func (s *Server) forgetNodes(ctx context.Context) error {
+	if s.Cluster.Alone() {
+		return nil
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return tx.ForgetNodes(ctx, store.Now().Add(-forgetNodesAfter)) })
+}
 
 // watchNodes ends what nodes have left whose lease ran out. A server that is locked leaves
 // that to the others: it can neither check nor write a row of theirs.

@@ -1,0 +1,57 @@
+package audit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// TestWhatADeadNodeHadUnderwayIsUnknownAndNobodyElses has two nodes with an intent each, by
+// turns on one store, of which one dies. Its own outcome comes too late.
+func TestWhatADeadNodeHadUnderwayIsUnknownAndNobodyElses(t *testing.T) {
+	p := newPlace(t)
+	ctx := t.Context()
+	begin := func(node string) RecordOutcome {
+		_, err := p.store.RegisterNode(ctx, store.Node{ID: node}, time.Hour)
+		require.NoError(t, err)
+		p.store.Fence(node)
+		require.NoError(t, p.log.StartNode(ctx, node))
+		done, err := p.log.Begin(ctx, Event{Org: "org", Caller: "key:k", Action: "vault.use", Object: node})
+		require.NoError(t, err)
+		return done
+	}
+	lateEnd, end := begin("dies"), begin("lives")
+	require.NoError(t, p.store.ExpireLease(ctx, "dies"))
+	p.write(func(tx *store.Tx) error {
+		ended, err := tx.EndDeadNodes(ctx)
+		require.Len(t, ended, 1)
+		return err
+	})
+	for range 2 { // as two nodes that settle it at once
+		nodes, err := p.store.Read().UnsettledNodes(ctx)
+		require.NoError(t, err)
+		for _, n := range nodes {
+			require.NoError(t, p.log.EndNode(ctx, n))
+			require.NoError(t, p.log.EndNode(ctx, n))
+		}
+	}
+	require.NoError(t, lateEnd(End{Outcome: OK}))
+	outcomes := func() map[string]string {
+		require.NoError(t, p.store.CatchUp(ctx))
+		page, err := List(ctx, p.store.Read(), "org", bctrl.AuditFilter{Action: "vault.use"}, true, 0, 10)
+		require.NoError(t, err)
+		found := map[string]string{}
+		for _, e := range page.Events {
+			found[e.Object] = e.Outcome
+		}
+		return found
+	}
+	require.Equal(t, map[string]string{"dies": Unknown, "lives": ""}, outcomes())
+	require.NoError(t, end(End{Outcome: OK}))
+	require.Equal(t, map[string]string{"dies": Unknown, "lives": OK}, outcomes())
+	require.True(t, p.verify().All().OK)
+}
