@@ -69,11 +69,15 @@ func TestABrowsedPageIsDecodedAsEncodingJSONDoes(t *testing.T) {
 	})
 	for _, answer := range []string{
 		``, `null`, `{}`, `[]`, `{"files":null}`, `{"files":[{}],"files":[{"id":"a"}]}`, `{"folders":[],"folders":[]}`,
-		`{"files":[{"id":"a","id":"b"}]}`, `{"files":[{"id":"a","id":"\"b"}]}`, `{"files":[{"id":"\"a","id":"b"}]}`, `{"files":[{"ID":"a"}]}`, `{"files":[{"id":null}]}`, `{"files":[{"later":{}}]}`,
+		`{"files":[{"id":"a","id":"b"}]}`, `{"files":[{"id":"a","id":"\"b"}]}`, `{"files":[{"id":"\"a","id":"b"}]}`,
+		`{"files":[{"ID":"a"}]}`, `{"files":[{"id":null}]}`, `{"files":[{"later":{}}]}`,
 		`{"files":[{"sizeBytes":1.5}]}`, `{"files":[{"sizeBytes":-1}]}`, `{"files":[{"sizeBytes":01}]}`,
-		`{"files":[{"sizeBytes":9223372036854775807}]}`, `{"files":[{"createdAt":"yesterday"}]}`, `{"files":[{"createdAt":null}]}`,
-		`{"files":[{"expiresAt":"2026-01-02T03:04:05Z"}]}`, `{"files":[]} x`, ` { "files" : [ ] } `, `{"files":[]`, `{"files":[{}`,
-		`{"nextCursor":"a\u0062"}`, `{"nextCursor":"a\""}`, `{"nextCursor":"\\"}`, `{"nextCursor":"\\\"x"}`, `{"nextCursor":"` + "\xff" + `"}`, `{"nextCursor":nul}`, `{"nextCursor":"a`, `{"files":[],}`,
+		`{"files":[{"sizeBytes":9223372036854775807}]}`, `{"files":[{"createdAt":"yesterday"}]}`,
+		`{"files":[{"createdAt":null}]}`,
+		`{"files":[{"expiresAt":"2026-01-02T03:04:05Z"}]}`, `{"files":[]} x`, ` { "files" : [ ] } `,
+		`{"files":[]`, `{"files":[{}`,
+		`{"nextCursor":"a\u0062"}`, `{"nextCursor":"a\""}`, `{"nextCursor":"\\"}`, `{"nextCursor":"\\\"x"}`,
+		`{"nextCursor":"` + "\xff" + `"}`, `{"nextCursor":nul}`, `{"nextCursor":"a`, `{"files":[],}`,
 		`{"files":[{"id":"` + strings.Repeat(`","id":"`, 20) + `"}]}`,
 	} {
 		decodesAsEncodingJSON(t, []byte(answer))
@@ -101,7 +105,8 @@ func BenchmarkDecodeBrowsedPage(b *testing.B) {
 		sum := strings.Repeat("e3b0c442", 8)
 		page.Files[i] = StorageObject{ID: "018f4e8a-7c1b-7d3a-9f00-000000000000", Workspace: "bench",
 			LogicalPath: "bulk/report-000001.csv", ObjectKey: "bench/bulk/report-000001.csv", Filename: "report-000001.csv",
-			SizeBytes: 4096, ContentType: "text/csv", SHA256: sum, Source: SourceUpload, ETag: `"018f4e8a-7c1b-7d3a-9f00-000000000000"`,
+			SizeBytes: 4096, ContentType: "text/csv", SHA256: sum, Source: SourceUpload,
+			ETag:      `"018f4e8a-7c1b-7d3a-9f00-000000000000"`,
 			CreatedAt: time.UnixMilli(1_700_000_000_123).UTC()}
 	}
 	answer, err := json.Marshal(page)

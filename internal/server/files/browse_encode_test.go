@@ -16,7 +16,8 @@ import (
 // field that a file has.
 func TestABrowsedPageIsEncodedAsEncodingJSONDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.OneOf(rapid.Just(""), rapid.StringMatching(`[ -~]{0,20}`), rapid.String(), rapid.Just("caf\xe9 </a>&\u2028"))
+		text := rapid.OneOf(rapid.Just(""), rapid.StringMatching(`[ -~]{0,20}`), rapid.String(),
+			rapid.Just("caf\xe9 </a>&\u2028"))
 		page := bctrl.BrowsePage{
 			Files:      []bctrl.StorageObject{},
 			Folders:    []bctrl.StorageFolder{},
@@ -55,7 +56,10 @@ func TestABrowsedPageIsEncodedAsEncodingJSONDoes(t *testing.T) {
 func BenchmarkEncodeBrowsedPage(b *testing.B) {
 	page := bctrl.BrowsePage{Folders: []bctrl.StorageFolder{}, Files: make([]bctrl.StorageObject, 1000)}
 	for i := range page.Files {
-		const id, sum = "018f4e8a-7c1b-7d3a-9f00-000000000000", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+		const (
+			id  = "018f4e8a-7c1b-7d3a-9f00-000000000000"
+			sum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+		)
 		page.Files[i] = bctrl.StorageObject{
 			ID:          id,
 			Workspace:   "bench",
