@@ -32,6 +32,7 @@ const (
 	deleteAI       deed = "delete the credential"
 	createAI       deed = "create the credential as"
 	visitSite      deed = "have the browser speak to the site"
+	revokeToken    deed = "revoke the token"
 )
 
 // who does it.
@@ -92,6 +93,8 @@ type stored struct {
 	// credential is the version that the credential was created as, label the
 	// newest, and pinned the credential that the ceiling means.
 	credential, label, pinned int
+	// revoked is that of the token, and with it of its attenuation.
+	revoked bool
 }
 
 // permits is the rule of one action.
@@ -117,6 +120,9 @@ func (s stored) step(a asked) (replied, stored) {
 	ok, missing := replied{status: http.StatusOK}, replied{status: http.StatusNotFound}
 	exists := s.credential != 0
 	switch a.deed {
+	case revokeToken:
+		s.revoked = true
+		return ok, s
 	case setCeiling:
 		if ceilings()[a.n].ask && !exists {
 			return replied{status: http.StatusBadRequest}, s // what is mounted must exist
@@ -159,6 +165,9 @@ func (s stored) step(a asked) (replied, stored) {
 
 // look is step for what changes nothing.
 func (s stored) look(a asked) replied {
+	if s.revoked && (a.by == tokenHolder || a.by == denied) && a.deed != visitSite {
+		return replied{status: http.StatusUnauthorized}
+	}
 	seen := s.login
 	if a.deed == readCredential || a.deed == listOfAI || a.deed == askModel {
 		seen = s.label
@@ -199,6 +208,26 @@ func rules(begin stored) porcupine.Model {
 			return want == output.(replied), next
 		},
 	}
+}
+
+// rulesOfNodes are the rules where a node may be cut off: what it could not answer, which is
+// 503, was done or not, and its provider may not have been reached.
+func rulesOfNodes(begin stored) porcupine.Model {
+	model := porcupine.NondeterministicModel{
+		Init: func() []any { return []any{begin} },
+		Step: func(state, input, output any) []any {
+			a, got := input.(asked), output.(replied)
+			want, next := state.(stored).step(a)
+			switch {
+			case got.status == http.StatusServiceUnavailable:
+				return []any{state, next}
+			case want == got, a.deed == askModel && want.status == got.status && got.saw == 0:
+				return []any{next}
+			}
+			return nil
+		},
+	}
+	return model.ToModel()
 }
 
 // describe tells a history, in the order in which its requests began.

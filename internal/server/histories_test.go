@@ -37,6 +37,7 @@ type stage struct {
 	provider  string
 	browsers  *browser.Fake
 	runtime   string
+	token     string // the id of the token
 	// as are the headers of each actor.
 	as map[actor][]string
 	// versions counts what was written, so that each is told from all others.
@@ -165,6 +166,8 @@ func (st *stage) request(a asked) (method, path string, body []byte) {
 		return write("PATCH", ai, object{"label": n, "apiKey": "key-" + n})
 	case deleteAI:
 		return "DELETE", ai + "?force=true", nil
+	case revokeToken:
+		return "DELETE", "/v1/tokens/" + st.token, nil
 	case createAI:
 		return write("POST", "/v1/ai-credentials", object{"id": st.ai, "provider": "openai", "label": n, "apiKey": "key-" + n,
 			"baseUrl": st.provider})

@@ -1,0 +1,250 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/standin"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// TestWhatOneNodeAcknowledgesEveryNodeObeys has each change made on the first node, and
+// looks at the others once it is acknowledged.
+func TestWhatOneNodeAcknowledgesEveryNodeObeys(t *testing.T) {
+	all := newNodes(t, 3, lasting)
+	first := all.all[0]
+	t.Run("a key that is revoked ends its streams", func(t *testing.T) {
+		var made wire.NewKey
+		first.ok("POST", []string{"keys"}, object{"label": "other"}, &made)
+		key := made.Key.Reveal()
+		var streams []*http.Response
+		for _, n := range all.all {
+			srv := httptest.NewServer(n.server)
+			t.Cleanup(srv.Close)
+			rq, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+"/v1/audit/stream", nil)
+			require.NoError(t, err)
+			rq.Header.Set("Authorization", "Bearer "+key)
+			resp, err := srv.Client().Do(rq)
+			require.NoError(t, err)
+			t.Cleanup(func() { resp.Body.Close() })
+			streams = append(streams, resp)
+		}
+		first.ok("DELETE", []string{"keys", made.ID}, nil, nil)
+		for i, n := range all.all {
+			n.as(key, func() {
+				require.Equal(t, http.StatusUnauthorized, n.do("GET", []string{"self"}, nil, nil).Status)
+			})
+			_, err := io.ReadAll(streams[i].Body)
+			if err != nil {
+				require.ErrorIs(t, err, io.ErrUnexpectedEOF, "it was broken off")
+			}
+		}
+	})
+	t.Run("a runtime that is stopped ends its tokens", func(t *testing.T) {
+		ws := first.made("stopped", object{})
+		first.launch(ws, "r", nil)
+		token := first.mint(ws.ID, "r", object{})
+		for _, n := range all.all {
+			require.Equal(t, http.StatusOK, n.with(token, "GET", []string{"self"}, nil).Status)
+		}
+		first.ok("POST", []string{"workspaces", ws.ID, "runtimes", "r", "stop"}, nil, nil)
+		for _, n := range all.all {
+			refused(t, n.with(token, "GET", []string{"self"}, nil), http.StatusUnauthorized, wire.CodeTokenEnded, "")
+		}
+	})
+	t.Run("a subaccount that is deleted ends its browsers", func(t *testing.T) {
+		sub := first.subaccount("deleted")
+		for i, n := range all.all {
+			var ws bctrl.WorkspaceInfo
+			n.ok("POST", []string{"workspaces"}, object{"name": fmt.Sprint("w", i)}, &ws, within(sub)...)
+			n.ok("POST", []string{"workspaces", ws.ID, "runtimes"},
+				object{"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{}}, nil, within(sub)...)
+			require.Len(t, n.browsers.Running(), 1)
+		}
+		got := first.do("DELETE", []string{"subaccounts", sub}, map[string][]string{"force": {"true"}}, nil)
+		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+		for _, n := range all.all {
+			require.Empty(t, n.browsers.Running())
+			_, err := n.db.Read().Organization(t.Context(), sub)
+			require.Error(t, err)
+		}
+	})
+	t.Run("the key is rotated, and locks who has it not", func(t *testing.T) {
+		first.setLogin("kept")
+		first.ok("POST", []string{"seal", "rotate"}, object{}, nil)
+		require.False(t, first.server.Custody.Locked())
+		first.setLogin("new")
+		for i, n := range all.all[1:] {
+			require.True(t, n.server.Custody.Locked())
+			all.giveKey(i + 1)
+			n.unlock()
+			for _, name := range []string{"kept", "new"} {
+				require.Equal(t, http.StatusOK, n.do("GET", []string{"vault", name}, nil, nil).Status)
+			}
+			n.secretIn(globally(), fmt.Sprint("BY_", i), "0123456789")
+		}
+	})
+	t.Run("a lock is one of all", func(t *testing.T) {
+		first.lock()
+		for _, n := range all.all {
+			require.True(t, n.server.Custody.Locked())
+			refused(t, n.do("GET", []string{"vault", "kept"}, nil, nil), http.StatusServiceUnavailable, "seal.locked", "")
+		}
+	})
+}
+
+// TestAnAcknowledgementWaitsForTheLeaseOfANodeThatIsCutOff cuts one, and has the others obey.
+func TestAnAcknowledgementWaitsForTheLeaseOfANodeThatIsCutOff(t *testing.T) {
+	all := newNodes(t, 2, cutLease)
+	first, cut := all.all[0], all.all[1]
+	ws := first.made("w", object{})
+	was := cut.member.Self().ID
+	cut.cable.set(standsStill)
+	first.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{}}, nil)
+	living, err := first.member.Nodes(t.Context())
+	require.NoError(t, err)
+	for _, n := range living {
+		require.NotEqual(t, was, n.ID, "it did not obey, so that its lease has run out")
+	}
+	cut.settled(func() bool { return cut.member.Valid() != nil }, "it knows")
+	refused(t, cut.do("GET", []string{"self"}, nil, nil), http.StatusServiceUnavailable, "server.lease_lost", "")
+	cut.cable.set(carries)
+	cut.settled(func() bool { return cut.do("GET", []string{"self"}, nil, nil).Status == http.StatusOK }, "it is back")
+}
+
+// TestAnIdempotencyKeyHoldsOnAllNodes sends the same request to all of them at once.
+func TestAnIdempotencyKeyHoldsOnAllNodes(t *testing.T) {
+	all := newNodes(t, 3, lasting)
+	for round := range 10 {
+		var sent sync.WaitGroup
+		got := make([]answer, 6)
+		for i := range got {
+			sent.Go(func() {
+				got[i] = all.all[i%3].do("POST", []string{"workspaces"}, nil, object{"name": fmt.Sprint("w", round)},
+					"Idempotency-Key", fmt.Sprint("key", round))
+			})
+		}
+		sent.Wait()
+		ids := map[string]bool{}
+		for _, a := range got {
+			var ws bctrl.WorkspaceInfo
+			if a.Status == http.StatusConflict {
+				require.Equal(t, wire.CodeInProgress, a.code())
+				continue
+			}
+			require.Equal(t, http.StatusOK, a.Status, "%s", a.Body)
+			require.NoError(t, json.Unmarshal(a.Body, &ws))
+			ids[ws.ID] = true
+		}
+		require.Len(t, ids, 1)
+	}
+}
+
+// TestLimitsOfCallsHoldOverAllNodes has all of them call a provider at once: as often as the
+// policy permits in a minute, and each with an access token, whose renewals the provider
+// takes for a theft where a refresh token is used twice.
+func TestLimitsOfCallsHoldOverAllNodes(t *testing.T) {
+	const login = "login.acme.example"
+	in, err := standin.New()
+	require.NoError(t, err)
+	t.Cleanup(in.Close)
+	all := newNodes(t, 3, lasting, func(cfg *Config) { cfg.ProviderRoots, cfg.ProviderInstead = in.Roots(), in.Instead })
+	first := all.all[0]
+	require.NoError(t, in.Serve(acmeHost, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	var mu sync.Mutex
+	newest, renewed := 0, 0
+	require.NoError(t, in.Serve(login, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.FormValue("refresh_token") != fmt.Sprint("refresh-0123456789-", newest) {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		newest, renewed = newest+1, renewed+1
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"access_token":"access-0123456789-%d","expires_in":3600,"refresh_token":"refresh-0123456789-%d"}`,
+			newest, newest)
+	})))
+	refresh := first.secretIn(globally(), "REFRESH", "refresh-0123456789-0")
+	id := first.secretIn(globally(), "CLIENT", "client-0123456789")
+	first.ok("POST", []string{"credentials"}, object{
+		"id": "acme-main", "provider": "acme", "scope": globally(), "hosts": []string{acmeHost},
+		"secretRefs": object{"refreshToken": "vault:secret:" + refresh.ID, "clientId": "vault:secret:" + id.ID},
+		"auth":       object{"type": "oauth2", "oauth2": object{"grant": "refresh_token", "tokenUrl": "https://" + login + "/token"}},
+	}, nil)
+	first.ok("PUT", []string{"capabilities", "acme/things"},
+		object{"methods": []string{"GET"}, "paths": []string{"/v1/things"}}, nil)
+	first.ok("PUT", []string{"capabilities", "acme/things", "policy"}, object{"callsPerMinute": 7}, nil)
+	var calling sync.WaitGroup
+	got := make([]answer, 12)
+	for i := range got {
+		calling.Go(func() {
+			got[i] = all.all[i%3].do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, object{"path": "/v1/things"})
+		})
+	}
+	calling.Wait()
+	permitted := 0
+	for _, a := range got {
+		if a.Status == http.StatusTooManyRequests {
+			require.Equal(t, "invoke.rate_limited", a.code())
+			continue
+		}
+		require.Equal(t, http.StatusOK, a.Status, "%s", a.Body)
+		permitted++
+	}
+	require.Equal(t, 7, permitted)
+	require.Equal(t, fmt.Sprint("refresh-0123456789-", newest), first.secretValue(refresh.ID))
+	require.LessOrEqual(t, renewed, 3, "once on each node")
+}
+
+// TestWebhooksAreDeliveredByTheNodeThatLeads ends the lease of that node, and has the next one
+// deliver: each event once or more, and never two at a time.
+func TestWebhooksAreDeliveredByTheNodeThatLeads(t *testing.T) {
+	all := newNodes(t, 2, lasting, impatient)
+	first, second := all.all[0], all.all[1]
+	r := newReceiver(t)
+	var mu sync.Mutex
+	telling, most := 0, 0
+	r.answers(func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		telling++
+		most = max(most, telling)
+		mu.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
+		telling--
+	})
+	client := second.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	for i := range 10 {
+		all.all[i%2].made(fmt.Sprint("before", i), object{})
+	}
+	second.delivered(client, hook.ID, bctrl.WebhookDelivered, 10)
+	require.False(t, second.member.Leads())
+
+	require.NoError(t, first.db.ExpireLease(t.Context(), first.member.Self().ID))
+	require.Eventually(t, second.member.Leads, time.Minute, time.Millisecond)
+	for i := range 10 {
+		second.made(fmt.Sprint("after", i), object{})
+	}
+	second.delivered(client, hook.ID, bctrl.WebhookDelivered, 20)
+	told := map[string]int{}
+	for len(r.got) > 0 {
+		told[(<-r.got).header.Get("Webhook-Id")]++
+	}
+	require.Len(t, told, 20)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, 1, most)
+}
