@@ -31,6 +31,7 @@ func (s *Service) EndAbandoned(ctx context.Context) error {
 		})
 		return errors.Join(err, tx.FailLiveRuntimes(ctx, reason, now, func(org string, rt store.Runtime) error {
 			orgs[org] = struct{}{}
+			tx.ChangedRules(store.RuleChange{Org: org}) // the tokens of the runtimes end with them
 			if err := s.appendEnded(ctx, tx, org, rt, bctrl.RuntimeFailed, reason); err != nil {
 				return err
 			}
@@ -40,8 +41,10 @@ func (s *Service) EndAbandoned(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for org := range orgs {
-		s.RecheckUnderway(ctx, org, "") // the tokens of the runtimes have ended with them
+	if s.Cluster.Alone() { // else it comes as news to this node too, and nobody waits
+		for org := range orgs {
+			s.RecheckUnderway(ctx, org, "")
+		}
 	}
 	return nil
 }
