@@ -61,6 +61,17 @@ func TestWhatOneNodeAcknowledgesEveryNodeObeys(t *testing.T) {
 			refused(t, n.with(token, "GET", []string{"self"}, nil), http.StatusUnauthorized, wire.CodeTokenEnded, "")
 		}
 	})
+	t.Run("a workspace that is deleted ends its browsers", func(t *testing.T) {
+		ws := first.made("deleted", object{})
+		for i, n := range all.all {
+			n.launch(ws, fmt.Sprint("r", i), nil)
+		}
+		got := first.do("DELETE", []string{"workspaces", ws.ID}, map[string][]string{"force": {"true"}}, nil)
+		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+		for _, n := range all.all {
+			require.Empty(t, n.browsers.Running())
+		}
+	})
 	t.Run("a subaccount that is deleted ends its browsers", func(t *testing.T) {
 		sub := first.subaccount("deleted")
 		for i, n := range all.all {

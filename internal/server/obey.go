@@ -8,8 +8,8 @@ import (
 
 // obey has this node obey what any node of the cluster has changed: it is locked where
 // another one was, or where it has not the key any more, what is no longer permitted ends,
-// and so do the runtimes of an organization that is deleted. Those end beside it, since a
-// browser may take its time.
+// and so do the runtimes of an organization or a workspace that is deleted. Those end beside
+// it, since a browser may take its time.
 func (s *Server) obey(ctx context.Context, news store.RuleNews) {
 	if news.Lock {
 		s.Custody.Lock()
@@ -20,5 +20,6 @@ func (s *Server) obey(ctx context.Context, news store.RuleNews) {
 		}
 	}
 	s.ObeyNews(ctx, news)
+	s.runtimes.EndTold(ctx, news)
 	s.runtimes.EndDeleted(ctx, news)
 }

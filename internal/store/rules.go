@@ -12,6 +12,8 @@ type RuleChange struct {
 	Org string `json:"org"`
 	// Workspace is the one whose rules have changed; empty is all of the organization's.
 	Workspace string `json:"ws,omitempty"`
+	// Runtime is one that is to end, on the node that has it. Nothing else changes then.
+	Runtime string `json:"rt,omitempty"`
 }
 
 // RuleNews is what a server has to obey that shares its database.

@@ -187,28 +187,74 @@ func (s *Service) EndDeleted(ctx context.Context, news store.RuleNews) {
 	}
 }
 
-// otherNodesTime is how long the other nodes may take to end the runtimes of a deleted
-// organization, one of them after the other, or to be found dead.
+// EndTold begins to end the runtimes of this node that another one has asked to end.
+func (s *Service) EndTold(ctx context.Context, news store.RuleNews) {
+	for _, c := range news.Changes {
+		lr, live := s.fleet.find(c.Runtime)
+		if !live || lr.org != c.Org {
+			continue
+		}
+		release, ok := s.fleet.hold(lr)
+		if !ok {
+			continue
+		}
+		go func() {
+			defer release()
+			if err := s.stopBrowser(ctx, lr.id); err != nil {
+				s.Log.Error("a runtime did not end that another node asked to end", "runtime", lr.id, "error", err)
+			}
+		}()
+	}
+}
+
+// otherNodesTime is how long the other nodes may take to end the runtimes of what is
+// deleted, one of them after the other, or to be found dead.
 const otherNodesTime = stopBound + 15*time.Second
+
+// stopAnywhere is stopBrowser also of a runtime that another node has.
+func (s *Service) stopAnywhere(ctx context.Context, org, id string) error {
+	if _, here := s.fleet.find(id); here || s.Cluster.Alone() {
+		return s.stopBrowser(ctx, id)
+	}
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		tx.ChangedRules(store.RuleChange{Org: org, Runtime: id})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return awaitEnd(ctx, "workspaces.still_ending", func(ctx context.Context) (live bool, err error) {
+		rt, err := s.DB.Read().Runtime(ctx, org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		return rt.Live, err
+	})
+}
 
 // AwaitStopped waits until no node has a runtime of an organization any more.
 func (s *Service) AwaitStopped(ctx context.Context, org string) error {
+	return awaitEnd(ctx, "subaccounts.still_ending", func(ctx context.Context) (live bool, err error) {
+		return s.DB.Read().HasLiveRuntimes(ctx, org)
+	})
+}
+
+// awaitEnd waits until something has ended on another node, and refuses with a code where
+// it does not.
+func awaitEnd(ctx context.Context, code string, lives func(context.Context) (bool, error)) error {
 	ctx, done := context.WithTimeout(ctx, otherNodesTime)
 	defer done()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
-		live, err := s.DB.Read().HasLiveRuntimes(ctx, org)
+		live, err := lives(ctx)
 		if err != nil || !live {
 			return err
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return web.WithHint(
-				web.Unavailable("subaccounts.still_ending", "runtimes of the subaccount have not ended on another node yet"),
-				"the subaccount is closed, and what it holds is removed when they have",
-			)
+			return web.WithHint(web.Unavailable(code, "a runtime has not ended on another node yet"), "try again soon")
 		}
 	}
 }

@@ -223,7 +223,7 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 			ev := rq.Event()
 			ev.Action, ev.Object = string(access.RuntimeStop), rt.ID
 			ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
-			if err := s.Use(ctx, ev, func() error { return s.stopBrowser(ctx, rt.ID) }); err != nil {
+			if err := s.Use(ctx, ev, func() error { return s.stopAnywhere(ctx, rq.Caller.Org, rt.ID) }); err != nil {
 				return web.None{}, err
 			}
 		}

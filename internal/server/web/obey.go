@@ -51,9 +51,12 @@ func (k *Kernel) ObeyNews(ctx context.Context, news store.RuleNews) {
 	}
 	whole, done := map[string]bool{}, map[store.RuleChange]bool{}
 	for _, c := range news.Changes {
-		whole[c.Org] = whole[c.Org] || c.Workspace == ""
+		whole[c.Org] = whole[c.Org] || c.Workspace == "" && c.Runtime == ""
 	}
 	for _, c := range news.Changes {
+		if c.Runtime != "" {
+			continue
+		}
 		if whole[c.Org] {
 			c.Workspace = ""
 		}
