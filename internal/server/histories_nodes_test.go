@@ -193,7 +193,7 @@ func (all *nodes) trouble(r *rand.Rand) (stop func() (times int)) {
 // acknowledged anywhere is obeyed everywhere. A night plays thousands.
 func TestNoNodeDecidesUnderACeilingThatWasReplaced(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	seed, n := rand.Uint64(), 40
+	seed, n := rand.Uint64(), 25
 	if text := os.Getenv(historiesVariable); text != "" {
 		var err error
 		n, err = strconv.Atoi(text)
