@@ -182,15 +182,16 @@ func TestLimitsOfCallsHoldOverAllNodes(t *testing.T) {
 		}
 		newest, renewed = newest+1, renewed+1
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprintf(w, `{"access_token":"access-0123456789-%d","expires_in":3600,"refresh_token":"refresh-0123456789-%d"}`,
-			newest, newest)
+		_, _ = fmt.Fprintf(w, `{"access_token":"access-0123456789-%d","expires_in":3600,
+			"refresh_token":"refresh-0123456789-%d"}`, newest, newest)
 	})))
 	refresh := first.secretIn(globally(), "REFRESH", "refresh-0123456789-0")
 	id := first.secretIn(globally(), "CLIENT", "client-0123456789")
 	first.ok("POST", []string{"credentials"}, object{
 		"id": "acme-main", "provider": "acme", "scope": globally(), "hosts": []string{acmeHost},
 		"secretRefs": object{"refreshToken": "vault:secret:" + refresh.ID, "clientId": "vault:secret:" + id.ID},
-		"auth":       object{"type": "oauth2", "oauth2": object{"grant": "refresh_token", "tokenUrl": "https://" + login + "/token"}},
+		"auth": object{"type": "oauth2", "oauth2": object{"grant": "refresh_token",
+			"tokenUrl": "https://" + login + "/token"}},
 	}, nil)
 	first.ok("PUT", []string{"capabilities", "acme/things"},
 		object{"methods": []string{"GET"}, "paths": []string{"/v1/things"}}, nil)
@@ -199,7 +200,8 @@ func TestLimitsOfCallsHoldOverAllNodes(t *testing.T) {
 	got := make([]answer, 12)
 	for i := range got {
 		calling.Go(func() {
-			got[i] = all.all[i%3].do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, object{"path": "/v1/things"})
+			got[i] = all.all[i%3].do("POST", []string{"capabilities", "acme/things", "invoke"}, nil,
+				object{"path": "/v1/things"})
 		})
 	}
 	calling.Wait()

@@ -125,8 +125,9 @@ func (s *Service) recordUnstarted(lr *liveRuntime, status bctrl.RuntimeStatus, r
 }
 
 // recordRuntimeEnd records the end of a runtime, and ends what is underway and acts as
-// it, on every node: it waits for the others as a change of rules does. A runtime whose end is on record is left as it is. A row that was changed
-// outside the server is logged, and left too.
+// it, on every node: it waits for the others as a change of rules does. A runtime whose
+// end is on record is left as it is. A row that was changed outside the server is logged,
+// and left too.
 func (s *Service) recordRuntimeEnd(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
 	if lr, ok := s.fleet.find(id); ok {

@@ -14,7 +14,7 @@ const obeyLimit = 30 * time.Second
 // errNotObeyed is the answer to a change that is stored, and of which nobody can say
 // whether every node obeys it.
 var errNotObeyed = WithHint(
-	Unavailable("server.nodes_behind", "the change is stored, but not every node of the cluster has said that it obeys it"),
+	Unavailable("server.nodes_behind", "the change is stored, but not every node has said that it obeys it"),
 	"send it again with its Idempotency-Key: it is answered once all of them do",
 )
 
