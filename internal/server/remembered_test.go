@@ -101,8 +101,8 @@ func (r *rememberer) outcome(in object) string {
 	var log struct{ Events []bctrl.AuditEvent }
 	decodeInto(r.T, r.do("GET", []string{"audit"}, url.Values{"action": {"capability.invoke"}, "limit": {"1"}}, nil), &log)
 	e := log.Events[0]
-	return fmt.Sprint(got.Status, got.code(), answer, r.values[r.arrived], e.Outcome, e.Credential, e.UID, e.Version, e.Tier,
-		e.Host, e.Path, e.Secrets)
+	return fmt.Sprint(got.Status, got.code(), answer, r.values[r.arrived], e.Outcome, e.Credential, e.UID, e.Version,
+		e.Tier, e.Host, e.Path, e.Secrets)
 }
 
 // TestACallByWhatIsRememberedIsTheCallByWhatIsStored compares each call of random
