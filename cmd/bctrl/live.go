@@ -43,7 +43,8 @@ func recordingRuntime(c *cli) *cobra.Command {
 		Use:   "recording <workspace/alias>",
 		Short: "Print an address that plays what a runtime's browser has shown",
 		Long: `Print an address that plays the recording of a runtime, live or ended, that was
-launched with record. With /file behind it, it is a movie to download.`,
+launched with record, and the file of the mounted storage in which one that has
+ended is kept. With /file behind it, the address is a movie to download.`,
 		Example:           `  bctrl runtime recording sales/crm`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: c.completing(runtimeNames),
@@ -53,8 +54,11 @@ launched with record. With /file behind it, it is a movie to download.`,
 				if err != nil {
 					return about("runtime "+printable(args[0]), err)
 				}
-				return show(c, cmd, *r, pair{"Status", string(r.Status)}, pair{"Length", r.Duration.Round(time.Second).String()},
-					pair{"URL", r.URL}, pair{"Expires", moment(r.ExpiresAt)})
+				rows := []pair{{"Status", string(r.Status)}, {"Length", r.Duration.Round(time.Second).String()}}
+				if r.Object != nil {
+					rows = append(rows, pair{"File", printable(r.Object.LogicalPath)})
+				}
+				return show(c, cmd, *r, append(rows, pair{"URL", r.URL}, pair{"Expires", moment(r.ExpiresAt)})...)
 			})
 		},
 	})

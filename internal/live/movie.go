@@ -251,6 +251,18 @@ type Index struct {
 	// Frames are the times from which pictures are shown, in milliseconds.
 	Frames []int64 `json:"frames"`
 	Marks  []Mark  `json:"marks"`
+	// FromFrame and FromMark are how many come before these: see [Index.After].
+	FromFrame int `json:"fromFrame,omitzero"`
+	FromMark  int `json:"fromMark,omitzero"`
+}
+
+// After is the index without the first frames and marks, for who has them. It is the whole
+// index where it does not have as many: then it is of another recording.
+func (i Index) After(frames, marks int) Index {
+	if frames <= len(i.Frames) && marks <= len(i.Marks) {
+		i.Frames, i.Marks, i.FromFrame, i.FromMark = i.Frames[frames:], i.Marks[marks:], frames, marks
+	}
+	return i
 }
 
 // Film is a recording as it can be played.

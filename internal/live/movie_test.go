@@ -139,6 +139,11 @@ func TestAWithheldPictureOfAHugeViewportIsSmall(t *testing.T) {
 	defer m.Close()
 	require.NoError(t, m.Add(browser.Frame{Width: 10_000_000, Height: 1, Withheld: true}))
 	index := m.Film().Index
+	require.Equal(t, index, index.After(0, 0))
+	rest := index.After(len(index.Frames), len(index.Marks))
+	require.Empty(t, rest.Frames, "who asks again is told what is new")
+	require.Equal(t, len(index.Frames), rest.FromFrame)
+	require.Equal(t, index, index.After(len(index.Frames)+1, 0), "who knows more has had another")
 	require.Equal(t, []int{2048, 16}, []int{index.Width, index.Height})
 }
 

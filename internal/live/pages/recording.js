@@ -20,7 +20,8 @@
 	async function load() {
 		let answer, body;
 		try {
-			answer = await fetch(path + '/index', {cache: 'no-store', referrerPolicy: 'no-referrer'});
+			const known = film ? '?fromFrame=' + film.frames.length + '&fromMark=' + film.marks.length : '';
+			answer = await fetch(path + '/index' + known, {cache: 'no-store', referrerPolicy: 'no-referrer'});
 			body = await answer.json();
 		} catch { return say('The server cannot be reached', 'end'); }
 		if (!answer.ok) {
@@ -29,9 +30,9 @@
 			return;
 		}
 		const first = !film;
+		for (const [name, from] of [['frames', body.fromFrame], ['marks', body.fromMark]])
+			body[name] = (from ? film[name].slice(0, from) : []).concat(body[name] || []);
 		film = body;
-		film.frames = film.frames || [];
-		film.marks = film.marks || [];
 		$('notice').textContent = '';
 		say(film.running ? 'Still recording' : film.truncated ? 'Cut at its limit' : clock(film.durationMs) + ' long', film.running ? 'working' : 'wait');
 		$('file').href = path + '/file';

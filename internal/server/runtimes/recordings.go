@@ -303,9 +303,19 @@ func (s *Service) withFilm(rq *web.Request, do func(openedFilm, *web.Grant) erro
 	return do(film, asked)
 }
 
+// serveRecordingIndex answers with what is in a recording, or what has come since the page
+// asked last: of one that goes on it asks every few seconds.
 func (s *Service) serveRecordingIndex(w http.ResponseWriter, rq *web.Request) error {
+	fromFrame, err := rq.Integer("fromFrame", 0, 0, 1<<31)
+	if err != nil {
+		return err
+	}
+	fromMark, err := rq.Integer("fromMark", 0, 0, 1<<31)
+	if err != nil {
+		return err
+	}
 	return s.withFilm(rq, func(film openedFilm, _ *web.Grant) error {
-		body, err := json.Marshal(film.Index)
+		body, err := json.Marshal(film.Index.After(int(fromFrame), int(fromMark)))
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (s *Service) viewRoutes() []web.Route {
 		web.Raw("POST /embed/live/{token}/open", access.Public, s.openLiveView),
 		web.Raw("GET /embed/live/{token}/socket", access.Public, s.serveLiveSocket),
 		web.Raw("GET /embed/recording/{token}", access.Public, s.serveRecordingPage),
-		web.Raw("GET /embed/recording/{token}/index", access.Public, s.serveRecordingIndex),
+		web.Raw("GET /embed/recording/{token}/index", access.Public, s.serveRecordingIndex, "fromFrame", "fromMark"),
 		web.Raw("GET /embed/recording/{token}/frames/{n}", access.Public, s.serveRecordingFrame),
 		web.Raw("GET /embed/recording/{token}/file", access.Public, s.serveRecordingFile),
 	}
