@@ -80,8 +80,9 @@ func (s *S3) Owner(ctx context.Context) (string, error) {
 // Reach asks the server for something small, once, and says why it does not give it.
 func (s *S3) Reach(ctx context.Context) error {
 	key := s.ownerKey()
-	got, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.cfg.Bucket, Key: &key}, within(s.limits.answer, true),
-		func(o *s3.Options) { o.RetryMaxAttempts = 1 })
+	once := func(o *s3.Options) { o.RetryMaxAttempts = 1 }
+	got, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.cfg.Bucket, Key: &key},
+		within(s.limits.answer, true), once)
 	if err == nil {
 		return got.Body.Close()
 	}

@@ -47,8 +47,8 @@ func (d *Daemon) checkBucket(ctx context.Context) error {
 
 // errFilesElsewhere is of a bucket that is nobody's, given to a server that has its files in another
 // place.
-var errFilesElsewhere = errors.New("the files of this server are not in the bucket: name the one that has them, or move " +
-	"them there with 'bctrl move --to-files'")
+var errFilesElsewhere = errors.New("the files of this server are not in the bucket: name the one that has them, " +
+	"or move them there with 'bctrl move --to-files'")
 
 // requireItsFiles refuses a bucket that is nobody's where the files are not, or where other nodes have
 // one already.

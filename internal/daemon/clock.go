@@ -32,8 +32,8 @@ func (w *clockWatch) look(ctx context.Context) {
 	off := ahead.Abs() > clockOff+within
 	switch {
 	case off && !w.off:
-		w.log.Warn("the clock of this machine is not that of the database: tokens, links, events and TOTP go by it, so have it "+
-			"set by NTP", "ahead", ahead.Round(time.Second).String())
+		w.log.Warn("the clock of this machine is not that of the database: tokens, links, events and TOTP go by it, "+
+			"so have it set by NTP", "ahead", ahead.Round(time.Second).String())
 	case !off && w.off:
 		w.log.Info("the clock of this machine is that of the database again")
 	}

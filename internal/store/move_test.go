@@ -100,7 +100,8 @@ func fillAll(t *rapid.T, path string) {
 			`SELECT "from" || ' ' || "table" || ' ' || "to" FROM pragma_foreign_key_list($1)`, table.name)
 		require.NoError(t, err)
 		unique, err := texts(ctx, db, "SELECT DISTINCT c.name FROM pragma_index_list($1) l "+
-			`JOIN pragma_index_info(l.name) c WHERE l."unique" UNION SELECT name FROM pragma_table_info($1) WHERE pk > 0`, table.name)
+			`JOIN pragma_index_info(l.name) c WHERE l."unique" UNION `+
+			"SELECT name FROM pragma_table_info($1) WHERE pk > 0", table.name)
 		require.NoError(t, err)
 		null, err := texts(ctx, db, `SELECT name FROM pragma_table_info($1) WHERE NOT "notnull" AND pk = 0`, table.name)
 		require.NoError(t, err)
