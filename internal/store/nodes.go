@@ -56,7 +56,8 @@ func (d *dialect) now() string {
 }
 
 func (d *dialect) nodeColumns() string {
-	return "id, number, name, address, version, state, runtimes, room, heard, started_at, log_from, lease_until - " + d.now()
+	return "id, number, name, address, version, state, runtimes, room, heard, started_at, log_from, " +
+		"lease_until - " + d.now()
 }
 
 func scanNode(row scanner) (n Node, err error) {
