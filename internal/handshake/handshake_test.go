@@ -2,7 +2,7 @@ package handshake
 
 import (
 	"bufio"
-	"crypto/sha1" //nolint:gosec // RFC 6455 §1.3 has it so
+	"crypto/sha1"
 	"encoding/base64"
 	"net"
 	"net/http"
@@ -50,7 +50,7 @@ func TestAHandshakeIsTakenAsChromiumTakesIt(t *testing.T) {
 		require.NoError(t, err, tc.why)
 		require.Equal(t, tc.want, got.StatusCode, tc.why)
 		if tc.want == http.StatusSwitchingProtocols {
-			sum := sha1.Sum([]byte(tc.key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as above
+			sum := sha1.Sum([]byte(tc.key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 			require.Equal(t, base64.StdEncoding.EncodeToString(sum[:]), got.Header.Get("Sec-WebSocket-Accept"),
 				"%s: the answer is to the key that was sent", tc.why)
 		}

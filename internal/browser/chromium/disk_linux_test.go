@@ -144,10 +144,10 @@ func TestAFullDiskEndsAsFewBrowsersAsItTakes(t *testing.T) {
 				}
 				all := slices.Collect(maps.Values(d.on))
 				d.set(tc.others, tc.noFiles, tc.broken)
-				time.Sleep(cmp.Or(tc.lasts, time.Minute))
+				<-time.After(cmp.Or(tc.lasts, time.Minute))
 				d.set(0, false, false)
 				require.Equal(t, tc.want, d.whoEnded())
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				require.Equal(t, tc.want, d.whoEnded(), "nobody ends once there is room")
 				for _, b := range all {
 					d.watch.remove(b)

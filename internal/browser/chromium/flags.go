@@ -21,8 +21,8 @@ const (
 // host that is not permitted any more would come back without a request.
 var offFeatures = []string{
 	"AutofillServerCommunication", "BackForwardCache", "CertificateTransparencyComponentUpdater",
-	"DialMediaRouteProvider", "DnsOverHttps", "HttpsUpgrades", "InterestFeedContentSuggestions", "MediaRouter", "OptimizationHints",
-	"PrivacySandboxSettings4", "Translate", "WebRtcHideLocalIpsWithMdns",
+	"DialMediaRouteProvider", "DnsOverHttps", "HttpsUpgrades", "InterestFeedContentSuggestions", "MediaRouter",
+	"OptimizationHints", "PrivacySandboxSettings4", "Translate", "WebRtcHideLocalIpsWithMdns",
 }
 
 // arguments returns the command line of a browser. There is no --no-sandbox

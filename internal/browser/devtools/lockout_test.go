@@ -79,7 +79,8 @@ func TestATabThatShowsAnotherHostIsLeftAndNotRead(t *testing.T) {
 		require.ErrorContains(t, ours.Call(ctx, method, jsonv2.Value(params), nil), "devtools.host_outside", method)
 	}
 	var info json.RawMessage
-	require.NoError(t, o.Root.Call(ctx, "Target.getTargetInfo", jsonv2.Value(`{"targetId":"`+string(tab.TargetID)+`"}`), &info))
+	named := jsonv2.Value(`{"targetId":"` + string(tab.TargetID) + `"}`)
+	require.NoError(t, o.Root.Call(ctx, "Target.getTargetInfo", named, &info))
 	browsertest.RequireUnseen(t, outside, string(info))
 
 	require.NoError(t, ours.Call(ctx, page.CommandNavigate, jsonv2.Value(`{"url":"`+here+`"}`), nil), "it leaves")

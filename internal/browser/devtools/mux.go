@@ -250,7 +250,7 @@ func (m *Mux) route(msg message) {
 		}
 		m.forgetSession(id)
 	}
-	told := true
+	var told bool
 	if msg, told = m.withoutLockedOut(c, s, msg, msg.Method); !told {
 		return
 	}

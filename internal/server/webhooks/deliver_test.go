@@ -16,6 +16,7 @@ func TestNoOrganizationTakesEveryPlaceOfDeliveries(t *testing.T) {
 			took[org]++
 		}
 	}
-	require.Equal(t, map[string]int{"first": maxAtOnce / 2, "second": maxAtOnce / 4, "third": maxAtOnce / 8, "fourth": 1}, took)
+	want := map[string]int{"first": maxAtOnce / 2, "second": maxAtOnce / 4, "third": maxAtOnce / 8, "fourth": 1}
+	require.Equal(t, want, took)
 	require.True(t, s.mayBegin("fifth"), "however many have slow receivers")
 }
