@@ -21,7 +21,7 @@ func unseen(table, column string) string {
 		return "which migrations were applied: the schema itself is compared"
 	case "idempotency":
 		return "its seal binds the key, the status and the organization: an answer that was moved or edited does not open"
-	case "nodes", "runtime_nodes", "rule_changes", "holds":
+	case "nodes", "runtime_nodes", "rule_changes", "holds", "disks", "profile_disks":
 		return "which nodes there are, and what each has: whoever is led astray finds nobody there who has the key"
 	case "seal_keys":
 		return "each key signs its row: TestARowOfAKeyIsItsOwn"
@@ -37,7 +37,7 @@ func unmissed(table string) string {
 		return "what is gone is not found, and permits nothing"
 	case "idempotency":
 		return "the request runs again, as after 24 hours"
-	case "nodes", "runtime_nodes", "rule_changes", "holds":
+	case "nodes", "runtime_nodes", "rule_changes", "holds", "disks", "profile_disks":
 		return "nodes end, or wait for each other in vain"
 	case "goose_db_version", "seal_keys":
 		return "the server does not start"

@@ -14,7 +14,7 @@ func (d *Daemon) ServeAdmin(ctx context.Context, l net.Listener) error {
 	mux.Handle("GET /metrics", d.metrics.Handler())
 	mux.Handle("GET /healthz", d.Server)
 	mux.Handle("GET /readyz", d.Server)
-	return d.serve(ctx, l, mux)
+	return d.serve(ctx, l, mux, maxHeader)
 }
 
 // watch has the metrics show what the server has to do at each moment.

@@ -458,16 +458,35 @@ const shutdownGrace = 10 * time.Second
 
 // Serve answers on l until ctx ends, or until the node was drained and nothing runs there
 // any more, then lets what runs finish, at most 10 seconds, and cancels what is left.
-func (d *Daemon) Serve(ctx context.Context, l net.Listener) error { return d.serve(ctx, l, d.handler) }
+// In a cluster it also answers the other nodes.
+func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
+	if d.peers == nil {
+		return d.serve(ctx, l, d.handler, maxHeader)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	peers := make(chan error, 1)
+	go func() {
+		defer stop()
+		l, handler := d.Server.ForPeers(d.peers)
+		peers <- d.serve(ctx, l, handler, maxHeader+4<<10) // what one node tells another comes to those of the caller
+	}()
+	err := d.serve(ctx, l, d.handler, maxHeader)
+	stop()
+	return errors.Join(err, <-peers)
+}
 
-func (d *Daemon) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+// maxHeader bounds the headers of a request, in bytes.
+const maxHeader = 64 << 10
+
+func (d *Daemon) serve(ctx context.Context, l net.Listener, handler http.Handler, maxHeader int) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(connectionLog{d.log}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
@@ -521,7 +540,9 @@ func (d *Daemon) closeAll() error {
 		errs = append(errs, d.store.CatchUp(ctx), node.Leave(ctx)) // nothing is written after it
 	}
 	if d.peers != nil {
-		errs = append(errs, d.peers.Close())
+		if err := d.peers.Close(); !errors.Is(err, net.ErrClosed) { // it was served
+			errs = append(errs, err)
+		}
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())

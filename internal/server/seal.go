@@ -79,6 +79,10 @@ func whileLocked() map[string]lockedUse {
 func (s *Server) forgetKeys() {
 	s.files.ForgetLinkKey()
 	s.TokenKey.Forget()
+	s.NodeKey.Forget()
+	if s.peers != nil {
+		s.peers.Forget()
+	}
 	s.broker.Forget()
 	s.calls.Forget()
 	s.EndKeyed()

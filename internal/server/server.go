@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,6 +26,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/cluster"
+	"github.com/bctrl-go/bctrl/internal/cluster/peer"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/model"
@@ -112,6 +114,7 @@ type Server struct {
 	events   *events.Hub
 	webhooks *webhooks.Service
 	runtimes *runtimes.Service
+	peers    *peer.Peers // nil outside of a cluster
 	router   *web.Router
 	warm     func() (ready, want int)
 	// ready is what the server works with and can lose.
@@ -146,6 +149,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.profiles.Sweep(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
+	if err := s.profiles.Join(ctx); err != nil {
+		return nil, fmt.Errorf("telling the other nodes of the profiles here: %w", err)
+	}
 	s.webhooks.Start()
 	return s, nil
 }
@@ -178,6 +184,10 @@ func newServer(cfg Config) (*Server, error) {
 		warm:      cfg.Warm,
 		unlocks:   rate.NewLimiter(rate.Every(unlockEvery), unlockBurst),
 		verifying: make(chan struct{}, 1),
+	}
+	if !s.Cluster.Alone() {
+		s.peers = peer.New(peer.Config{Member: s.Cluster, Seed: s.NodeKey.Get, Log: s.Log})
+		s.Peers = s.peers
 	}
 	s.vault = vault.New(s.Kernel)
 	s.models = models.New(s.Kernel, s.broker)
@@ -263,7 +273,16 @@ func (s *Server) Close(ctx context.Context) error {
 	s.events.Close()
 	s.Strangers.Close(ctx)
 	s.broker.Close()
+	if s.peers != nil {
+		s.peers.Close()
+	}
 	return err
+}
+
+// ForPeers are a listener and a handler for the requests that other nodes of the cluster
+// pass on, who reach this one at l.
+func (s *Server) ForPeers(l net.Listener) (net.Listener, http.Handler) {
+	return s.peers.Listen(l), s.peers.Receive(s)
 }
 
 // routes are those of all areas, each with what the table of the locked server says

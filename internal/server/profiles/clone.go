@@ -49,6 +49,9 @@ func (s *Service) cloneProfile(
 	if err != nil {
 		return out, err
 	}
+	if err := s.requireHere(ctx, s.DB.Read(), rq.Caller.Org, source.UID); err != nil {
+		return out, err
+	}
 	switch _, err := s.DB.Read().Profile(ctx, rq.Caller.Org, in.ID); { // before a copy of up to a gigabyte
 	case err == nil:
 		return out, errExists()

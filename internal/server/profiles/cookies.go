@@ -49,6 +49,9 @@ func (s *Service) exportCookies(
 	if err != nil {
 		return out, err
 	}
+	if err := s.requireHere(ctx, s.DB.Read(), rq.Caller.Org, p.UID); err != nil {
+		return out, err
+	}
 	rq.KeepNoAnswer() // it is made anew for who asks again
 	ev := rq.Event()
 	ev.UID = p.UID
@@ -236,6 +239,9 @@ func (s *Service) touch(ctx context.Context, rq *web.Request, id, uid string, no
 		case err == nil:
 			return ErrInUse(by)
 		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		if err := s.claim(ctx, tx, rq.Caller.Org, p.UID); err != nil {
 			return err
 		}
 		p.UpdatedAt = now

@@ -21,16 +21,21 @@ import (
 func (s *Service) Routes() []web.Route {
 	importing := web.Endpoint("POST /v1/browser-profiles/{id}/cookies/import", access.ProfileWrite, s.importCookies)
 	importing.MaxBody = maxImport
-	return []web.Route{
-		web.Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
-		web.Endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor"),
-		web.Endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile),
-		web.Endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile),
-		web.Endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile),
-		web.Endpoint("POST /v1/browser-profiles/{id}/clone", access.ProfileWrite, s.cloneProfile),
-		web.Endpoint("POST /v1/browser-profiles/{id}/cookies/export", access.ProfileExport, s.exportCookies),
-		importing,
-	}
+	return append(
+		web.On(
+			s.atProfile(),
+			web.Endpoint("POST /v1/browser-profiles/{id}/clone", access.ProfileWrite, s.cloneProfile),
+			web.Endpoint("POST /v1/browser-profiles/{id}/cookies/export", access.ProfileExport, s.exportCookies),
+			importing,
+		),
+		web.Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile).On(web.AnyNode()),
+		// A list tells the sizes of those on this node's disk.
+		web.Endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor").On(web.AnyNode()),
+		web.Endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile).On(s.atProfile().OrHere()),
+		web.Endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile).On(s.atProfile()),
+		// A folder on a disk that is not there is removed when it is there again.
+		web.Endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile).On(s.atProfile()),
+	)
 }
 
 // ErrNotFound is the refusal of a browser profile that the organization does not have.
@@ -82,6 +87,9 @@ func (s *Service) insert(
 		err := tx.InsertProfile(ctx, rq.Caller.Org, p)
 		if errors.Is(err, store.ErrExists) {
 			err = errExists()
+		}
+		if err == nil && size > 0 {
+			err = s.claim(ctx, tx, rq.Caller.Org, p.UID)
 		}
 		return bctrl.BrowserProfile{
 			ID:        p.ID,
@@ -245,7 +253,10 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 func (s *Service) Ensure(ctx context.Context, rq *web.Request, id string) (p store.Profile, err error) {
 	org := rq.Caller.Org
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
+		if p, err = tx.Profile(ctx, org, id); err == nil {
+			return s.claim(ctx, tx, org, p.UID)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		now := store.Now()
@@ -256,6 +267,9 @@ func (s *Service) Ensure(ctx context.Context, rq *web.Request, id string) (p sto
 			UpdatedAt: now,
 		}
 		if err := tx.InsertProfile(ctx, org, p); err != nil {
+			return err
+		}
+		if err := s.claim(ctx, tx, org, p.UID); err != nil {
 			return err
 		}
 		made := rq.Event()

@@ -18,6 +18,8 @@ type Service struct {
 	// cloning is held, each by its organization, while a profile is copied: that may be of
 	// a gigabyte, and who asks for many copies at once gets none of them sooner.
 	cloning locks
+	// disk is the id of what the folder is on, in a cluster: see [Service.Join].
+	disk string
 	// deriving has room for the one request that makes a key of a passphrase.
 	deriving chan struct{}
 }

@@ -42,6 +42,8 @@ var errTooManyConnectURLs = web.WithHint(
 type connectURLs struct {
 	mu  sync.Mutex
 	key []byte // tokens are made with it; drawn when the first is
+	// mark begins each token; nil is nothing.
+	mark func() string
 	// Each of them, by its owner and by the hash of its token.
 	byOwner map[string]*connectURL
 	byHash  map[[sha256.Size]byte]*connectURL
@@ -52,6 +54,7 @@ type connectURLs struct {
 type connectURL struct {
 	id, workspace, group, runtime string
 	owner                         string
+	mark                          string // of its token
 	hash                          [sha256.Size]byte
 	// caller is who it was made for, and with whom it ends.
 	caller access.Caller
@@ -178,6 +181,9 @@ func (t *connectURLs) issue(
 
 			runtimeEnds: ends,
 		}
+		if t.mark != nil {
+			u.mark = t.mark()
+		}
 		u.life, u.end = context.WithCancel(context.Background())
 		u.hash = sha256.Sum256([]byte(t.tokenOf(u)))
 		t.byOwner[owner], t.byHash[u.hash] = u, u
@@ -190,7 +196,7 @@ func (t *connectURLs) issue(
 func (t *connectURLs) tokenOf(u *connectURL) string {
 	mac := hmac.New(sha256.New, t.key)
 	mac.Write(tuple.New(64).Text(u.id))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	return u.mark + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // open returns the URL with a token, and counts a connection until [connectURLs.leave].

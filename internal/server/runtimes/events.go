@@ -17,10 +17,11 @@ import (
 )
 
 func (s *Service) eventRoutes() []web.Route {
-	return []web.Route{
+	return web.On(
+		web.AnyNode(), // every node is told of what happens on the others
 		web.Raw("GET /v1/workspaces/{id}/runtimes/{alias}/events", access.RuntimeRead, s.streamEvents, "types", "after"),
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/events/wait", access.RuntimeRead, s.waitEvent),
-	}
+	)
 }
 
 // streamEvents sends what happens in a runtime: from its launch on, or after an event,

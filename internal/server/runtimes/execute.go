@@ -20,7 +20,7 @@ import (
 
 func (s *Service) executeRoutes() []web.Route {
 	return []web.Route{
-		web.Endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, s.execute),
+		web.Endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, s.execute).On(s.atRuntimeInBody()),
 	}
 }
 

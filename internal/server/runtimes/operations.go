@@ -19,12 +19,13 @@ import (
 func (s *Service) operationRoutes() []web.Route {
 	return []web.Route{
 		web.Endpoint("GET /v1/operations", access.OperationRead, s.listOperations,
-			"workspaceId", "runtimeId", "status", "call", "limit", "cursor"),
-		web.Endpoint("GET /v1/operations/{id}", access.OperationRead, s.getOperation),
-		web.Endpoint("GET /v1/operations/{id}/transcript", access.OperationRead, s.getTranscript, "limit", "cursor"),
-		web.Endpoint("POST /v1/operations/{id}/replay", access.RuntimeExecute, s.replayOperation),
-		web.Endpoint("POST /v1/operations/{id}/wait", access.OperationRead, s.waitOperation),
-		web.Endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, s.cancelOperation),
+			"workspaceId", "runtimeId", "status", "call", "limit", "cursor").On(web.AnyNode()),
+		web.Endpoint("GET /v1/operations/{id}", access.OperationRead, s.getOperation).On(s.atOperation().OrHere()),
+		web.Endpoint("GET /v1/operations/{id}/transcript", access.OperationRead, s.getTranscript, "limit", "cursor").
+			On(s.atOperation().OrHere()),
+		web.Endpoint("POST /v1/operations/{id}/replay", access.RuntimeExecute, s.replayOperation).On(s.atRuntimeInBody()),
+		web.Endpoint("POST /v1/operations/{id}/wait", access.OperationRead, s.waitOperation).On(s.atOperation().OrHere()),
+		web.Endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, s.cancelOperation).On(s.atOperation()),
 	}
 }
 

@@ -13,19 +13,26 @@ import (
 )
 
 func (s *Service) runtimeRoutes() []web.Route {
-	return []web.Route{
-		web.Endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime),
-		web.Endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor"),
-		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
+	here := web.On(
+		s.atRuntime(),
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.stopRuntime),
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/save-profile", access.RuntimeSaveProfile, s.saveProfile),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect-urls", access.RuntimeConnect, s.listConnectURLs),
 		web.Endpoint("DELETE /v1/workspaces/{id}/runtimes/{alias}/connect-urls/{connectUrl}", access.RuntimeDisconnect,
 			s.revokeConnectURL),
-		web.Raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
-		s.webDriverRoute(),
-	}
+	)
+	return append(
+		here,
+		web.Endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime).On(s.forLaunch()),
+		// What a node alone knows of its runtimes, a list does not tell of those of others.
+		web.Endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor").
+			On(web.AnyNode()),
+		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime).
+			On(s.atRuntime().OrHere()),
+		web.Raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools).On(s.atToken()),
+		s.webDriverRoute().On(s.atToken()),
+	)
 }
 
 func errNoRuntime() *bctrl.Error {

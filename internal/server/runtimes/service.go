@@ -69,6 +69,7 @@ type Service struct {
 
 	fleet       fleet
 	admission   *admission
+	placements  placements
 	operations  operations
 	connectURLs connectURLs
 	views       views
@@ -79,7 +80,7 @@ type Service struct {
 
 // New makes the service. [Service.Close] ends what it starts.
 func New(k *web.Kernel, cfg Config) *Service {
-	return &Service{
+	s := &Service{
 		Kernel:    k,
 		browsers:  cfg.Browsers,
 		egress:    cfg.Egress,
@@ -96,6 +97,8 @@ func New(k *web.Kernel, cfg Config) *Service {
 		admission: newAdmission(cfg.Capacity),
 		pages:     live.NewPages(),
 	}
+	s.connectURLs.mark, s.views.mark = s.tokenMark, s.tokenMark
+	return s
 }
 
 // Load is how many runtimes start or run, and how many launches wait for room.

@@ -17,12 +17,13 @@ import (
 )
 
 func (s *Service) tokenRoutes() []web.Route {
-	return []web.Route{
+	return web.On(
+		web.AnyNode(),
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/tokens", access.TokenWrite, s.mintToken),
 		web.Endpoint("DELETE /v1/tokens/{id}", access.TokenWrite, s.revokeToken),
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, s.explainAction),
 		web.Endpoint("GET /v1/self", access.SelfRead, s.getSelf),
-	}
+	)
 }
 
 // How long a token lives, where its request does not say, and how long it may.

@@ -24,12 +24,15 @@ import (
 const pathEmbed = "/v1/workspaces/{id}/runtimes/{alias}/embed"
 
 func (s *Service) viewRoutes() []web.Route {
-	return []web.Route{
+	made := web.On(
+		s.atRuntime(),
 		web.Endpoint("POST "+pathEmbed+"/live", access.RuntimeConnect, s.makeLiveView),
 		web.Endpoint("GET "+pathEmbed+"/live", access.RuntimeConnect, s.listLiveViews),
 		web.Endpoint("DELETE "+pathEmbed+"/live/{view}", access.RuntimeConnect, s.revokeLiveView),
 		web.Endpoint("POST "+pathEmbed+"/recording", access.RuntimeConnect, s.makeRecordingView),
-		web.Raw("GET /embed/assets/{name}", access.Public, s.serveAsset),
+	)
+	shown := web.On(
+		s.atToken(),
 		web.Raw("GET /embed/live/{token}", access.Public, s.serveLivePage),
 		web.Raw("POST /embed/live/{token}/open", access.Public, s.openLiveView),
 		web.Raw("GET /embed/live/{token}/socket", access.Public, s.serveLiveSocket),
@@ -37,7 +40,9 @@ func (s *Service) viewRoutes() []web.Route {
 		web.Raw("GET /embed/recording/{token}/index", access.Public, s.serveRecordingIndex, "fromFrame", "fromMark"),
 		web.Raw("GET /embed/recording/{token}/frames/{n}", access.Public, s.serveRecordingFrame),
 		web.Raw("GET /embed/recording/{token}/file", access.Public, s.serveRecordingFile),
-	}
+	)
+	assets := web.Raw("GET /embed/assets/{name}", access.Public, s.serveAsset).On(web.AnyNode())
+	return append(append(made, shown...), assets)
 }
 
 // The bounds of views.
@@ -89,6 +94,7 @@ const (
 
 // views are the views of a server.
 type views struct {
+	mark    func() string // begins each token; nil is nothing
 	mu      sync.Mutex
 	byToken map[[sha256.Size]byte]*view
 }
@@ -123,7 +129,9 @@ func (vs *views) add(v *view, now time.Time) (token string, err error) {
 			"the runtime has too many views that have not ended"),
 			"revoke some, or give them less time")
 	}
-	token = newViewSecret()
+	if token = newViewSecret(); vs.mark != nil {
+		token = vs.mark() + token
+	}
 	vs.byToken[sha256.Sum256([]byte(token))] = v
 	return token, nil
 }

@@ -14,14 +14,15 @@ import (
 )
 
 func (s *Service) workspaceRoutes() []web.Route {
-	return []web.Route{
+	return web.On(
+		web.AnyNode(),
 		web.Endpoint("POST /v1/workspaces", access.WorkspaceWrite, s.createWorkspace),
 		web.Endpoint("GET /v1/workspaces", access.WorkspaceRead, s.listWorkspaces, "name", "limit", "cursor"),
 		web.Endpoint("GET /v1/workspaces/{id}", access.WorkspaceRead, s.getWorkspace),
 		web.Endpoint("PATCH /v1/workspaces/{id}", access.WorkspaceWrite, s.updateWorkspace),
 		web.Endpoint("DELETE /v1/workspaces/{id}", access.WorkspaceWrite, s.deleteWorkspace, "force"),
 		web.Endpoint("GET /v1/workspaces/{id}/state", access.WorkspaceRead, s.workspaceState),
-	}
+	)
 }
 
 func errNoWorkspace() *bctrl.Error {

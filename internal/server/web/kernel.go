@@ -25,6 +25,8 @@ type Kernel struct {
 	Custody *custody.Custodian
 	// Cluster is this server's place among those that share the store.
 	Cluster cluster.Member
+	// Peers are the other nodes of the cluster; nil where there are none.
+	Peers Peers
 	// Keys seals and opens records with that key.
 	Keys *seal.Keyring
 	// Audit is the log of what was done and refused.
@@ -37,6 +39,8 @@ type Kernel struct {
 	PublicURL *url.URL
 	// TokenKey is the root key of all runtime tokens.
 	TokenKey *SealedKey
+	// NodeKey is the secret by which the nodes of a cluster know each other.
+	NodeKey *SealedKey
 	// Strangers bounds what requests without a good caller cost.
 	Strangers *Strangers
 
@@ -80,6 +84,7 @@ func NewKernel(cfg Config) *Kernel {
 	}
 	k.underway.valid = k.Cluster.Valid
 	k.TokenKey = k.NewSealedKey(tokenKeyName)
+	k.NodeKey = k.NewSealedKey(nodeKeyName)
 	k.Strangers = newStrangers(cmp.Or(cfg.Strangers, allStrangersAtOnce), k.recordStrangers, func(err error) {
 		k.Log.Error("refusals were not recorded, and are counted on", "error", err)
 	})

@@ -33,7 +33,9 @@ type Route struct {
 	// ToUnlock is set where it then also works for callers whose key cannot be
 	// proved to be one that this server made: see [Request.Unproven].
 	ToUnlock bool
-	serve    func(http.ResponseWriter, *Request) error
+	// where is which node of a cluster serves it: see [Route.On].
+	where Where
+	serve func(http.ResponseWriter, *Request) error
 }
 
 // ForeignForm is what a route brings whose requests are a provider's: their

@@ -14,6 +14,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
+// nodeKeyName names the secret of a cluster's nodes.
+const nodeKeyName = "cluster-nodes"
+
 // sealCreate is the making of a [SealedKey], in the audit log.
 const sealCreate = "seal.create"
 

@@ -66,6 +66,9 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 		if err := rq.Route.checkQuery(rq); err != nil {
 			return err
 		}
+		if passed, err := k.passOn(w, rq); passed || err != nil {
+			return err
+		}
 		return rq.Route.serve(w, rq)
 	}
 	if rq.Route.Foreign != nil {
@@ -89,6 +92,9 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 	}
 	locked, err := k.openKeysOf(rq)
 	if err != nil {
+		return err
+	}
+	if passed, err := k.passOn(w, rq); passed || err != nil {
 		return err
 	}
 	if !locked && rq.Route.Foreign == nil { // else there is nothing to open or seal an answer with

@@ -1,0 +1,93 @@
+package runtimes
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/cluster"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// placedFor is how long at most a launch that was placed on another node is taken off the
+// room which that node has told of: it tells when it renews its lease, every 1.5 seconds.
+const placedFor = 3 * time.Second
+
+// placements choose where runtimes are launched.
+type placements struct {
+	mu   sync.Mutex
+	sent []placed // not long ago, oldest first
+}
+
+// placed is a launch that was placed on another node, which had told of so many runtimes.
+type placed struct {
+	node     string
+	runtimes int
+	at       time.Time
+}
+
+// choose returns the node with the most room for another runtime, itself the first among
+// equals: of those without a bound the one with the fewest runtimes, then of the others. Own
+// is the room here now. It returns this node where all are full, or none takes launches.
+func (p *placements) choose(nodes []cluster.Node, self string, own int, now time.Time) (none cluster.Node) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = slices.DeleteFunc(p.sent, func(one placed) bool {
+		hasToldSince := slices.ContainsFunc(nodes, func(n cluster.Node) bool {
+			return n.ID == one.node && n.Runtimes != one.runtimes
+		})
+		return hasToldSince || now.Sub(one.at) > placedFor
+	})
+	var able []cluster.Node
+	for _, n := range nodes {
+		if n.ID == self {
+			n.Room = own
+		} else {
+			for _, one := range p.sent {
+				if one.node != n.ID {
+					continue
+				}
+				n.Runtimes++
+				if n.Room > 0 {
+					n.Room--
+				}
+			}
+		}
+		if n.State == store.NodeServing && n.Room != 0 {
+			able = append(able, n)
+		}
+	}
+	if len(able) == 0 {
+		return none
+	}
+	best := slices.MinFunc(able, func(a, b cluster.Node) int {
+		return cmp.Or(roomier(a, b), cmp.Compare(rank(a, self), rank(b, self)))
+	})
+	if best.ID == self {
+		return none
+	}
+	at := slices.IndexFunc(nodes, func(n cluster.Node) bool { return n.ID == best.ID })
+	p.sent = append(p.sent, placed{best.ID, nodes[at].Runtimes, now})
+	return nodes[at]
+}
+
+// roomier is below 0 where a has more room than b.
+func roomier(a, b cluster.Node) int {
+	switch {
+	case a.Room < 0 && b.Room < 0:
+		return cmp.Compare(a.Runtimes, b.Runtimes)
+	case a.Room < 0:
+		return -1
+	case b.Room < 0:
+		return 1
+	}
+	return cmp.Compare(b.Room, a.Room)
+}
+
+func rank(n cluster.Node, self string) int {
+	if n.ID == self {
+		return 0
+	}
+	return 1
+}

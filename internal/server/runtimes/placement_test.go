@@ -1,0 +1,54 @@
+package runtimes
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/cluster"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+func TestALaunchGoesWhereTheMostRoomIs(t *testing.T) {
+	node := func(id string, runtimes, room int) cluster.Node {
+		return cluster.Node{ID: id, State: store.NodeServing, Runtimes: runtimes, Room: room}
+	}
+	drained := node("c", 0, 9)
+	drained.State = store.NodeDraining
+	for _, c := range []struct {
+		why   string
+		nodes []cluster.Node
+		own   int
+		want  string // "" is here
+	}{
+		{"this one has the most", []cluster.Node{node("self", 1, 3), node("b", 2, 2)}, 3, ""},
+		{"another has the most", []cluster.Node{node("self", 1, 2), node("b", 1, 1), node("c", 2, 3)}, 2, "c"},
+		{"as much here as elsewhere", []cluster.Node{node("b", 0, 3), node("self", 0, 3)}, 3, ""},
+		{"what this one has now counts, not what it has told", []cluster.Node{node("self", 0, 9), node("b", 2, 2)}, 0, "b"},
+		{"all are full, and it waits here", []cluster.Node{node("self", 3, 0), node("b", 3, 0)}, 0, ""},
+		{"one that is drained takes none", []cluster.Node{node("self", 3, 0), drained}, 0, ""},
+		{"without bounds the fewest runtimes", []cluster.Node{node("self", 2, -1), node("b", 1, -1)}, -1, "b"},
+		{"no bound is more than any", []cluster.Node{node("self", 0, 100), node("b", 50, -1)}, 100, "b"},
+	} {
+		got := new(placements).choose(c.nodes, "self", c.own, time.Now())
+		require.Equal(t, c.want, got.ID, c.why)
+	}
+}
+
+// TestABurstOfLaunchesIsSpread places more than one before the others say what they have.
+func TestABurstOfLaunchesIsSpread(t *testing.T) {
+	nodes := []cluster.Node{
+		{ID: "self", State: store.NodeServing, Room: 0},
+		{ID: "b", State: store.NodeServing, Room: 2},
+		{ID: "c", State: store.NodeServing, Room: 3},
+	}
+	var p placements
+	now := time.Now()
+	got := map[string]int{}
+	for range 7 {
+		got[p.choose(nodes, "self", 0, now).ID]++
+	}
+	require.Equal(t, map[string]int{"b": 2, "c": 3, "": 2}, got)
+	require.Equal(t, "c", p.choose(nodes, "self", 0, now.Add(time.Minute)).ID, "they have said since what they have")
+}
