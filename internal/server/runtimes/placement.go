@@ -29,7 +29,8 @@ type placed struct {
 
 // choose returns the node with the most room for another runtime, itself the first among
 // equals: of those without a bound the one with the fewest runtimes, then of the others. Own
-// is the room here now. It returns this node where all are full, or none takes launches.
+// is the room here now. It returns this node where all are full, or none takes launches: a launch
+// waits where it came in, and stays there.
 func (p *placements) choose(nodes []cluster.Node, self string, own int, now time.Time) (none cluster.Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
