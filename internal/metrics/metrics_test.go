@@ -28,8 +28,9 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	m.Committed(store.Commit{Took: time.Millisecond, Writes: 3, Decisions: []store.Decision{
 		{Action: "vault.use"}, {Action: "vault.use", Denied: true},
 	}})
-	undone := store.Commit{Err: errors.New("the disk is full"), Writes: 5, Decisions: []store.Decision{{Action: "vault.use"}}}
-	m.Committed(undone)
+	m.Committed(store.Commit{Err: errors.New("the disk is full"), Writes: 5, Decisions: []store.Decision{
+		{Action: "vault.use"},
+	}})
 	got := shown(t, m)
 	for _, line := range []string{
 		`bctrl_http_request_duration_seconds_count{method="GET",route="/v1/secrets/{id}",status="200"} 2`,

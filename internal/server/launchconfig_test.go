@@ -155,7 +155,7 @@ func TestALaunchWithSecretsIsRefusedWhereOthersCouldUseThem(t *testing.T) {
 		"driver": "stagehand", "launch": object{}})
 	refused(t, got, http.StatusUnprocessableEntity, "runtimes.secrets_unguarded", "no launch that callers repeat")
 	require.Contains(t, string(got.Body), "Linux", "what the operator can do")
-	require.NotContains(t, string(got.Body), "4711")
+	require.NotContains(t, string(got.Body), "/proc/")
 }
 
 func TestASecretHeaderIsDecidedAtEachRequest(t *testing.T) {

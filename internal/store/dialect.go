@@ -64,9 +64,11 @@ const (
 const versionTable = "goose_db_version"
 
 const (
-	// ofSchema is the lock of the servers of a schema, by its name, and tryAlone says whether there is none.
-	ofSchema = "(hashtext('bctrl serve'), hashtext(current_schema()))"
-	tryAlone = "SELECT pg_try_advisory_lock" + ofSchema
+	// ofSchema is the lock of the servers of a schema, by its name. tryAlone takes it where
+	// there is none, and says whether; leaveAlone lets go of it.
+	ofSchema   = "(hashtext('bctrl serve'), hashtext(current_schema()))"
+	tryAlone   = "SELECT pg_try_advisory_lock" + ofSchema
+	leaveAlone = "SELECT pg_advisory_unlock" + ofSchema
 )
 
 func postgresDialect(shared bool) *dialect {

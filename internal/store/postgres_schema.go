@@ -68,12 +68,16 @@ func migrateLocked(ctx context.Context, pool *sql.DB, steps []*goose.Migration, 
 	defer func() { err = errors.Join(err, locker.SessionUnlock(context.WithoutCancel(ctx), conn)) }()
 	if how.alone {
 		var is bool
-		if err := conn.QueryRowContext(ctx, tryAlone).Scan(&is); err != nil { // until the pool is closed
+		if err := conn.QueryRowContext(ctx, tryAlone).Scan(&is); err != nil {
 			return translate(err)
 		}
 		if !is {
 			return ErrInUse
 		}
+		defer func() { // before the next who migrates has its turn
+			_, unlocked := conn.ExecContext(context.WithoutCancel(ctx), leaveAlone)
+			err = errors.Join(err, unlocked)
+		}()
 	}
 	version, err := postgresVersion(ctx, pool)
 	if err != nil {

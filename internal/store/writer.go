@@ -199,8 +199,9 @@ func (db *DB) run() {
 		begun := time.Now()
 		err := db.batch.commit(jobs, later)
 		if observe := db.observe.Load(); observe != nil {
-			(*observe)(committed(jobs, later, time.Since(begun), err))
+			(*observe)(committed(jobs, later, time.Since(begun), err)) // who is answered finds it counted
 		}
+		answer(jobs, err)
 		if err != nil && !errors.Is(err, ErrFenced) { // else nobody may write them any more
 			db.returnLater(later)
 		} else {
@@ -301,8 +302,8 @@ func (b *batch) open(ctx context.Context) error {
 	return b.loadHead(ctx)
 }
 
-// commit writes the entries and runs the jobs in one transaction, and answers
-// each job. Its error is the transaction's. Watchers are told of the events that
+// commit writes the entries and runs the jobs in one transaction, which [answer] tells
+// each job of. Its error is the transaction's. Watchers are told of the events that
 // jobs have written.
 func (b *batch) commit(jobs []*job, later []*Entry) error {
 	b.base = b.place
@@ -333,6 +334,11 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 		}
 	}
 	b.emptyLogWhenDue()
+	return err
+}
+
+// answer tells each job how it went; err is the transaction's.
+func answer(jobs []*job, err error) {
 	for _, j := range jobs {
 		if j.done == nil {
 			continue
@@ -342,7 +348,6 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 		}
 		j.done <- j.err
 	}
-	return err
 }
 
 // maxTries is how often a transaction is begun that PostgreSQL undoes for another's
