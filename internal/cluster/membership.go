@@ -51,6 +51,7 @@ type Membership struct {
 	leases   leases
 	held     atomic.Pointer[held]
 	handlers atomic.Pointer[Handlers]
+	handled  chan struct{} // has the lease renewed at once
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -83,7 +84,7 @@ func join(ctx context.Context, cfg Config, in leases) (*Membership, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Membership{cfg: cfg, leases: in}
+	m := &Membership{cfg: cfg, leases: in, handled: make(chan struct{}, 1)}
 	m.handlers.Store(&Handlers{})
 	h, err := m.register(ctx)
 	if err != nil {
@@ -115,8 +116,14 @@ func (m *Membership) register(ctx context.Context) (*held, error) {
 	return &held{node: n, until: heldUntil(asked, m.cfg.Lease)}, nil
 }
 
-// Handle says what to do from now on.
-func (m *Membership) Handle(h Handlers) { m.handlers.Store(&h) }
+// Handle says what to do from now on. The others learn at once what room there is.
+func (m *Membership) Handle(h Handlers) {
+	m.handlers.Store(&h)
+	select {
+	case m.handled <- struct{}{}:
+	default: // it is about to be told
+	}
+}
 
 // Leave ends the lease, once this node has nothing more to write.
 func (m *Membership) Leave(ctx context.Context) error {
@@ -192,6 +199,7 @@ var errNotRenewed = errors.New("the database did not answer in time")
 func (m *Membership) renew(ctx context.Context) error {
 	var last error
 	answers := make(chan error, 1) // of one at a time, which may come when nobody waits any more
+	asking, again := false, false
 	next := time.NewTimer(0)
 	defer next.Stop()
 	over := time.NewTimer(0)
@@ -210,12 +218,22 @@ func (m *Membership) renew(ctx context.Context) error {
 			}
 			return last
 		case <-next.C:
+			asking = true
 			m.running.Go(func() { answers <- m.renewOnce(ctx) })
+		case <-m.handled:
+			if again = asking; !asking {
+				next.Reset(0)
+			}
 		case last = <-answers:
 			if errors.Is(last, store.ErrFenced) {
 				return last
 			}
-			next.Reset(m.cfg.Renew)
+			pause := m.cfg.Renew
+			if again {
+				pause = 0
+			}
+			asking, again = false, false
+			next.Reset(pause)
 		}
 	}
 }

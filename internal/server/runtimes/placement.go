@@ -28,10 +28,11 @@ type placed struct {
 }
 
 // choose returns the node with the most room for another runtime, itself the first among
-// equals: of those without a bound the one with the fewest runtimes, then of the others. Own
-// is the room here now. It returns this node where all are full, or none takes launches: a launch
-// waits where it came in, and stays there.
-func (p *placements) choose(nodes []cluster.Node, self string, own int, now time.Time) (none cluster.Node) {
+// equals: of those without a bound the one with the fewest runtimes, then of the others. Here
+// is this node with what it has now, which it may not have told yet. It returns no node where
+// that is this one, all are full, or none takes launches: a launch waits where it came in, and
+// stays there.
+func (p *placements) choose(nodes []cluster.Node, here cluster.Node, now time.Time) (none cluster.Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = slices.DeleteFunc(p.sent, func(one placed) bool {
@@ -42,8 +43,8 @@ func (p *placements) choose(nodes []cluster.Node, self string, own int, now time
 	})
 	var able []cluster.Node
 	for _, n := range nodes {
-		if n.ID == self {
-			n.Room = own
+		if n.ID == here.ID {
+			n.Runtimes, n.Room = here.Runtimes, here.Room
 		} else {
 			for _, one := range p.sent {
 				if one.node != n.ID {
@@ -63,9 +64,9 @@ func (p *placements) choose(nodes []cluster.Node, self string, own int, now time
 		return none
 	}
 	best := slices.MinFunc(able, func(a, b cluster.Node) int {
-		return cmp.Or(roomier(a, b), cmp.Compare(rank(a, self), rank(b, self)))
+		return cmp.Or(roomier(a, b), cmp.Compare(rank(a, here.ID), rank(b, here.ID)))
 	})
-	if best.ID == self {
+	if best.ID == here.ID {
 		return none
 	}
 	at := slices.IndexFunc(nodes, func(n cluster.Node) bool { return n.ID == best.ID })

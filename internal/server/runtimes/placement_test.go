@@ -19,19 +19,22 @@ func TestALaunchGoesWhereTheMostRoomIs(t *testing.T) {
 	for _, c := range []struct {
 		why   string
 		nodes []cluster.Node
-		own   int
+		here  cluster.Node
 		want  string // "" is here
 	}{
-		{"this one has the most", []cluster.Node{node("self", 1, 3), node("b", 2, 2)}, 3, ""},
-		{"another has the most", []cluster.Node{node("self", 1, 2), node("b", 1, 1), node("c", 2, 3)}, 2, "c"},
-		{"as much here as elsewhere", []cluster.Node{node("b", 0, 3), node("self", 0, 3)}, 3, ""},
-		{"what this one has now counts, not what it has told", []cluster.Node{node("self", 0, 9), node("b", 2, 2)}, 0, "b"},
-		{"all are full, and it waits here", []cluster.Node{node("self", 3, 0), node("b", 3, 0)}, 0, ""},
-		{"one that is drained takes none", []cluster.Node{node("self", 3, 0), drained}, 0, ""},
-		{"without bounds the fewest runtimes", []cluster.Node{node("self", 2, -1), node("b", 1, -1)}, -1, "b"},
-		{"no bound is more than any", []cluster.Node{node("self", 0, 100), node("b", 50, -1)}, 100, "b"},
+		{"this one has the most", []cluster.Node{node("self", 1, 3), node("b", 2, 2)}, node("self", 1, 3), ""},
+		{"another has the most", []cluster.Node{node("self", 1, 2), node("b", 1, 1), node("c", 2, 3)}, node("self", 1, 2), "c"},
+		{"as much here as elsewhere", []cluster.Node{node("b", 0, 3), node("self", 0, 3)}, node("self", 0, 3), ""},
+		{"what this one has now counts, not what it has told", []cluster.Node{node("self", 0, 9), node("b", 2, 2)},
+			node("self", 9, 0), "b"},
+		{"all are full, and it waits here", []cluster.Node{node("self", 3, 0), node("b", 3, 0)}, node("self", 3, 0), ""},
+		{"one that is drained takes none", []cluster.Node{node("self", 3, 0), drained}, node("self", 3, 0), ""},
+		{"without bounds the fewest runtimes", []cluster.Node{node("self", 2, -1), node("b", 1, -1)}, node("self", 2, -1), "b"},
+		{"nor of those does it count what this one has told", []cluster.Node{node("self", 0, -1), node("b", 1, -1)},
+			node("self", 2, -1), "b"},
+		{"no bound is more than any", []cluster.Node{node("self", 0, 100), node("b", 50, -1)}, node("self", 0, 100), "b"},
 	} {
-		got := new(placements).choose(c.nodes, "self", c.own, time.Now())
+		got := new(placements).choose(c.nodes, c.here, time.Now())
 		require.Equal(t, c.want, got.ID, c.why)
 	}
 }
@@ -47,8 +50,8 @@ func TestABurstOfLaunchesIsSpread(t *testing.T) {
 	now := time.Now()
 	got := map[string]int{}
 	for range 7 {
-		got[p.choose(nodes, "self", 0, now).ID]++
+		got[p.choose(nodes, nodes[0], now).ID]++
 	}
 	require.Equal(t, map[string]int{"b": 2, "c": 3, "": 2}, got)
-	require.Equal(t, "c", p.choose(nodes, "self", 0, now.Add(time.Minute)).ID, "they have said since what they have")
+	require.Equal(t, "c", p.choose(nodes, nodes[0], now.Add(time.Minute)).ID, "they have said since what they have")
 }

@@ -144,6 +144,9 @@ func (s *Service) forLaunch() web.Where {
 				return at, err
 			}
 		}
-		return s.placements.choose(nodes, s.Cluster.Self().ID, s.Room(), time.Now()), nil
+		here := s.Cluster.Self()
+		here.Runtimes, _ = s.Load()
+		here.Room = s.Room()
+		return s.placements.choose(nodes, here, time.Now()), nil
 	})
 }
