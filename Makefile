@@ -1,4 +1,5 @@
 # make demo    the main job, end to end, in a real browser
+# make cluster three servers as one, over a PostgreSQL and an S3 server of this machine, one of them killed
 # make test    every test, with the race detector where there is a C compiler
 # make compat  of those, the ones with the providers' own SDKs and browser clients, in Go, Python and JavaScript
 # make compat-agents  of those, browser-use and Stagehand as agents in a runtime
@@ -17,7 +18,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench bench-smoke vuln check browser postgres sdks s3server
+.PHONY: help demo cluster test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench bench-smoke vuln check browser postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -43,6 +44,9 @@ help:
 demo: browser
 	@echo 'Building; the first time takes about a minute.'
 	@go run ./examples/demo
+
+cluster: browser postgres s3server
+	@go run ./examples/cluster
 
 # Tests with a browser wait most of their time, so more packages run at once than
 # there are processors.

@@ -150,7 +150,9 @@ var initial struct {
 	dir string
 }
 
-func removeInitial() error {
+// RemoveInitial removes the data that the process has kept to make clusters faster: call it
+// after the last one is closed.
+func RemoveInitial() error {
 	initial.mu.Lock()
 	defer initial.mu.Unlock()
 	dir := initial.dir

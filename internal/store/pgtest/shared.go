@@ -128,7 +128,7 @@ func (m Main) Run() int {
 func stop() error {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	err := removeInitial()
+	err := RemoveInitial()
 	if shared.cluster == nil {
 		return err
 	}
