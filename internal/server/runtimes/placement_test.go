@@ -23,13 +23,15 @@ func TestALaunchGoesWhereTheMostRoomIs(t *testing.T) {
 		want  string // "" is here
 	}{
 		{"this one has the most", []cluster.Node{node("self", 1, 3), node("b", 2, 2)}, node("self", 1, 3), ""},
-		{"another has the most", []cluster.Node{node("self", 1, 2), node("b", 1, 1), node("c", 2, 3)}, node("self", 1, 2), "c"},
+		{"another has the most", []cluster.Node{node("self", 1, 2), node("b", 1, 1), node("c", 2, 3)},
+			node("self", 1, 2), "c"},
 		{"as much here as elsewhere", []cluster.Node{node("b", 0, 3), node("self", 0, 3)}, node("self", 0, 3), ""},
 		{"what this one has now counts, not what it has told", []cluster.Node{node("self", 0, 9), node("b", 2, 2)},
 			node("self", 9, 0), "b"},
 		{"all are full, and it waits here", []cluster.Node{node("self", 3, 0), node("b", 3, 0)}, node("self", 3, 0), ""},
 		{"one that is drained takes none", []cluster.Node{node("self", 3, 0), drained}, node("self", 3, 0), ""},
-		{"without bounds the fewest runtimes", []cluster.Node{node("self", 2, -1), node("b", 1, -1)}, node("self", 2, -1), "b"},
+		{"without bounds the fewest runtimes", []cluster.Node{node("self", 2, -1), node("b", 1, -1)},
+			node("self", 2, -1), "b"},
 		{"nor of those does it count what this one has told", []cluster.Node{node("self", 0, -1), node("b", 1, -1)},
 			node("self", 2, -1), "b"},
 		{"no bound is more than any", []cluster.Node{node("self", 0, 100), node("b", 50, -1)}, node("self", 0, 100), "b"},
