@@ -207,6 +207,9 @@ func (d *download) partial(resp *http.Response) error {
 
 // Read reads on, over a new connection if the one it has breaks.
 func (d *download) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	for len(d.ready) == 0 && d.done == nil {
 		if d.ahead != nil {
 			d.receiveAhead()
@@ -345,11 +348,11 @@ func (d *download) broken(err, next error) error {
 // Close ends the download.
 func (d *download) Close() error {
 	d.cancel()
-	d.ready = nil
-	if d.done == nil {
+	if d.done == nil || len(d.ready) > 0 { // what was received ahead was not read
 		d.done = d.s.failed(http.MethodGet, refusal(http.StatusBadRequest, "storage.reader_closed", "",
 			"the reader is closed"))
 	}
+	d.ready = nil
 	return d.body.Close()
 }
 

@@ -99,6 +99,32 @@ func TestADownloadEndsWithItsWriterAndWithClose(t *testing.T) {
 	require.ErrorContains(t, err, "storage.reader_closed", "nothing that was read ahead comes after it")
 }
 
+// TestADownloadThatIsClosedBeforeItsLastBytesIsNotWhole: they have all been received, and nobody has
+// read them.
+func TestADownloadThatIsClosedBeforeItsLastBytesIsNotWhole(t *testing.T) {
+	content := longFile()
+	r, err := clientOn(t, breaking(content, 0, `"v1"`)).Storage("ns").Open(t.Context(), "a.bin")
+	require.NoError(t, err)
+	_, err = io.ReadFull(r, make([]byte, len(content)-10))
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	_, err = r.Read(make([]byte, 20))
+	require.ErrorContains(t, err, "storage.reader_closed")
+	_, err = r.WriteTo(io.Discard)
+	require.ErrorContains(t, err, "storage.reader_closed")
+}
+
+func TestReadingNothingOfADownloadEnds(t *testing.T) {
+	for _, content := range []string{"short", longFile()} {
+		r, err := clientOn(t, breaking(content, 0, `"v1"`)).Storage("ns").Open(t.Context(), "a.bin")
+		require.NoError(t, err)
+		n, err := r.Read(nil)
+		require.NoError(t, err)
+		require.Zero(t, n)
+		require.NoError(t, r.Close())
+	}
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
