@@ -18,7 +18,7 @@ import (
 type generation struct {
 	n atomic.Uint64
 	// changed is set while a transaction runs that has changed a row.
-	changed bool
+	changed atomic.Bool
 	// compared is set once the running transaction knows what others have written.
 	compared bool
 	// version is SQLite's, by which it tells whether other connections have written.
@@ -31,14 +31,14 @@ func (g *generation) raise() { g.n.Add(1) }
 // change is called before a statement changes something.
 func (g *generation) change(statement string) {
 	if !leavesCallsAsTheyAre(statement) {
-		g.changed = true
+		g.changed.Store(true)
 		g.raise()
 	}
 }
 
 // undo is called when a part of a transaction was undone.
 func (g *generation) undo() {
-	if g.changed {
+	if g.changed.Load() {
 		g.raise()
 	}
 }
@@ -47,7 +47,8 @@ func (g *generation) undo() {
 // of it.
 func (g *generation) end() {
 	g.undo()
-	g.changed, g.compared = false, false
+	g.changed.Store(false)
+	g.compared = false
 }
 
 // compare looks in a transaction, in which nobody else writes, whether somebody else
@@ -86,16 +87,20 @@ func (tx *Tx) Generation(ctx context.Context) (uint64, error) {
 }
 
 // Generation is [Tx.Generation] of the state that a reader sees, which has all that was
-// acknowledged. ok is false on PostgreSQL, where only a transaction knows.
+// acknowledged. ok is false on PostgreSQL, where only a transaction knows, and while one
+// runs that has changed something, and may come to nothing.
 func (db *DB) Generation() (n uint64, ok bool) {
-	return db.batch.generation.n.Load(), !db.on.remote()
+	g := &db.batch.generation
+	n = g.n.Load()
+	return n, !db.on.remote() && !g.changed.Load()
 }
 
 // apartFromCalls are the tables that are written often and that no call is resolved
 // by, nor anything that goes with their rows.
 var apartFromCalls = []string{
 	"agent_cache", "audit_checkpoints", "audit_events", "browser_profiles", "events", "folders", "idempotency",
-	"invoke_rates", "objects", "operations", "runtime_tokens", "runtimes", "vault_entries", "webhook_deliveries",
+	"invoke_rates", "objects", "operations", "profile_disks", "runtime_tokens", "runtimes", "vault_entries",
+	"webhook_deliveries",
 }
 
 // leavesCallsAsTheyAre reports whether a statement changes only what no call is

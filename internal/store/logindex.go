@@ -42,6 +42,9 @@ type logIndex struct {
 	newest newestRows
 	// opened is what searches read, nil while there is none.
 	opened atomic.Pointer[openIndex]
+	// damaged is one that a search found so, and look has follow look at once.
+	damaged atomic.Pointer[openIndex]
+	look    chan struct{}
 	// looked is closed once it is known whether there is one.
 	looked     chan struct{}
 	stop, done chan struct{}
@@ -79,6 +82,7 @@ func newLogIndex(path string, log Queries, head func() Head) *logIndex {
 		log:    log,
 		head:   head,
 		looked: make(chan struct{}),
+		look:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
@@ -123,7 +127,7 @@ func (x *logIndex) begin(ctx context.Context) {
 	}
 }
 
-// follow brings the index on whenever enough was appended.
+// follow brings the index on whenever enough was appended, or a search could not read it.
 func (x *logIndex) follow() {
 	defer close(x.done)
 	ctx := context.Background()
@@ -133,10 +137,11 @@ func (x *logIndex) follow() {
 		if head.Seq < x.seq()+indexAfter {
 			select {
 			case <-head.Moved:
+				continue
+			case <-x.look:
 			case <-x.stop:
 				return
 			}
-			continue
 		}
 		if err := x.advance(ctx); err != nil {
 			select {
@@ -157,7 +162,13 @@ func (x *logIndex) follow() {
 // made anew by the next call.
 func (x *logIndex) advance(ctx context.Context) error {
 	if x.file != nil && (x.opened.Load() != x.file || !x.file.isAt(x.path)) {
+		damaged := x.damaged.Load() == x.file
 		x.letGo()
+		if damaged {
+			if err := removeIndex(x.path); err != nil {
+				return err
+			}
+		}
 	}
 	if x.file == nil {
 		if err := x.open(ctx); err != nil {
@@ -275,12 +286,19 @@ func (f *openIndex) begin(ctx context.Context, log Queries) error {
 func scanIndexPlace(row scanner) (p indexPlace, err error) { return p, row(&p.seq, &p.hash) }
 
 // indexError is of an index that cannot be read or written: a full disk, another program
-// that has the file, or damage.
+// that has the file, a lack of files or memory, or damage.
 func indexError(err error) error {
 	err = translate(err)
 	lite, is := errors.AsType[*sqlite.Error](err)
-	if err == nil || errors.Is(err, ErrFull) || is && lite.Code()&0xff == sqlite3.SQLITE_BUSY {
+	if err == nil || errors.Is(err, ErrFull) || errors.Is(err, context.Canceled) {
 		return err
+	}
+	if is {
+		switch lite.Code() & 0xff { // which pass, and say nothing of the file
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM,
+			sqlite3.SQLITE_INTERRUPT:
+			return err
+		}
 	}
 	return &indexDamageError{err}
 }

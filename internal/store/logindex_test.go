@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -276,6 +278,31 @@ func TestAnIndexThatIsLostWhileAServerRunsIsMadeAnew(t *testing.T) {
 		}, time.Minute, time.Millisecond, tc.why)
 		log.requireFound(t, db)
 	}
+}
+
+// TestASearchThatIsCancelledTakesTheIndexFromNobody, and one that meets damage has it made anew
+// before anything is appended.
+func TestASearchThatIsCancelledTakesTheIndexFromNobody(t *testing.T) {
+	db, at := openEmpty(t)
+	log := &writtenLog{}
+	log.write(t, db, indexAfter+50)
+	waitIndexed(t, db, indexAfter)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	db.Read().searched().failed(ctx, context.Canceled)
+	require.GreaterOrEqual(t, db.Indexed(), int64(indexAfter))
+
+	was := db.batch.index.opened.Load()
+	exec(t, indexFile(at), "PRAGMA user_version = 7")
+	db.Read().searched().failed(t.Context(), &indexDamageError{errors.New("a page is none")})
+	require.Eventually(t, func() bool {
+		now := db.batch.index.opened.Load()
+		return now != nil && now != was && db.Indexed() >= indexAfter
+	}, time.Minute, time.Millisecond)
+	var version int
+	require.NoError(t, onSQLite().raw(t, indexFile(at)).QueryRowContext(t.Context(), "PRAGMA user_version").Scan(&version))
+	require.Zero(t, version, "it is another file")
+	log.requireFound(t, db)
 }
 
 // TestALogOfBeforeIsBroughtOver puts a store back to where its log had its indexes with it.

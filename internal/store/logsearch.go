@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 )
 
 // Indexed is up to which event a search need not read the log itself. On PostgreSQL that
@@ -48,8 +49,22 @@ func (q Queries) searched() *searched {
 
 func (s *searched) has() bool { return s != nil && s.file != nil }
 
-// failed has an index made anew that could not be read.
-func (s *searched) failed() { s.follow.opened.CompareAndSwap(s.file, nil) }
+// failed has an index opened again that could not be read, or made anew where it is damaged. That
+// a search was cancelled says nothing of it.
+func (s *searched) failed(ctx context.Context, why error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if _, damaged := errors.AsType[*indexDamageError](indexError(why)); damaged {
+		s.follow.damaged.Store(s.file)
+	}
+	if s.follow.opened.CompareAndSwap(s.file, nil) {
+		select {
+		case s.follow.look <- struct{}{}:
+		default: // it is about to look
+		}
+	}
+}
 
 // newestAfter are the rows after an entry that are at hand, and up to which entry they are not.
 func (s *searched) newestAfter(seq int64) (rows []IndexRow, unread int64) {
@@ -130,7 +145,7 @@ func (q Queries) numbersIn(ctx context.Context, r EventRange) ([]int64, error) {
 	if s.has() {
 		var err error
 		if indexed, numbers, err = s.numbers(ctx, r); err != nil {
-			s.failed()
+			s.failed(ctx, err)
 			indexed, numbers = 0, nil
 		}
 	}
@@ -161,6 +176,14 @@ func (q Queries) numbersBetween(ctx context.Context, r EventRange, after, to int
 	if r.By != ByOutcome { // an outcome may come long after the event that it is of
 		after, to = max(after, r.After), min(to, r.Before)
 	}
+	order := "ORDER BY a.seq"
+	if r.By == ByNumber { // for which no entry has to be looked into
+		order = "AND COALESCE(a.intent, 0) = 0 " + order
+		if !r.Ascending {
+			order += " DESC"
+		}
+		order += " LIMIT " + strconv.Itoa(r.Limit+1) // one may be the bound itself
+	}
 	err = each(ctx, q, scanStoredEntry, func(e StoredEntry) error {
 		e.Terms = termsOf(e.Body)
 		if row, is := termRow(e.Entry); is {
@@ -169,7 +192,7 @@ func (q Queries) numbersBetween(ctx context.Context, r EventRange, after, to int
 			}
 		}
 		return nil
-	}, "SELECT "+entryColumns+" FROM audit_events a WHERE a.seq > $1 AND a.seq <= $2 AND a.org_id = $3 ORDER BY a.seq",
+	}, "SELECT "+entryColumns+" FROM audit_events a WHERE a.seq > $1 AND a.seq <= $2 AND a.org_id = $3 "+order,
 		after, to, r.Org)
 	return numbers, err
 }
@@ -194,7 +217,7 @@ func (q Queries) IndexedTo(ctx context.Context) (int64, error) {
 	}
 	at, err := s.at(ctx)
 	if err != nil {
-		s.failed()
+		s.failed(ctx, err)
 	}
 	return at, err
 }
@@ -202,7 +225,7 @@ func (q Queries) IndexedTo(ctx context.Context) (int64, error) {
 // IndexRows lists what the index of the log says of the entries after one, as many as the
 // limit. An outcome by which nothing is found may have no row.
 func (q Queries) IndexRows(ctx context.Context, after int64, limit int) (rows []IndexRow, err error) {
-	table, failed := "audit_events", func() {}
+	table, failed := "audit_events", func(context.Context, error) {}
 	if !q.on.remote() {
 		s := q.searched()
 		if !s.has() {
@@ -216,7 +239,7 @@ func (q Queries) IndexRows(ctx context.Context, after int64, limit int) (rows []
 		COALESCE(action, ''), COALESCE(object, ''), COALESCE(denied, FALSE), COALESCE(outcome, '')
 		FROM `+table+" WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
 	if err != nil {
-		failed()
+		failed(ctx, err)
 	}
 	return rows, err
 }
