@@ -33,6 +33,13 @@ func (m *Mover) openFiles(ctx context.Context) (err error) {
 	if err := m.bucket.CheckMove(ctx, m.owner); err != nil {
 		return err
 	}
+	found, err := m.bucket.Owner(ctx)
+	if err != nil {
+		return err
+	}
+	if found == m.owner && !m.plan.Resumed { // a move that ended between the two goes on
+		return fmt.Errorf("the files of this server are in %s already, and it may use them there", m.to.Files)
+	}
 	err = m.source.Read().EachFile(ctx, func(o store.Object) error {
 		sum, err := hex.DecodeString(o.SHA256)
 		if err != nil || len(sum) != sha256.Size {

@@ -234,5 +234,6 @@ func (r *reader) fill(text []byte) (ready int) {
 		ready = 0
 	}
 	r.rest = append(r.rest[:0], rest...)
+	clear(text[ready:]) // which is the caller's, and may hold a value
 	return ready
 }

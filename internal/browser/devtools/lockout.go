@@ -25,15 +25,16 @@ func (m *Mux) isLockedOut(c *Client, s *clientSession) bool {
 
 // showNothing are commands that show nothing of a page and do nothing in it, beside those of
 // domains that are checked by host or are about the browser, and those that turn a domain on or
-// off. Who is locked out leaves by them.
+// off. Who is locked out leaves by them. A command that has a script run in the page, now or
+// when it loads, is none of them.
 var showNothing = []string{
-	page.CommandNavigate, page.CommandNavigateToHistoryEntry, page.CommandReload, page.CommandClose,
+	page.CommandNavigate, page.CommandNavigateToHistoryEntry, page.CommandClose,
 	page.CommandStopLoading, page.CommandBringToFront, page.CommandSetLifecycleEventsEnabled,
-	page.CommandHandleJavaScriptDialog, page.CommandAddScriptToEvaluateOnNewDocument,
+	page.CommandHandleJavaScriptDialog,
 	page.CommandRemoveScriptToEvaluateOnNewDocument, page.CommandSetInterceptFileChooserDialog,
-	page.CommandGetNavigationHistory, page.CommandResetNavigationHistory, page.CommandSetBypassCSP,
+	page.CommandGetNavigationHistory, page.CommandResetNavigationHistory,
 	page.CommandStopScreencast, page.CommandScreencastFrameAck,
-	runtime.CommandRunIfWaitingForDebugger, runtime.CommandAddBinding, runtime.CommandRemoveBinding,
+	runtime.CommandRunIfWaitingForDebugger, runtime.CommandRemoveBinding,
 }
 
 // showsNothing reports whether a command is one that a client may give which is locked out.

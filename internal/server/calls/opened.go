@@ -92,7 +92,8 @@ func (s *Service) clientOf(c *intendedCall) (*broker.Client, error) {
 	}
 	target := s.brokerTarget(c, secrets)
 	client, err := s.broker.Client(target)
-	if err == nil && isKept(target.Auth) {
+	// Where calls are resolved anew for each transaction no other one would find it.
+	if _, remembers := s.DB.Generation(); err == nil && remembers && isKept(target.Auth) {
 		s.opened.keep(key, client, round)
 	}
 	return client, err

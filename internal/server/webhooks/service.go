@@ -32,8 +32,9 @@ const (
 	// attemptTime is how long a receiver may take to answer. Standard Webhooks asks for 15 to
 	// 30 seconds.
 	attemptTime = 15 * time.Second
-	// maxAtOnce bounds how many receivers are told at once; one is told of one event at a
-	// time, so that events arrive in order where none fails.
+	// maxAtOnce bounds how many receivers are told at once, and half of it those of one
+	// organization; one is told of one event at a time, so that events arrive in order where
+	// none fails.
 	maxAtOnce = 16
 	// maxWebhooks bounds those of an organization.
 	maxWebhooks = 50
