@@ -155,6 +155,12 @@ func (p *Peers) Pass(w http.ResponseWriter, r *http.Request, to cluster.Node) er
 		FlushInterval: -1,
 		Rewrite:       func(pr *httputil.ProxyRequest) { rewrite(pr, to) },
 		ModifyResponse: func(answer *http.Response) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if answer.StatusCode != http.StatusSwitchingProtocols {
+				answer.Body = &followedBody{answer.Body, ctx}
+			}
 			for name := range answer.Header {
 				w.Header().Del(name) // set here for an answer of this node's own
 			}
@@ -213,6 +219,22 @@ func rewrite(pr *httputil.ProxyRequest, to cluster.Node) {
 }
 
 func isPassed(header string) bool { return strings.HasPrefix(header, headerPrefix) }
+
+// followedBody is the body of an answer that breaks off where its node was given up: the node
+// learns that it was as the connection is closed, and may then end the answer as if it were whole.
+type followedBody struct {
+	io.ReadCloser
+	ctx context.Context
+}
+
+// Read implements [io.Reader].
+func (b *followedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return n, err
+}
 
 // follow returns a context that ends with ctx, or when the node ends that works for it.
 func (p *Peers) follow(ctx context.Context, node string) (context.Context, func()) {
