@@ -107,8 +107,8 @@ func (m *Membership) register(ctx context.Context) (*held, error) {
 		return nil, fmt.Errorf("joining the cluster: %w", err)
 	}
 	if m.cfg.Registered != nil {
-		if err := m.cfg.Registered(n.ID); err != nil {
-			return nil, err
+		if err := m.cfg.Registered(n.ID); err != nil { // nobody shall wait for a node that is none
+			return nil, errors.Join(err, m.leases.ExpireLease(ctx, n.ID))
 		}
 	}
 	m.leases.Fence(n.ID)

@@ -31,8 +31,9 @@ type ruleFeed struct {
 	pending RuleNews
 	// number is that of the newest change among those that are pending.
 	number int64
-	// since is when the oldest of what is not obeyed yet came; zero where all is.
-	since time.Time
+	// since is when the oldest of what waits to be obeyed came, and obeying that of what is being
+	// obeyed; zero where there is none.
+	since, obeying time.Time
 	// contact is when the database last said that there is nothing more.
 	contact time.Time
 	// heard is closed when some node has said what it obeys.
@@ -88,7 +89,11 @@ func (db *DB) FollowsRules() bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return time.Since(f.contact) < maxSilence && (f.since.IsZero() || time.Since(f.since) < maxSilence)
+	oldest := f.since
+	if !f.obeying.IsZero() {
+		oldest = f.obeying
+	}
+	return time.Since(f.contact) < maxSilence && (oldest.IsZero() || time.Since(oldest) < maxSilence)
 }
 
 // catchUp has everything obeyed that may have been missed.
@@ -164,6 +169,7 @@ func (f *ruleFeed) obeyPending(ctx context.Context) (err error) {
 	f.mu.Lock()
 	news, number, obey := f.pending, f.number, f.obey
 	f.pending, f.number = RuleNews{}, 0
+	f.obeying, f.since = f.since, time.Time{}
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
@@ -171,9 +177,11 @@ func (f *ruleFeed) obeyPending(ctx context.Context) (err error) {
 		if err != nil {
 			f.pending.add(news)
 			f.number = max(f.number, number)
-		} else if !f.pending.changes() && f.number == 0 {
-			f.since = time.Time{}
+			if !f.obeying.IsZero() {
+				f.since = f.obeying
+			}
 		}
+		f.obeying = time.Time{}
 	}()
 	if news.All { // of which nobody has told the number
 		newest, lock, err := f.db.queries.ruleNumbers(ctx)
