@@ -58,8 +58,8 @@ locked, and waits for 'bctrl unlock', unless ` + passphraseVariable + ` holds it
 
 The data is in files of the data directory. With --database all of it but the
 bytes of files and the browsers' profiles is in a PostgreSQL database, which one
-server has to itself. With --node-address several servers share the database, and
-a bucket (--files), as the nodes of a cluster; see docs/cluster.md.
+server has to itself. With --node-address several servers share the database,
+and a bucket (--files), as the nodes of a cluster; see docs/cluster.md.
 
 Pages and model providers are never at a special address, such as one of this
 machine or of a private network, unless --allow-address names it.`,

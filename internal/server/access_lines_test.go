@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -363,12 +364,17 @@ func (s *surface) broker() []methodCall {
 	}
 }
 
-// seals are the calls about the master key.
+// seals are the calls about the master key, and about the nodes of a cluster.
 func (s *surface) seals() []methodCall {
 	ctx := s.Context()
 	return []methodCall{
 		{"SealService.Status", func() error { return failing(s.client.Seal.Status(ctx)) }},
 		{"SealService.Rotate", func() error { return failing(s.client.Seal.Rotate(ctx, bctrl.SealKey{})) }},
+		{"NodesService.List", func() error { return failing(s.client.Nodes.List(ctx)) }},
+		{"NodesService.Drain", func() error {
+			require.ErrorIs(s, failing(s.client.Nodes.Drain(ctx, uuid.NewString())), bctrl.ErrNotFound, "it is in no cluster")
+			return nil
+		}},
 		{"SealService.Lock", func() error { return failing(s.client.Seal.Lock(ctx)) }},
 		{"SealService.Unlock", func() error { return failing(s.client.Seal.Unlock(ctx, bctrl.SealKey{})) }},
 	}

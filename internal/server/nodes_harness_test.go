@@ -113,6 +113,7 @@ func (all *nodes) start() {
 	s, err := New(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
+	s.Peers = nil // what is tested here is what nodes do that reach only the database
 	n.member.Handle(s.Node())
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)

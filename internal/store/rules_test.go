@@ -64,6 +64,9 @@ func (f *follower) told(of RuleChange) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, n := range f.news {
+		if n.All {
+			return true
+		}
 		for _, c := range n.Changes {
 			if c == of {
 				return true
