@@ -1,0 +1,145 @@
+// Package command is the command line of bctrl, which runs the BCTRL server, administers
+// it and works with it.
+//
+// A file holds a noun of the command line: its commands read flags and
+// arguments, call the SDK and print. What is right and what is permitted is
+// decided below, by the SDK and the server.
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// Main runs the command line that this process was started with, and ends the process.
+func Main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log.SetOutput(io.Discard)    // libraries write there alone, and can quote what came over the network
+	context.AfterFunc(ctx, stop) // a second signal does not wait for what the first one ends
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	cmd := root(args...)
+	cmd.SetArgs(args)
+	cmd.SetIn(in)
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	ran, err := cmd.ExecuteContextC(ctx)
+	if text := complaint(ctx, ran, err); text != "" {
+		fmt.Fprintln(errOut, "bctrl: "+text)
+	}
+	return exitCode(ctx, err)
+}
+
+// noun is a command below bctrl.
+type noun struct {
+	name    string
+	command func(*cli) *cobra.Command
+}
+
+func nouns() []noun {
+	return []noun{
+		{"serve", func(*cli) *cobra.Command { return serve() }},
+		{"keys", keys}, {"workspace", workspaces}, {"vault", vault}, {"secrets", secrets}, {"credential", credentials},
+		{"capability", capabilities}, {"invoke", invokeCommand}, {"json", jsonCommand}, {"markdown", markdownCommand},
+		{"ai", ai},
+		{"storage", storage}, {"runtime", runtimes}, {"profile", profiles},
+		{"operation", operations}, {"token", tokens},
+		{"updates", updates}, {"webhook", webhooks},
+		{"access", accessCommands}, {"audit", audits}, {"node", nodes},
+		{"migrate", migrateSchema}, {"move", moveData},
+		{"status", sealStatus}, {"lock", lock}, {"unlock", unlock}, {"rotate-master", rotateMaster},
+	}
+}
+
+// needed are the nouns that a command line can come to. Making all of them and
+// their flags takes longer than most commands, so where the first argument says
+// which it is, that one is made alone.
+func needed(args []string) []noun {
+	all := nouns()
+	if len(args) == 1 && args[0] == "--version" {
+		return nil
+	}
+	if len(args) > 0 {
+		if i := slices.IndexFunc(all, func(n noun) bool { return n.name == args[0] }); i >= 0 {
+			return all[i : i+1]
+		}
+	}
+	return all
+}
+
+// root makes bctrl with the commands that args can come to: all of them where
+// there are none.
+func root(args ...string) *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "bctrl",
+		Short: "Run browser agents that get no more than their task needs",
+		Long: `Bctrl runs browser agents that get no more than their task needs.
+
+A workspace says what everything inside it may use: logins of the vault, keys to
+language models, files. A runtime is a browser in a workspace; it may be lowered
+below its workspace, and nothing can raise it.
+
+The first steps:
+
+  bctrl serve                     run a server; it prints its first key
+  export BCTRL_API_KEY=…          the key, where the other commands find it
+  bctrl workspace create sales    make a workspace
+  bctrl runtime launch sales/crm  start a browser in it
+
+What a command is asked for goes to standard output, everything else to standard
+error. Lists are tables for people. --json prints what the HTTP API answers, and
+--output names the fields to print, a line for each record with tabs between
+them. Text that could steer a terminal is printed quoted.
+
+Passwords, keys and seeds are asked for without echo, or read from standard
+input when that is no terminal. The few flags that take one say why not to.
+
+Environment:
+
+  BCTRL_API_KEY   the key that commands use
+  BCTRL_BASE_URL  where the server is (default ` + defaultBaseURL + `)
+
+Exit codes:
+
+  0    done
+  1    failed
+  2    the command line or its input is wrong
+  3    denied: by the key, by mounts, or by a ceiling above them
+  4    there is no such thing
+  130  interrupted`,
+		Version:       bctrl.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	})
+	cmd.SetUsageTemplate(usage(cmd.UsageTemplate()))
+	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c := &cli{}
+	for _, n := range needed(args) {
+		cmd.AddCommand(n.command(c))
+	}
+	return cmd
+}
+
+// usage makes cobra's template fit a terminal, and leaves out that a command
+// with others below it runs alone, which shows its help.
+func usage(template string) string {
+	return strings.NewReplacer(
+		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}",
+		"Flags.FlagUsages", "Flags.FlagUsagesWrapped 100",
+	).Replace(template)
+}
