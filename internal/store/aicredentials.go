@@ -48,17 +48,20 @@ func (tx *Tx) InsertAICredential(ctx context.Context, org string, c AICredential
 	return err
 }
 
-// UpdateAICredential replaces what the credential with c's UID holds.
+// UpdateAICredential replaces what the credential with c's UID holds. What it held is
+// overwritten: see [Tx.scrub].
 func (tx *Tx) UpdateAICredential(ctx context.Context, org string, c AICredential) error {
 	tx.wroteRecord(c.record(org))
+	tx.scrub = true
 	return tx.execChanging(ctx, "UPDATE ai_credentials SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
 		"WHERE org_id = $5 AND uid = $6",
 		c.Version, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
 
-// DeleteAICredential removes the credential. Workspaces that mount it keep their
+// DeleteAICredential removes the credential, and overwrites its sealed value. Workspaces that mount it keep their
 // pins, so that another credential with its id is not mounted by them.
 func (tx *Tx) DeleteAICredential(ctx context.Context, org, uid string) error {
 	tx.wroteRecord(deleted(KindAICredential, org, uid))
+	tx.scrub = true
 	return tx.execChanging(ctx, "DELETE FROM ai_credentials WHERE org_id = $1 AND uid = $2", org, uid)
 }

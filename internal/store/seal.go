@@ -54,6 +54,7 @@ func (tx *Tx) InsertDEK(ctx context.Context, d DEK) error {
 func (tx *Tx) RewrapDEK(ctx context.Context, d DEK) error {
 	d.Version++
 	tx.wroteRecord(d.record())
+	tx.scrub = true
 	return tx.execChanging(ctx, "UPDATE deks SET kek_id = $1, wrapped = $2, version = $3 WHERE scope = $4 AND id = $5",
 		d.KEKID, d.Wrapped, d.Version, d.Scope, d.ID)
 }
@@ -66,6 +67,7 @@ func (tx *Tx) DeleteDEK(ctx context.Context, scope string) error {
 		return err
 	}
 	tx.wroteRecord(deleted(KindDataKey, "", d.ID))
+	tx.scrub = true
 	return tx.execChanging(ctx, "DELETE FROM deks WHERE scope = $1", scope)
 }
 

@@ -62,9 +62,10 @@ func (tx *Tx) UpdateVaultEntry(ctx context.Context, org string, e VaultEntry) er
 		e.Version, e.HasTOTP, string(e.Meta), e.Sealed, millis(e.UpdatedAt), org, e.UID)
 }
 
-// DeleteVaultEntry removes the entry.
+// DeleteVaultEntry removes the entry. Its sealed value is overwritten: see [Tx.scrub].
 func (tx *Tx) DeleteVaultEntry(ctx context.Context, org, uid string) error {
 	tx.wroteRecord(deleted(KindVault, org, uid))
+	tx.scrub = true
 	return tx.execChanging(ctx, "DELETE FROM vault_entries WHERE org_id = $1 AND uid = $2", org, uid)
 }
 

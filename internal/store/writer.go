@@ -28,7 +28,7 @@ const (
 )
 
 // scrubDelay is how long emptying the write-ahead log waits after a reader was in
-// the way: each try costs an fsync.
+// the way: each try costs an fsync. It is tried until it goes well.
 const scrubDelay = time.Second
 
 // Tx is a write transaction. It is used by one function on the writer's
@@ -145,11 +145,14 @@ func (db *DB) CatchUp(ctx context.Context) error {
 // laterMu is held.
 func (db *DB) addLater(entries ...*Entry) {
 	if len(db.later) == 0 {
-		time.AfterFunc(laterDelay, func() {
-			_ = db.enqueue(context.Background(), &job{ctx: context.Background()}) // closed: then it has been written
-		})
+		time.AfterFunc(laterDelay, db.wakeWriter)
 	}
 	db.later = append(db.later, entries...)
+}
+
+// wakeWriter has the writer do what waits for no job. A store that is closed has done it.
+func (db *DB) wakeWriter() {
+	_ = db.enqueue(context.Background(), &job{ctx: context.Background()})
 }
 
 func (db *DB) takeLater() []*Entry {
@@ -267,9 +270,10 @@ type batch struct {
 	// durable is where the chain stands on disk, for everybody.
 	durable atomic.Pointer[Head]
 	// scrub is set until the write-ahead log is emptied, which is next tried at
-	// scrubAt.
+	// scrubAt, for which wake has the writer run.
 	scrub   bool
 	scrubAt time.Time
+	wake    func()
 }
 
 // place is where a chain stands.
@@ -289,6 +293,7 @@ func newBatch(db *DB) *batch {
 		watching:  &db.watchers,
 		obeyLater: func(news RuleNews) { db.feed.add(news, 0) },
 		fence:     &db.node,
+		wake:      db.wakeWriter,
 		rates:     map[rateKey]string{},
 	}
 }
@@ -362,6 +367,7 @@ func (b *batch) emptyLogWhenDue() {
 	b.scrubAt = time.Time{}
 	if b.scrub {
 		b.scrubAt = time.Now().Add(scrubDelay)
+		time.AfterFunc(scrubDelay, b.wake) // nobody may ever write again
 	}
 }
 
