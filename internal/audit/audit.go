@@ -169,7 +169,7 @@ func Append(tx *store.Tx, e Event) error {
 // Record writes an event of its own, for a refusal or a failure, and returns
 // when it is durable.
 func (l *Log) Record(ctx context.Context, e Event) error {
-	if err := l.db.Write(ctx, func(tx *store.Tx) error { return Append(tx, e) }); err != nil {
+	if err := l.db.Decide(ctx, func(tx *store.Tx) error { return Append(tx, e) }); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Action, err)
 	}
 	return nil
@@ -188,7 +188,7 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 	var e Event
 	var notFound error
 	var intent *store.Entry
-	err := l.db.Write(ctx, func(tx *store.Tx) (err error) {
+	err := l.db.Decide(ctx, func(tx *store.Tx) (err error) {
 		if e, notFound = find(tx); notFound != nil {
 			return notFound
 		}

@@ -55,3 +55,35 @@ func TestWhatADeadNodeHadUnderwayIsUnknownAndNobodyElses(t *testing.T) {
 	require.Equal(t, map[string]string{"dies": Unknown, "lives": OK}, outcomes())
 	require.True(t, p.verify().All().OK)
 }
+
+// TestWhatWasSettledInPartIsSettledToTheEnd: the server that did so ended between two
+// transactions.
+func TestWhatWasSettledInPartIsSettledToTheEnd(t *testing.T) {
+	p := newPlace(t)
+	ctx := t.Context()
+	n, err := p.store.RegisterNode(ctx, store.Node{ID: "dies"}, time.Hour)
+	require.NoError(t, err)
+	p.store.Fence("dies")
+	require.NoError(t, p.log.StartNode(ctx, "dies"))
+	for range 3 {
+		_, err := p.log.Begin(ctx, Event{Org: "org", Caller: "key:k", Action: "vault.use", Object: "k"})
+		require.NoError(t, err)
+	}
+	p.store.Fence("")
+	require.NoError(t, p.store.ExpireLease(ctx, "dies"))
+	p.write(func(tx *store.Tx) error { _, err := tx.EndDeadNodes(ctx); return err })
+	left, err := p.log.intentsWithoutOutcome(ctx, n.LogFrom, "dies")
+	require.NoError(t, err)
+	require.Len(t, left, 3)
+	p.write(func(tx *store.Tx) error { return appendUnknown(tx, left[:1]) })
+	require.NoError(t, p.log.EndNode(ctx, n))
+	page, err := List(ctx, p.store.Read(), "org", bctrl.AuditFilter{Action: "vault.use"}, true, 0, 10)
+	require.NoError(t, err)
+	for _, e := range page.Events {
+		require.Equal(t, Unknown, e.Outcome)
+	}
+	unsettled, err := p.store.Read().UnsettledNodes(ctx)
+	require.NoError(t, err)
+	require.Empty(t, unsettled)
+	require.True(t, p.verify().All().OK)
+}

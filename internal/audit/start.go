@@ -1,12 +1,12 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -84,27 +84,52 @@ func lastStart(ctx context.Context, q store.Queries) (last intent, err error) {
 }
 
 // EndNode gives the intents that a node has left without an outcome theirs, [Unknown]. The
-// node was ended before, so that no outcome of its own can come any more. Where another
-// server has done so meanwhile, nothing is recorded.
+// node was ended before, so that no outcome of its own can come any more. What another
+// server has recorded meanwhile is not recorded again.
 func (l *Log) EndNode(ctx context.Context, n store.Node) error {
 	intents, err := l.intentsWithoutOutcome(ctx, n.LogFrom, n.ID)
+	for err == nil && len(intents) > 0 {
+		some := min(unknownAtOnce, len(intents))
+		err = l.db.Write(ctx, func(tx *store.Tx) error { // alone, so that no intent gets two
+			open, err := withoutOutcome(ctx, tx, intents[:some])
+			if err != nil {
+				return err
+			}
+			return appendUnknown(tx, open)
+		})
+		intents = intents[some:]
+	}
 	if err != nil {
 		return err
 	}
-	err = l.db.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.SettleNode(ctx, n.ID); err != nil {
-			return err
-		}
-		return appendUnknown(tx, intents)
-	})
+	err = l.db.Write(ctx, func(tx *store.Tx) error { return tx.SettleNode(ctx, n.ID) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
-// unknownAtOnce is how many intents one transaction ends.
-const unknownAtOnce = 1000
+// withoutOutcome leaves out the intents that have an outcome by now.
+func withoutOutcome(ctx context.Context, tx *store.Tx, intents []intent) (open []intent, err error) {
+	numbers := make([]int64, len(intents))
+	for i := range intents {
+		numbers[i] = intents[i].seq
+	}
+	ended, err := tx.WithOutcome(ctx, numbers)
+	for _, i := range intents {
+		if !slices.Contains(ended, i.seq) {
+			open = append(open, i)
+		}
+	}
+	return open, err
+}
+
+// unknownAtOnce is how many intents one transaction ends, and readAtOnce how many events
+// one statement looks through for them.
+const (
+	unknownAtOnce = 1000
+	readAtOnce    = 10_000
+)
 
 // endUnknown gives the intents of a node after a number their outcome.
 func (l *Log) endUnknown(ctx context.Context, from int64, node string) error {
@@ -128,19 +153,15 @@ func (l *Log) intentsWithoutOutcome(ctx context.Context, from int64, node string
 	var found []intent
 	q := l.db.Read()
 	last, err := q.LastEvent(ctx)
-	for err == nil && from < last {
+	for ; err == nil && from < last; from += readAtOnce {
 		var rows []store.StoredEvent
-		if rows, err = q.EventsWithoutOutcome(ctx, from, last, 1000); len(rows) == 0 {
-			break
-		}
+		rows, err = q.EventsWithoutOutcome(ctx, from, min(from+readAtOnce, last), node)
 		for _, row := range rows {
 			var e Event
-			if bytes.Contains(row.Body, []byte(node)) && json.Unmarshal(row.Body, &e) == nil && e.Kind == Intent &&
-				e.Node == node {
+			if json.Unmarshal(row.Body, &e) == nil && e.Kind == Intent && e.Node == node {
 				found = append(found, intent{e, row.Seq})
 			}
 		}
-		from = rows[len(rows)-1].Seq
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit log: %w", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
 // HistoriesVariable says how many histories over several nodes are played, and SeedVariable
@@ -166,15 +167,15 @@ func (all *nodes) trouble(r *rand.Rand) (stop func() (times int)) {
 		defer close(ended)
 		for {
 			n := all.all[1+r.IntN(len(all.all)-1)]
-			n.cable.set([]cableState{standsStill, isCut}[r.IntN(2)])
-			for _, next := range []cableState{carries, carries} { // it is away, and then there
+			n.cable.Set([]pgtest.CableState{pgtest.StandsStill, pgtest.IsCut}[r.IntN(2)])
+			for _, next := range []pgtest.CableState{pgtest.Carries, pgtest.Carries} { // it is away, and then there
 				pause := time.NewTimer(time.Duration(r.IntN(int(2 * cutLease))))
 				select {
 				case <-pause.C:
 				case <-done:
 				}
 				pause.Stop()
-				n.cable.set(next)
+				n.cable.Set(next)
 			}
 			times++
 			select {

@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -20,6 +18,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
@@ -36,13 +35,13 @@ type nodes struct {
 
 type node struct {
 	*harness
-	cable  *cable // nil of the first
+	cable  *pgtest.Cable // nil of the first
 	member *cluster.Membership
 }
 
 // cutLease is how long a lease lasts of a node that is cut off, so that nobody waits long
 // for it. On a machine that stands still it may run out without that.
-const cutLease = 500 * time.Millisecond
+const cutLease = time.Second
 
 // lasting is a lease that does not run out while a test runs.
 const lasting = time.Minute
@@ -68,8 +67,8 @@ func (all *nodes) start() {
 	t, n := all.T, &node{}
 	at, lease := all.database, lasting
 	if len(all.all) > 0 {
-		n.cable = newCable(t, all.database)
-		at, lease = n.cable.url(t, all.database), all.lease
+		n.cable = pgtest.NewCable(t, all.database)
+		at, lease = n.cable.URL(all.database), all.lease
 	}
 	own := all.dirOf(len(all.all))
 	require.NoError(t, os.Mkdir(own, 0o700))
@@ -142,148 +141,4 @@ func (all *nodes) giveKey(i int) {
 	key, err := os.ReadFile(all.keyOf(0))
 	require.NoError(all, err)
 	require.NoError(all, os.WriteFile(all.keyOf(i), key, 0o600))
-}
-
-// cable carries what one server says to its database.
-type cable struct {
-	listener net.Listener
-	socket   string
-	carrying sync.WaitGroup
-
-	mu    sync.Mutex
-	ends  map[net.Conn]struct{}
-	state cableState
-	// whole is closed when it carries again.
-	whole chan struct{}
-}
-
-type cableState int
-
-const (
-	carries cableState = iota
-	// standsStill keeps what is said, for when it carries again.
-	standsStill
-	// isCut has no connection, and takes none.
-	isCut
-)
-
-func newCable(t *testing.T, database string) *cable {
-	t.Helper()
-	u, err := url.Parse(database)
-	require.NoError(t, err)
-	sockets, err := filepath.Glob(filepath.Join(u.Query().Get("host"), ".s.PGSQL.*"))
-	require.NoError(t, err)
-	w := &cable{ends: map[net.Conn]struct{}{}}
-	for _, name := range sockets {
-		if info, err := os.Stat(name); err == nil && info.Mode()&os.ModeSocket != 0 {
-			w.socket = name
-		}
-	}
-	require.NotEmpty(t, w.socket)
-	w.listener, err = net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	w.carrying.Go(w.serve)
-	t.Cleanup(func() {
-		require.NoError(t, w.listener.Close())
-		w.set(isCut)
-		w.carrying.Wait()
-	})
-	return w
-}
-
-// url is that of the database over the cable.
-func (w *cable) url(t *testing.T, database string) string {
-	t.Helper()
-	u, err := url.Parse(database)
-	require.NoError(t, err)
-	u.Host = w.listener.Addr().String()
-	u.RawQuery = url.Values{"sslmode": {"disable"}}.Encode()
-	return u.String()
-}
-
-// set lets the cable carry, stand still or be cut.
-func (w *cable) set(state cableState) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.whole != nil {
-		close(w.whole)
-		w.whole = nil
-	}
-	if w.state = state; state == standsStill {
-		w.whole = make(chan struct{})
-	}
-	if state == isCut {
-		for c := range w.ends {
-			_ = c.Close() // which is what a cut is
-		}
-	}
-}
-
-// await returns once the cable does not stand still, and what it does then.
-func (w *cable) await() cableState {
-	for {
-		w.mu.Lock()
-		state, whole := w.state, w.whole
-		w.mu.Unlock()
-		if whole == nil {
-			return state
-		}
-		<-whole
-	}
-}
-
-func (w *cable) serve() {
-	for {
-		client, err := w.listener.Accept()
-		if err != nil {
-			return
-		}
-		w.carrying.Go(func() { w.connect(client) })
-	}
-}
-
-func (w *cable) connect(client net.Conn) {
-	defer client.Close()
-	if w.await() == isCut {
-		return
-	}
-	server, err := net.Dial("unix", w.socket)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	w.mu.Lock()
-	w.ends[client], w.ends[server] = struct{}{}, struct{}{}
-	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.ends, client)
-		delete(w.ends, server)
-	}()
-	var both sync.WaitGroup
-	both.Go(func() { w.carry(server, client) })
-	both.Go(func() { w.carry(client, server) })
-	both.Wait()
-}
-
-// carry carries what one end says to the other, until either is closed.
-func (w *cable) carry(to, from net.Conn) {
-	defer to.Close()
-	defer from.Close()
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		if w.await() == isCut {
-			return
-		}
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/standin"
+	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -119,7 +120,7 @@ func TestAnAcknowledgementWaitsForTheLeaseOfANodeThatIsCutOff(t *testing.T) {
 	first, cut := all.all[0], all.all[1]
 	ws := first.made("w", object{})
 	was := cut.member.Self().ID
-	cut.cable.set(standsStill)
+	cut.cable.Set(pgtest.StandsStill)
 	first.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{}}, nil)
 	living, err := first.member.Nodes(t.Context())
 	require.NoError(t, err)
@@ -128,7 +129,7 @@ func TestAnAcknowledgementWaitsForTheLeaseOfANodeThatIsCutOff(t *testing.T) {
 	}
 	cut.settled(func() bool { return cut.member.Valid() != nil }, "it knows")
 	refused(t, cut.do("GET", []string{"self"}, nil, nil), http.StatusServiceUnavailable, "server.lease_lost", "")
-	cut.cable.set(carries)
+	cut.cable.Set(pgtest.Carries)
 	cut.settled(func() bool { return cut.do("GET", []string{"self"}, nil, nil).Status == http.StatusOK }, "it is back")
 }
 

@@ -178,11 +178,26 @@ func (q Queries) FirstEventAt(ctx context.Context, at time.Time) (int64, error) 
 	return low, err
 }
 
-// EventsWithoutOutcome lists the events in (after, last] that no outcome names, oldest first:
-// intents without an outcome, and events that are intent and outcome at once.
-func (q Queries) EventsWithoutOutcome(ctx context.Context, after, last int64, limit int) ([]StoredEvent, error) {
+// EventsWithoutOutcome lists the events in (after, last] that no outcome names and whose body
+// holds a text, oldest first: intents without an outcome, and events that are intent and
+// outcome at once.
+func (q Queries) EventsWithoutOutcome(ctx context.Context, after, last int64, holding string) ([]StoredEvent, error) {
+	holds := "instr(a.body, $3) > 0"
+	if q.on.remote() {
+		holds = "position($3::bytea IN a.body) > 0"
+	}
 	return many(ctx, q, scanStoredEvent, `SELECT a.seq, a.at, a.org_id, a.body, 0, 0, NULL FROM audit_events a
-		WHERE a.seq > $1 AND a.seq <= $2 AND a.intent IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events o
-			WHERE o.intent = a.seq)
-		ORDER BY a.seq LIMIT $3`, after, last, limit)
+		WHERE a.seq > $1 AND a.seq <= $2 AND a.intent IS NULL AND `+holds+` AND NOT EXISTS
+			(SELECT 1 FROM audit_events o WHERE o.intent = a.seq)
+		ORDER BY a.seq`, after, last, []byte(holding))
+}
+
+// WithOutcome lists which of the intents with these numbers have an outcome.
+func (q Queries) WithOutcome(ctx context.Context, intents []int64) ([]int64, error) {
+	list, err := json.Marshal(intents)
+	if err != nil {
+		return nil, err
+	}
+	return many(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
+		"SELECT intent FROM audit_events WHERE intent > $1 AND intent IN ("+q.on.listedNumbers()+")", 0, string(list))
 }

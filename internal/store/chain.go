@@ -86,26 +86,19 @@ func (b *batch) now() time.Time {
 }
 
 // link gives events their places: to each its number and the hash that covers it and
-// everything before it.
-func (b *batch) link(ctx context.Context, entries []*Entry, now time.Time) (err error) {
-	var rows entryRows
+// everything before it. On PostgreSQL it returns the rows, which [batch.end] adds.
+func (b *batch) link(ctx context.Context, entries []*Entry, now time.Time) (rows entryRows, err error) {
 	for _, e := range entries {
 		e.Seq, e.At = b.seq+1, now
 		head := NextHash(b.head, *e)
 		if b.on.remote() {
 			rows.add(e, head)
 		} else if err := b.q.insertEntry(ctx, e, head); err != nil {
-			return fmt.Errorf("appending to the audit log: %w", err)
+			return rows, fmt.Errorf("appending to the audit log: %w", err)
 		}
 		b.place = place{e.Seq, head, now}
 	}
-	if len(rows.seq) == 0 {
-		return nil
-	}
-	if err := rows.insert(ctx, b.q); err != nil {
-		return fmt.Errorf("appending to the audit log: %w", err)
-	}
-	return nil
+	return rows, nil
 }
 
 // insertEntry adds a row to the log.
@@ -152,14 +145,18 @@ func (b *batch) loadHead(ctx context.Context) (err error) {
 	return err
 }
 
+const placeQuery = "SELECT seq, hash, at FROM audit_events ORDER BY seq DESC LIMIT 1"
+
+func scanPlace(row scanner) (p place, err error) {
+	var at int64
+	err = row(&p.seq, &p.head, &at)
+	p.at = fromMillis(at)
+	return p, err
+}
+
 // chainPlace is where the chain stands in the database.
 func (q Queries) chainPlace(ctx context.Context) (place, error) {
-	p, err := one(ctx, q, func(row scanner) (p place, err error) {
-		var at int64
-		err = row(&p.seq, &p.head, &at)
-		p.at = fromMillis(at)
-		return p, err
-	}, "SELECT seq, hash, at FROM audit_events ORDER BY seq DESC LIMIT 1")
+	p, err := one(ctx, q, scanPlace, placeQuery)
 	if errors.Is(err, ErrNotFound) {
 		p, err = place{head: ZeroHash()}, nil
 	}
@@ -226,13 +223,15 @@ func (tx *Tx) DeleteCheckpointsAfter(ctx context.Context, seq int64) error {
 	return err
 }
 
+const hashQuery = "SELECT hash FROM audit_events WHERE seq = $1"
+
 // HashAt returns the hash of the event with this number as it is stored.
 func (q Queries) HashAt(ctx context.Context, seq int64) ([]byte, error) {
 	if seq == 0 {
 		return ZeroHash(), nil
 	}
 	return one(ctx, q, func(row scanner) (hash []byte, err error) { return hash, row(&hash) },
-		"SELECT hash FROM audit_events WHERE seq = $1", seq)
+		hashQuery, seq)
 }
 
 // StoredEntry is an entry as it lies in the database.

@@ -44,7 +44,7 @@ func committed(jobs []*job, later []*Entry, took time.Duration, err error) Commi
 	}
 	add(later)
 	for _, j := range jobs {
-		if j.err == nil && j.fn != nil {
+		if j.err == nil && j.fn != nil && !j.again {
 			c.Writes++
 			add(j.tx.entries)
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,8 +12,9 @@ import (
 // dialect is what differs between SQLite and PostgreSQL where their SQL is not the
 // same. The zero value, and none, is SQLite.
 type dialect struct {
-	// begin starts the writer's transaction, and lets it alone write.
-	begin string
+	// begin starts the writer's transaction, and lets it alone write. decide starts one
+	// that changes no row and has others like it beside it; none where nobody else writes.
+	begin, decide []string
 	// snapshot starts a transaction in which all reads see one state.
 	snapshot string
 	// alone takes the database for the writer's connection, so that no server has it
@@ -44,7 +46,7 @@ func (d *dialect) listedNumbers() string {
 // sqliteDialect is that of a file. The driver's own transactions begin with the
 // writer's lock, so that both are statements.
 func sqliteDialect() *dialect {
-	return &dialect{begin: "BEGIN IMMEDIATE", snapshot: "BEGIN DEFERRED"}
+	return &dialect{begin: []string{"BEGIN IMMEDIATE"}, snapshot: "BEGIN DEFERRED"}
 }
 
 const (
@@ -57,11 +59,27 @@ const (
 	answerLimit    = 12 * time.Second
 )
 
-// versionTable is goose's table. The writers of all servers take turns by its lock,
+// writerPause is how long the transaction of a node may wait for its next statement. It is
+// well below what a lease lasts (6 seconds): a node that is paused or dead has lost its
+// transaction before its lease, and holds up nobody for longer.
+const writerPause = 3 * time.Second
+
+// versionTable is goose's table. The writers of all servers have their order by its lock,
 // which nothing else needs but a migration, and that is right: nobody writes while
-// the schema changes. Taking it before the first statement that reads lets a
-// transaction begin with what the one before has left, so that two never conflict.
+// the schema changes. A transaction that changes rows has it alone, those that only decide
+// and append to the log share it. So what a transaction reads stands still until it ends,
+// but for the log, leases and holds, and READ COMMITTED is enough: each statement sees all
+// that came before the lock.
 const versionTable = "goose_db_version"
+
+const (
+	beginShared = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	// toChange excludes itself and toDecide; toDecide does not exclude itself.
+	toChange = "LOCK TABLE " + versionTable + " IN SHARE ROW EXCLUSIVE MODE"
+	toDecide = "LOCK TABLE " + versionTable + " IN SHARE MODE"
+	// toAppend gives those that decide at once their turns on the chain, until each ends.
+	toAppend = "SELECT pg_advisory_xact_lock(hashtext('bctrl chain'), hashtext(current_schema()))"
+)
 
 const (
 	// ofSchema is the lock of the servers of a schema, by its name. tryAlone takes it where
@@ -75,7 +93,7 @@ func postgresDialect(shared bool) *dialect {
 	d := &dialect{
 		shared: shared,
 		alone:  "SELECT pg_advisory_lock" + ofSchema,
-		begin:  "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE " + versionTable + " IN SHARE ROW EXCLUSIVE MODE",
+		begin:  []string{beginShared, toChange},
 		// The snapshots are long: they verify all that there is.
 		snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; " +
 			"SET LOCAL idle_in_transaction_session_timeout = 0",
@@ -83,7 +101,9 @@ func postgresDialect(shared bool) *dialect {
 		oneAtATime: true,
 	}
 	if shared {
-		d.alone = strings.Replace(d.alone, "pg_advisory_lock", "pg_advisory_lock_shared", 1)
+		d.decide = []string{beginShared, toDecide}
+		d.alone = strings.Replace(d.alone, "pg_advisory_lock", "pg_advisory_lock_shared", 1) +
+			"; SET idle_in_transaction_session_timeout = " + strconv.FormatInt(writerPause.Milliseconds(), 10)
 	}
 	return d
 }

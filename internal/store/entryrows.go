@@ -1,6 +1,6 @@
 package store
 
-import "context"
+import "github.com/jackc/pgx/v5"
 
 // entryRows are rows of the log by their columns, as PostgreSQL takes many at once: a
 // statement for each would be a way to it and back for each.
@@ -32,15 +32,14 @@ func (r *entryRows) add(e *Entry, head []byte) {
 	r.record = append(r.record, textOrNull(e.Record))
 }
 
-// insert adds all rows to the log.
-func (r *entryRows) insert(ctx context.Context, q Queries) error {
-	_, err := q.exec(ctx, `INSERT INTO audit_events (seq, at, org_id, body, hash, intent, workspace_id, runtime_id, action,
+// insert adds all rows to the log, with what else is sent.
+func (r *entryRows) insert(with *pgx.Batch) {
+	with.Queue(`INSERT INTO audit_events (seq, at, org_id, body, hash, intent, workspace_id, runtime_id, action,
 			object, denied, outcome, record)
 		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::bigint[], $7::text[],
 			$8::text[], $9::text[], $10::text[], $11::boolean[], $12::text[], $13::text[])`,
 		r.seq, r.at, r.org, r.body, r.hash, r.intent, r.workspace, r.runtime, r.action, r.object, r.denied, r.outcome,
 		r.record)
-	return err
 }
 
 // textOrNull is [orNull] for a list of texts.

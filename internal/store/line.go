@@ -106,9 +106,9 @@ func (l *line) close() error {
 	return err
 }
 
-// begin starts a transaction. On PostgreSQL it is the only one that writes, and sees
-// what all before it have written.
-func (b *batch) begin(ctx context.Context) error {
+// begin starts a transaction. It is the only one that writes, and sees what all before it
+// have written; one that only decides may have others like it beside it.
+func (b *batch) begin(ctx context.Context, deciding bool) error {
 	fresh, err := b.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
@@ -119,12 +119,10 @@ func (b *batch) begin(ctx context.Context) error {
 		// have revoked a key.
 		b.keys.forget()
 	}
-	err = b.run(ctx, b.on.begin)
-	if err == nil && (fresh || b.on.shared) {
+	b.deciding, b.node = deciding, b.fencedNode()
+	err = b.start(ctx)
+	if err == nil && (fresh && !b.on.shared || b.doubt != nil) {
 		err = b.resume(ctx)
-	}
-	if err == nil {
-		b.node, err = b.checkFence(ctx)
 	}
 	if err != nil {
 		b.undo(ctx)
@@ -139,11 +137,9 @@ var errOvertaken = fmt.Errorf("%w as it did: something else has written to it, a
 
 // resume finds where the chain stands now, and finds out about a transaction in
 // doubt. What this server knows of the chain must still be in it: where others
-// write too it may have gone on, and else only by the transaction in doubt.
+// write too it may have gone on, and else only by the transaction in doubt. That one has
+// ended, since this one has the lock of changes.
 func (b *batch) resume(ctx context.Context) error {
-	if b.on.shared {
-		clear(b.rates) // which others write too
-	}
 	stands, err := b.q.chainPlace(ctx)
 	if err != nil {
 		return err

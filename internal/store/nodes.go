@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -97,9 +98,10 @@ func (db *DB) RegisterNode(ctx context.Context, n Node, lease time.Duration) (No
 			continue // another node took the number at the same moment
 		}
 		if err != nil {
-			err = fmt.Errorf("registering a node: %w", err)
+			return registered, fmt.Errorf("registering a node: %w", err)
 		}
-		return registered, err
+		db.leaseMargin.Store((lease / 6).Milliseconds())
+		return registered, nil
 	}
 }
 
@@ -131,11 +133,20 @@ type Renewed struct {
 	Oldest bool
 }
 
+// shortestRenewal is what a renewal may take where a lease is very short.
+const shortestRenewal = 500 * time.Millisecond
+
 // RenewLease renews the lease of a node, beside the writer. One whose lease has run out,
-// or that was ended, gets [ErrFenced]: it cannot be renewed any more.
+// or that was ended, gets [ErrFenced]: it cannot be renewed any more. It is given up after a
+// quarter of the lease, so that there is time to try again on another connection.
 func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
-	now := db.on.now()
-	renewed, err := one(ctx, db.queries, func(row scanner) (out Renewed, err error) {
+	now, q := db.on.now(), db.queries
+	if db.on.remote() {
+		on := *db.on
+		on.limit = min(on.limit, max(r.Lease/4, shortestRenewal))
+		q.on = &on
+	}
+	renewed, err := one(ctx, q, func(row scanner) (out Renewed, err error) {
 		return out, row(&out.State, &out.Oldest)
 	}, "UPDATE nodes SET lease_until = "+now+" + $1, runtimes = $2, room = $3 WHERE id = $4 AND "+db.on.holdsLease()+
 		" RETURNING state, NOT EXISTS (SELECT 1 FROM nodes AS other WHERE other.number < nodes.number"+
@@ -172,7 +183,9 @@ func (tx *Tx) EndDeadNodes(ctx context.Context) ([]Node, error) {
 		return nil, err
 	}
 	for _, n := range dead {
-		if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'ended' WHERE id = $1", n.ID); err != nil {
+		// When it was found dead, and not when its lease ran out: a clean end leaves no time.
+		if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'ended', lease_until = "+tx.on.now()+" WHERE id = $1",
+			n.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -224,16 +237,28 @@ func (db *DB) Fence(node string) {
 // itself.
 func (tx *Tx) Node() string { return tx.node }
 
-// checkFence refuses a transaction of a node that has lost its lease, and returns the node.
-func (b *batch) checkFence(ctx context.Context) (node string, err error) {
-	at := b.fence.Load()
-	if at == nil || *at == "" {
-		return "", nil
+// errLeaseEnds refuses a commit that might be later than the lease. A node has given up by
+// its own clock by then.
+var errLeaseEnds = fmt.Errorf("%w: too little is left of the lease of this node", ErrUnavailable)
+
+// leaseQuery is how long the lease of a node lasts yet.
+func (d *dialect) leaseQuery() string {
+	return "SELECT lease_until - " + d.now() + " FROM nodes WHERE id = $1 AND state <> 'ended'"
+}
+
+// checkLease refuses a transaction of a node of whose lease no more is left than a margin,
+// in milliseconds.
+func checkLease(row scanner, margin int64) error {
+	var left int64
+	switch err := row(&left); {
+	case errors.Is(err, sql.ErrNoRows), errors.Is(err, ErrNotFound):
+		return ErrFenced
+	case err != nil:
+		return err
+	case left <= 0:
+		return ErrFenced
+	case left <= margin:
+		return errLeaseEnds
 	}
-	_, err = one(ctx, b.q, func(row scanner) (n int, err error) { return n, row(&n) },
-		"SELECT 1 FROM nodes WHERE id = $1 AND "+b.on.holdsLease(), *at)
-	if errors.Is(err, ErrNotFound) {
-		err = ErrFenced
-	}
-	return *at, err
+	return nil
 }

@@ -95,7 +95,16 @@ func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
 			}
 			return err
 		}))
-		require.NoError(t, db.Write(ctx, func(tx *Tx) error { return tx.ForgetNodes(ctx, time.Now()) }))
+		for _, forget := range []struct {
+			before time.Time
+			left   []string
+		}{{time.Now().Add(-testLease), []string{"a", "b"}}, {time.Now().Add(testLease), []string{"b"}}} {
+			require.NoError(t, db.Write(ctx, func(tx *Tx) error { return tx.ForgetNodes(ctx, forget.before) }))
+			left, err := many(ctx, db.Read(), func(row scanner) (id string, err error) { return id, row(&id) },
+				"SELECT id FROM nodes ORDER BY number")
+			require.NoError(t, err)
+			require.Equal(t, forget.left, left, "a clean end is remembered as long as another")
+		}
 		require.Equal(t, int64(3), register(t, db, "c", testLease).Number, "no number is used again")
 	})
 }
@@ -117,4 +126,25 @@ func TestNodesThatComeAtOnceHaveNumbersOfTheirOwn(t *testing.T) {
 	}
 	all.Wait()
 	require.Len(t, numbers, maxTries)
+}
+
+// TestARenewalIsNotWaitedForUntilTheLeaseIsOver: the connection stands still, and the next
+// renewal takes another.
+func TestARenewalIsNotWaitedForUntilTheLeaseIsOver(t *testing.T) {
+	_, at := onPostgres().openClosed(t)
+	cable := pgtest.NewCable(t, at)
+	db := openShared(t, cable.URL(at))
+	const lease = time.Minute
+	register(t, db, "node", lease)
+	renew := func(lease time.Duration) error {
+		_, err := db.RenewLease(t.Context(), Renewal{ID: "node", Lease: lease})
+		return err
+	}
+	require.NoError(t, renew(lease))
+	cable.Set(pgtest.StandsStill)
+	begun := time.Now()
+	require.ErrorIs(t, renew(4*time.Second), ErrUnavailable)
+	require.Less(t, time.Since(begun), 4*time.Second)
+	cable.Set(pgtest.Carries)
+	require.NoError(t, renew(lease))
 }

@@ -49,11 +49,12 @@ func (n notice) encode() (string, error) {
 	return string(text), err
 }
 
-// notify tells the servers that share the database whose events a transaction writes, and
-// whose rules it changes, when it is durable.
-func (b *batch) notify(ctx context.Context, jobs []*job) (err error) {
+// notice is what the servers that share the database are told when a transaction is
+// durable: whose events it writes, and whose rules it changes. It is empty where there is
+// nothing to tell.
+func (b *batch) notice(ctx context.Context, jobs []*job) (text string, err error) {
 	if !b.on.shared {
-		return nil
+		return "", nil
 	}
 	var n notice
 	for _, j := range jobs {
@@ -64,17 +65,12 @@ func (b *batch) notify(ctx context.Context, jobs []*job) (err error) {
 		}
 	}
 	if n.Rules, n.Number, err = b.raiseRules(ctx, jobs); err != nil {
-		return err
+		return "", err
 	}
 	if len(n.Happened) == 0 && n.Number == 0 {
-		return nil
+		return "", nil
 	}
-	text, err := n.encode()
-	if err != nil {
-		return err
-	}
-	_, err = b.q.exec(ctx, "SELECT pg_notify("+channel+", $1)", text)
-	return err
+	return n.encode()
 }
 
 // listener tells watchers of what other servers write, and the feed of rules of what any

@@ -123,17 +123,18 @@ func TestACommitThatWasNotAnsweredIsFoundOut(t *testing.T) {
 			j := &job{ctx: t.Context(), fn: func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) }}
 			require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
 			b.base = b.place
-			require.NoError(t, b.begin(t.Context()))
+			require.NoError(t, b.begin(t.Context(), false))
 			require.NoError(t, b.runJob(t.Context(), j))
-			require.NoError(t, b.link(t.Context(), append([]*Entry{later}, j.tx.entries...), b.now()))
+			rows, err := b.link(t.Context(), append([]*Entry{later}, j.tx.entries...), b.now())
+			require.NoError(t, err)
 			if tc.durable {
-				require.NoError(t, b.run(t.Context(), "COMMIT"))
+				require.NoError(t, b.end(t.Context(), rows, ""))
 			}
 			b.doubt = doubtOf(b.place, []*job{j}, []*Entry{later})
 			b.place = b.base
 			b.drop()
 
-			require.NoError(t, b.commit(nil, []*Entry{later}))
+			require.NoError(t, b.commit(nil, []*Entry{later}, false))
 			require.Nil(t, b.doubt)
 			events := 1
 			if tc.durable {

@@ -36,6 +36,7 @@ const (
 // organization that concerns everybody. The servers that share the database are told of it
 // when it is durable, and [DB.AwaitRules] waits until they obey. Alone it does nothing.
 func (tx *Tx) ChangedRules(c RuleChange) {
+	tx.changes = true
 	if c.Org == "" {
 		tx.changed.All = true
 		return
@@ -44,7 +45,7 @@ func (tx *Tx) ChangedRules(c RuleChange) {
 }
 
 // LockAll is [Tx.ChangedRules] for a change that locks every server.
-func (tx *Tx) LockAll() { tx.changed.Lock = true }
+func (tx *Tx) LockAll() { tx.changed.Lock, tx.changes = true, true }
 
 // Concerns reports whether all rules of an organization may have changed.
 func (n *RuleNews) Concerns(org string) bool {
@@ -65,7 +66,7 @@ func (n *RuleNews) add(more RuleNews) {
 	n.Changes = append(n.Changes, more.Changes...)
 }
 
-// raiseRules numbers what a transaction changes of the rules. The writers take turns, so
+// raiseRules numbers what a transaction changes of the rules. It runs alone, so
 // that the numbers are in the order of the transactions.
 func (b *batch) raiseRules(ctx context.Context, jobs []*job) (news RuleNews, number int64, err error) {
 	if !b.on.shared {

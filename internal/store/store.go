@@ -5,7 +5,8 @@
 // function to the single writer; the writer runs all functions that wait
 // together in one transaction, so that many callers share one fsync, and
 // answers each when that transaction is durable. A function that fails is
-// undone alone.
+// undone alone. One that reads, decides and appends to the audit log goes through
+// [DB.Decide]: servers that share a database do that at once.
 //
 // The SQL is the subset that SQLite and PostgreSQL share; what differs is in a
 // dialect. Both keep every promise of this package but one: PostgreSQL overwrites
@@ -45,9 +46,11 @@ type DB struct {
 	index   *logIndex
 	observe atomic.Pointer[func(Commit)]
 	// node is whose transactions the writer's are: see Fence.
-	node     atomic.Pointer[string]
-	listener *listener // nil where nobody else writes
-	feed     *ruleFeed // nil in a file, where no change is heard of later
+	node atomic.Pointer[string]
+	// leaseMargin is how much of a lease, in milliseconds, is too little to write with.
+	leaseMargin atomic.Int64
+	listener    *listener // nil where nobody else writes
+	feed        *ruleFeed // nil in a file, where no change is heard of later
 	// releasing are the names of [DB.Hold] that are still to be given back.
 	releasing sync.WaitGroup
 	laterMu   sync.Mutex

@@ -49,6 +49,8 @@ type Tx struct {
 	node string
 	// changed is what this transaction has changed of the rules.
 	changed RuleNews
+	// decides is set where the transaction may change no row, and changes once it would have.
+	decides, changes bool
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
 	generation *generation
@@ -66,6 +68,10 @@ type Tx struct {
 // exec begins what can be undone before the first change; functions that only
 // read and append events need none.
 func (tx *Tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if tx.decides {
+		tx.changes = true
+		return 0, errChanges
+	}
 	if !tx.begun {
 		if _, err := tx.Queries.exec(ctx, "SAVEPOINT job"); err != nil {
 			return 0, fmt.Errorf("beginning a write: %w", err)
@@ -94,6 +100,8 @@ type job struct {
 	tx   Tx
 	// aborted is the error of one that is not run again with the others.
 	aborted error
+	// decides is set of one that is expected to change no row, and again once it did.
+	decides, again bool
 }
 
 // Write runs fn in a transaction and returns when it is durable, or with fn's
@@ -101,7 +109,11 @@ type job struct {
 // must not block and must not call Write. A write that has begun is not
 // interrupted by ctx; one that still waits is dropped.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
-	j := &job{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	return db.submit(ctx, &job{ctx: ctx, fn: fn})
+}
+
+func (db *DB) submit(ctx context.Context, j *job) error {
+	j.done = make(chan error, 1)
 	if err := db.enqueue(ctx, j); err != nil {
 		return err
 	}
@@ -137,7 +149,7 @@ func (db *DB) CatchUp(ctx context.Context) error {
 	if unwritten == 0 {
 		return nil
 	}
-	return db.Write(ctx, func(*Tx) error { return nil }) // its transaction takes what waits
+	return db.Decide(ctx, func(*Tx) error { return nil }) // its transaction takes what waits
 }
 
 // addLater adds entries to those that wait for a transaction to share, and sees to
@@ -198,23 +210,28 @@ func (db *DB) run() {
 	jobs := make([]*job, 0, maxBatch)
 	for first := range db.jobs {
 		jobs = db.gather(append(jobs[:0], first))
-		later := db.takeLater()
-		begun := time.Now()
-		err := db.batch.commit(jobs, later)
-		if observe := db.observe.Load(); observe != nil {
-			(*observe)(committed(jobs, later, time.Since(begun), err)) // who is answered finds it counted
-		}
-		answer(jobs, err)
-		if err != nil && !errors.Is(err, ErrFenced) { // else nobody may write them any more
-			db.returnLater(later)
-		} else {
-			db.laterWritten(len(later))
-		}
+		db.returnLater(db.writeAll(jobs, db.takeLater()))
 		clear(jobs)
 	}
 	if later := db.takeLater(); len(later) > 0 {
-		_ = db.batch.commit(nil, later) // there is no later: they were what a crash may lose
+		_ = db.batch.commit(nil, later, db.on.shared) // there is no later: they were what a crash may lose
 	}
+}
+
+// write runs jobs in one transaction, which takes what waits in DB.later, and answers them.
+// It returns what waits still.
+func (db *DB) write(jobs []*job, later []*Entry, deciding bool) []*Entry {
+	begun := time.Now()
+	err := db.batch.commit(jobs, later, deciding)
+	if observe := db.observe.Load(); observe != nil {
+		(*observe)(committed(jobs, later, time.Since(begun), err)) // who is answered finds it counted
+	}
+	answer(jobs, err)
+	if err != nil && !errors.Is(err, ErrFenced) { // else nobody may write them any more
+		return later
+	}
+	db.laterWritten(len(later))
+	return nil
 }
 
 // gather adds what waits to a group of jobs. Whoever can run gets to run first:
@@ -250,6 +267,10 @@ type batch struct {
 	// fence is the node that the transactions are of, and node that of the running one.
 	fence *atomic.Pointer[string]
 	node  string
+	// leaseMargin is how much must be left of the node's lease at a commit.
+	leaseMargin *atomic.Int64
+	// deciding is set while a transaction runs that has others beside it.
+	deciding bool
 	// generation is that of what calls are resolved by.
 	generation generation
 	place
@@ -295,6 +316,8 @@ func newBatch(db *DB) *batch {
 		fence:     &db.node,
 		wake:      db.wakeWriter,
 		rates:     map[rateKey]string{},
+
+		leaseMargin: &db.leaseMargin,
 	}
 }
 
@@ -310,13 +333,13 @@ func (b *batch) open(ctx context.Context) error {
 // commit writes the entries and runs the jobs in one transaction, which [answer] tells
 // each job of. Its error is the transaction's. Watchers are told of the events that
 // jobs have written.
-func (b *batch) commit(jobs []*job, later []*Entry) error {
+func (b *batch) commit(jobs []*job, later []*Entry, deciding bool) error {
 	b.base = b.place
-	err := b.transact(jobs, later)
+	err := b.transact(jobs, later, deciding)
 	for try := 1; errors.Is(err, errConflict) && try < maxTries; try++ {
 		b.place = b.base
 		clear(b.rates)
-		err = b.transact(jobs, later)
+		err = b.transact(jobs, later, deciding)
 	}
 	if err != nil {
 		b.place = b.base
@@ -342,10 +365,10 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 	return err
 }
 
-// answer tells each job how it went; err is the transaction's.
+// answer tells each job how it went, but those that are run again; err is the transaction's.
 func answer(jobs []*job, err error) {
 	for _, j := range jobs {
-		if j.done == nil {
+		if j.again = j.again && err == nil; j.done == nil || j.again {
 			continue
 		}
 		if j.err == nil {
@@ -356,7 +379,7 @@ func answer(jobs []*job, err error) {
 }
 
 // maxTries is how often a transaction is begun that PostgreSQL undoes for another's
-// sake. The writers take turns, so that hardly any is.
+// sake. What changes rows runs alone, so that hardly any is.
 const maxTries = 5
 
 func (b *batch) emptyLogWhenDue() {
@@ -390,10 +413,10 @@ func (b *batch) emptyLog() bool {
 
 // transact uses a background context: a caller who leaves must not undo what
 // others wait for.
-func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
+func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error) {
 	ctx := context.Background()
 	defer b.generation.end()
-	if err := b.begin(ctx); err != nil {
+	if err := b.begin(ctx, deciding); err != nil {
 		return err
 	}
 	defer func() {
@@ -408,6 +431,13 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 			return err
 		}
 	}
+	news, err := b.notice(ctx, jobs)
+	if err != nil {
+		return err
+	}
+	if err := b.takePlace(ctx); err != nil {
+		return err
+	}
 	now := b.now()
 	entries := later
 	for _, j := range jobs {
@@ -415,14 +445,12 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 			entries = append(entries, j.tx.entries...)
 		}
 	}
-	if err := b.link(ctx, entries, now); err != nil {
+	rows, err := b.link(ctx, entries, now)
+	if err != nil {
 		return err
 	}
 	b.linked = entries
-	if err := b.notify(ctx, jobs); err != nil {
-		return err
-	}
-	if err := b.run(ctx, "COMMIT"); err != nil {
+	if err := b.end(ctx, rows, news); err != nil {
 		if b.on.remote() && !isRefusal(err) {
 			b.doubt = doubtOf(b.place, jobs, later)
 		}
@@ -434,10 +462,11 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 // runJob runs one job so that its failure undoes nothing else. The error it
 // returns is the batch's, not the job's.
 func (b *batch) runJob(ctx context.Context, j *job) error {
+	j.again = false
 	if j.err = cmp.Or(j.aborted, j.ctx.Err()); j.err != nil || j.fn == nil {
 		return nil //nolint:nilerr // it is the job's
 	}
-	j.tx = Tx{Queries: b.q, rates: b.rates, node: b.node, generation: &b.generation}
+	j.tx = Tx{Queries: b.q, rates: b.rates, node: b.node, generation: &b.generation, decides: b.deciding}
 	j.err = runRecovering(j.fn, &j.tx)
 	if endsTransaction(j.err) {
 		return j.err
@@ -447,6 +476,10 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 		// again without this one.
 		j.aborted = j.err
 		return errConflict
+	}
+	if b.deciding && j.tx.changes {
+		j.again, j.err, j.tx = true, nil, Tx{}
+		return nil
 	}
 	if j.err == nil && len(j.tx.written) > 0 {
 		j.err = errUnrecorded

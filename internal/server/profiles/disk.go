@@ -3,6 +3,7 @@ package profiles
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -60,8 +61,7 @@ func (s *Service) readDisk() (string, error) {
 	path := filepath.Join(s.folder, diskFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		id := web.NewID()
-		return id, os.WriteFile(path, []byte(id+"\n"), 0o600)
+		return s.makeDisk()
 	}
 	if err != nil {
 		return "", err
@@ -71,6 +71,21 @@ func (s *Service) readDisk() (string, error) {
 		return "", errors.New("the file " + path + " does not have the id of this disk: " + err.Error())
 	}
 	return id, nil
+}
+
+// makeDisk makes the id of the disk. Other nodes are told of it once it is durable: a power
+// cut must not give this disk another one, by which nobody would find what lies here.
+func (s *Service) makeDisk() (id string, err error) {
+	folder, err := os.OpenRoot(s.folder)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	id = web.NewID()
+	return id, writeFile(folder, diskFile, func(w io.Writer) error {
+		_, err := io.WriteString(w, id+"\n")
+		return err
+	})
 }
 
 // errElsewhere is the refusal of a profile whose data are on the disk of a node that does

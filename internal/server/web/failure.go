@@ -76,7 +76,7 @@ func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error,
 	if e.Status == http.StatusUnauthorized || rq.Caller.Org == "" {
 		event.Address, event.Count = addressOf(rq.Request), 1
 	}
-	return k.DB.Write(ctx, func(tx *store.Tx) error {
+	return k.DB.Decide(ctx, func(tx *store.Tx) error {
 		if keep {
 			if err := rq.keep(ctx, tx, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
 				return err

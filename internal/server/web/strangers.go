@@ -257,7 +257,7 @@ func (k *Kernel) countStranger(w http.ResponseWriter, rq *Request, e *bctrl.Erro
 
 // recordStrangers writes events that count refusals.
 func (k *Kernel) recordStrangers(ctx context.Context, events []audit.Event) error {
-	return k.DB.Write(ctx, func(tx *store.Tx) error {
+	return k.DB.Decide(ctx, func(tx *store.Tx) error {
 		for _, e := range events {
 			if err := audit.Append(tx, e); err != nil {
 				return err
