@@ -157,8 +157,8 @@ type Tab struct {
 
 // Event is what a client was told.
 type Event struct {
-	session target.SessionID
-	method  string
+	Session target.SessionID
+	Method  string
 	Params  jsonv2.Value
 }
 
@@ -187,11 +187,7 @@ func join(t *testing.T, b browser.Browser, over func(MemConn) browser.CDPConn) *
 	life, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- b.ServeCDP(life, there) }()
-	o := &Outsider{T: t, events: make(chan Event, 1<<12)}
-	o.Conn = protocol.NewConn(life, here, func(session target.SessionID, method string, params jsonv2.Value) {
-		o.events <- Event{session, method, params}
-	})
-	o.Root = o.Conn.Root()
+	o := newOutsider(t, life, here)
 	left := false
 	o.Leave = func() {
 		if !left {
@@ -204,6 +200,20 @@ func join(t *testing.T, b browser.Browser, over func(MemConn) browser.CDPConn) *
 	t.Cleanup(o.Leave)
 	return o
 }
+
+// newOutsider is a client over a connection, until life or the connection ends.
+func newOutsider(t *testing.T, life context.Context, conn browser.CDPConn) *Outsider {
+	t.Helper()
+	o := &Outsider{T: t, events: make(chan Event, 1<<12)}
+	o.Conn = protocol.NewConn(life, conn, func(session target.SessionID, method string, params jsonv2.Value) {
+		o.events <- Event{session, method, params}
+	})
+	o.Root = o.Conn.Root()
+	return o
+}
+
+// Events are what the client is told, in order, for who follows all of it.
+func (o *Outsider) Events() <-chan Event { return o.events }
 
 // OpenTab opens a tab and attaches it.
 func (o *Outsider) OpenTab(url string, in cdp.BrowserContextID) *Tab {
@@ -234,7 +244,7 @@ func (o *Outsider) NextEvent(method string) Event {
 	for {
 		select {
 		case ev := <-o.events:
-			if ev.method == method {
+			if ev.Method == method {
 				return ev
 			}
 		case <-time.After(20 * time.Second):
@@ -321,7 +331,7 @@ func InputValues(ctx context.Context, t *testing.T, b browser.Browser) string {
 func (o *Outsider) Seen() (all []string) {
 	for len(o.events) > 0 {
 		ev := <-o.events
-		all = append(all, ev.method+" "+string(ev.Params))
+		all = append(all, ev.Method+" "+string(ev.Params))
 	}
 	return all
 }

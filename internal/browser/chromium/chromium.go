@@ -397,6 +397,7 @@ func (b *instance) openPages(ctx context.Context) (*page.Set, error) {
 		Clients:       b.mux,
 		Copies:        uploads{b.dirs.uploads, b.user},
 		TabIDs:        &b.tabEvents.ids,
+		World:         b.mux.World(),
 		ActionTimeout: b.actionTimeout,
 	}, b.firstTabs)
 	if err != nil {

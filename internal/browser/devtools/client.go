@@ -1,6 +1,7 @@
 package devtools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,8 +28,9 @@ type Client struct {
 	// downloads are its sessions that want events of downloads, "" for the connection's
 	// own; guarded by m.mu.
 	downloads map[target.SessionID]struct{}
-	// told are the targets that it was told of and that are there; guarded by m.mu
-	told map[target.ID]struct{}
+	// told are the targets that it was told of and that are there, as it was told of them
+	// last; guarded by m.mu.
+	told map[target.ID]params
 
 	// pauses are the requests that wait for the client; guarded by m.mu.
 	pauses map[pauseKey]*pause
@@ -160,7 +162,7 @@ func (m *Mux) attach(ctx context.Context, by Host, rights browser.ClientRights, 
 		host:     by,
 		rights:   rights,
 		changed:  make(chan struct{}, 1),
-		told:     map[target.ID]struct{}{},
+		told:     map[target.ID]params{},
 
 		downloads: map[target.SessionID]struct{}{},
 		pauses:    map[pauseKey]*pause{},
@@ -171,7 +173,7 @@ func (m *Mux) attach(ctx context.Context, by Host, rights browser.ClientRights, 
 	if m.gone {
 		return nil, ErrBrowserGone
 	}
-	m.sessions[c.root] = &clientSession{client: c, whole: true}
+	m.sessions[c.root] = &clientSession{client: c, whole: true, sight: newSight()}
 	m.clients[c] = struct{}{}
 	return c, nil
 }
@@ -189,7 +191,7 @@ func (c *Client) sendCommand(msg message) error {
 	m := c.m
 	m.mu.Lock()
 	session := m.sessions[msg.SessionID]
-	refused := m.owners.refuses(c, session, msg)
+	refused := cmp.Or(m.owners.refuses(c, session, msg), m.refusesWorld(session, msg))
 	switch {
 	case m.gone:
 		m.mu.Unlock()
@@ -212,10 +214,12 @@ func (c *Client) sendCommand(msg message) error {
 	}
 	if session != nil {
 		m.recordSetting(session, msg)
+		msg = session.sight.notePasses(msg)
 	}
 	if msg.Method == target.CommandDisposeBrowserContext {
 		p.context = namedIn(msg.Params).context
 	}
+	p.frame = m.noteWorldAsked(session, msg)
 	c.stalled = false
 	c.decidePause(&p, msg.Params)
 	c.pending++
@@ -319,6 +323,7 @@ func (c *Client) Close(ctx context.Context) {
 	for id, s := range m.sessions {
 		if s.client == c {
 			m.forgetSession(id)
+			m.tellAttached(s)
 		}
 	}
 	for id, p := range m.pending {

@@ -92,7 +92,9 @@ type pendingCommand struct {
 	noted   noted
 	// context is the browser context that the command ends, if it does.
 	context cdp.BrowserContextID
-	answer  chan message // for the mux's own commands
+	// frame is where the server asks for a world, if it does.
+	frame  cdp.FrameID
+	answer chan message // for the mux's own commands
 	// paused is the request that the command decides about, decided what waited for that.
 	paused  pauseKey
 	decided *pause
@@ -114,6 +116,7 @@ type Mux struct {
 	sessions map[target.SessionID]*clientSession
 	clients  map[*Client]struct{}
 	owners   owners
+	worlds   worlds
 	// shown are the addresses that targets show.
 	shown map[target.ID]string
 	// released has an element when a client has let go of a tab: its dialogs may
@@ -137,6 +140,7 @@ func New(in io.ReadCloser, out io.WriteCloser, onEvent func(of target.ID, method
 		released: make(chan struct{}, 1),
 		clients:  map[*Client]struct{}{},
 		owners:   newOwners(),
+		worlds:   newWorlds(),
 		shown:    map[target.ID]string{},
 		done:     make(chan struct{}),
 	}
@@ -216,9 +220,18 @@ func (m *Mux) route(msg message) {
 		}
 		msg.ID, msg.SessionID, msg.noted = p.id, p.session, p.noted
 		m.owners.answered(p, msg)
+		m.noteWorld(p, msg)
+		m.noteDebugger(p, msg)
 		msg, _ = m.withoutLockedOut(p.client, m.sessions[p.session], msg, p.method)
 		msg = m.withoutOutside(p.client, m.owners.answerTo(p.client, msg, p.method), p.method)
-		p.client.enqueue(m.asSeenBy(p.client, msg, p.method), p.method)
+		msg = m.asSeenBy(p.client, msg, p.method)
+		if s := m.sessions[p.session]; s != nil {
+			msg = s.sight.withoutScripts(msg, p.method)
+		}
+		if m.holdWorld(p, msg) {
+			return
+		}
+		p.client.enqueue(msg, p.method)
 		return
 	}
 
@@ -242,19 +255,28 @@ func (m *Mux) route(msg message) {
 	switch msg.Method {
 	case target.AttachedToTarget.Method:
 		id, of := attachmentOf(msg.Params)
-		m.sessions[id] = &clientSession{client: c, target: of, whole: isOfBrowser(msg.Params)}
+		m.sessions[id] = &clientSession{client: c, target: of, whole: isOfBrowser(msg.Params), sight: newSight()}
+		m.tellAttached(m.sessions[id])
 	case target.DetachedFromTarget.Method:
 		id, _ := attachmentOf(msg.Params)
-		if m.sessions[id] == nil {
+		left := m.sessions[id]
+		if left == nil {
 			return // of a target that the client was not shown
 		}
 		m.forgetSession(id)
+		defer m.tellAttached(left) // after this
 	}
 	var told bool
+	if msg, told = m.withoutWorlds(s, msg); !told {
+		return
+	}
 	if msg, told = m.withoutLockedOut(c, s, msg, msg.Method); !told {
 		return
 	}
 	msg = m.asSeenBy(c, msg, msg.Method)
+	if c.wasTold(msg) {
+		return
+	}
 	if msg.SessionID == c.root {
 		msg.SessionID = ""
 	}

@@ -67,6 +67,7 @@ func (m *Mux) noteTarget(method string, in jsonv2.Value) {
 	switch {
 	case method == target.TargetDestroyed.Method:
 		delete(m.shown, p.TargetID)
+		delete(m.worlds.ofFrames, p.TargetID)
 		return
 	case info == nil:
 		return

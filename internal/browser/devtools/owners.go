@@ -225,7 +225,7 @@ func (m *Mux) showsEvent(c *Client, msg *message) bool {
 			msg.Method = target.TargetCreated.Method // it may be seen from now on
 		}
 		if msg.Method == target.TargetCreated.Method {
-			c.told[id] = struct{}{}
+			c.told[id] = nil
 		}
 	case target.TargetDestroyed.Method, target.TargetCrashed.Method:
 		id := namedIn(msg.Params).target

@@ -1,7 +1,10 @@
 package devtools
 
 import (
+	"bytes"
 	"context"
+	"maps"
+	"strconv"
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
@@ -28,6 +31,8 @@ type clientSession struct {
 	// metrics are the parameters of the client's emulation of a screen; nil is
 	// none.
 	metrics jsonv2.Value
+	// sight is what it sees of the scripts of its target.
+	sight *sight
 }
 
 // attachmentOf returns the session and the target in the parameters of an
@@ -218,5 +223,64 @@ func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 		// first. A client that has left meanwhile needs neither.
 		_ = m.callIn(ctx, s.session, emulation.CommandClearDeviceMetricsOverride, struct{}{}, nil)
 		_ = m.callIn(ctx, s.session, emulation.CommandSetDeviceMetricsOverride, s.metrics, nil)
+	}
+}
+
+// wasTold reports whether an event says of a target what the client knows: the browser has
+// told of what is the server's. Call it with mu of the mux held.
+func (c *Client) wasTold(msg message) bool {
+	var p struct {
+		Info params `json:"targetInfo"`
+	}
+	switch {
+	case c.isServer:
+		return false
+	case msg.Method != target.TargetCreated.Method && msg.Method != target.TargetInfoChanged.Method:
+		return false
+	case jsonv2.Unmarshal(msg.Params, &p, protocol.PageText()) != nil:
+		return false
+	}
+	id := target.ID(p.Info.text("targetId"))
+	before, told := c.told[id]
+	if !told {
+		return false
+	}
+	c.told[id] = p.Info
+	return maps.EqualFunc(before, p.Info, func(a, b jsonv2.Value) bool { return bytes.Equal(a, b) })
+}
+
+// tellAttached tells clients of a tab that the first client has just attached, or the last one
+// left, as the browser does where the server has not attached it as well. Call it with mu held.
+func (m *Mux) tellAttached(changed *clientSession) {
+	if changed.client.isServer || changed.target == "" {
+		return
+	}
+	attached, servers := false, false
+	for _, s := range m.sessions {
+		switch {
+		case s.target != changed.target:
+		case s.client.isServer:
+			servers = true
+		case s != changed:
+			return // it was and is attached
+		default:
+			attached = true
+		}
+	}
+	if !servers {
+		return
+	}
+	for c := range m.clients {
+		info := c.told[changed.target]
+		if info.text("type") != "page" {
+			continue
+		}
+		info = maps.Clone(info)
+		info["attached"] = jsonv2.Value(strconv.FormatBool(attached))
+		c.told[changed.target] = info
+		told, err := jsonv2.Marshal(map[string]params{"targetInfo": info}, protocol.PageText())
+		if err == nil {
+			c.enqueue(message{Method: target.TargetInfoChanged.Method, Params: told}, target.TargetInfoChanged.Method)
+		}
 	}
 }

@@ -139,7 +139,7 @@ func (t *tab) info(ctx context.Context) (*target.Info, error) {
 func isolatedWorld(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
 	got, err := protocol.Call(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
 		FrameID:   f.id,
-		WorldName: "bctrl",
+		WorldName: f.session.world,
 	})
 	switch _, refused := errors.AsType[*cdproto.Error](err); {
 	case refused:

@@ -54,6 +54,7 @@ type Clients interface {
 // [Set.CarriesFill] is.
 type Set struct {
 	conn    *protocol.Conn
+	world   string // [Surroundings.World]
 	clients Clients
 	proxy   *egress.Proxy // by which the browser reaches the network
 	ctx     context.Context
@@ -100,6 +101,9 @@ type Surroundings struct {
 	Copies  Copies
 	// TabIDs names the tabs, for whoever else tells of them too.
 	TabIDs *browser.TabIDs
+	// World is the name of the worlds in which scripts of the server run, by which clients
+	// are kept from them.
+	World string
 	// ActionTimeout bounds every action beside its context: a page that hangs must not
 	// hold an agent for as long as its whole task may take. Zero is 30 seconds.
 	ActionTimeout time.Duration
@@ -115,6 +119,7 @@ func Open(ctx context.Context, conn browser.CDPConn, around Surroundings, own []
 		cancel:        cancel,
 		proxy:         around.Proxy,
 		clients:       around.Clients,
+		world:         around.World,
 		tabIDs:        around.TabIDs,
 		actionTimeout: cmp.Or(around.ActionTimeout, defaultActionTimeout),
 		uploads: uploads{
@@ -324,6 +329,7 @@ func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarge
 		Session:  s.conn.Session(ev.SessionID),
 		targetID: ev.TargetInfo.TargetID,
 		kind:     ev.TargetInfo.Type,
+		world:    s.world,
 		ready:    make(chan struct{}),
 		gone:     make(chan struct{}),
 	}

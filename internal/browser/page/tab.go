@@ -34,6 +34,7 @@ type session struct {
 	protocol.Session
 	targetID target.ID
 	kind     string // type of the target: page, iframe, worker, service_worker, shared_worker
+	world    string // [Surroundings.World]
 	tab      *tab   // the tab it belongs to; nil for workers that serve many
 
 	ready chan struct{} // closed when it was set up

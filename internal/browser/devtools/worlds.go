@@ -1,0 +1,335 @@
+package devtools
+
+import (
+	"crypto/rand"
+	"strings"
+	"sync"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/debugger"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+)
+
+// The server reads pages and acts in them by scripts in a world of its own in each document.
+// Clients are told nothing of these worlds and of what runs there, as if the browser were
+// theirs alone, and reach none of them: who could run a script there would decide what the
+// agent sees, and where a login is filled.
+//
+// A world is known by its name, which nobody else knows, and by the answer to the command
+// that has made it. A client may name the contexts alone that it was told of: their numbers
+// can be guessed.
+
+// worlds are those of the server. All of it is guarded by the lock of the mux.
+type worlds struct {
+	name string
+	// ofFrames are their contexts, by target and frame: of the newest document alone. A
+	// target is there once the server has asked for the first.
+	ofFrames map[target.ID]map[cdp.FrameID]runtime.ExecutionContextID
+}
+
+// maxWorlds bounds the frames of a target whose worlds are remembered. Each that is used
+// again is told of again.
+const maxWorlds = 4096
+
+func newWorlds() worlds {
+	return worlds{
+		name:     "w" + rand.Text(),
+		ofFrames: map[target.ID]map[cdp.FrameID]runtime.ExecutionContextID{},
+	}
+}
+
+// World is the name of the worlds that the server makes in pages.
+func (m *Mux) World() string { return m.worlds.name }
+
+// sight is what a session of a client was told of, and what it was not. The lock of the mux
+// guards it.
+type sight struct {
+	told map[runtime.ExecutionContextID]struct{}
+	// hidden are contexts of the server's, each with the name that it has among all.
+	hidden map[runtime.ExecutionContextID]string
+	// scripts are the newest of the server's, and next is the place of the oldest in ring.
+	scripts map[cdp.ScriptID]struct{}
+	ring    []cdp.ScriptID
+	next    int
+
+	// pauses says that the client's debugger is on. It has to pass over hidden contexts: see
+	// [Mux.passOver].
+	pauses bool
+	// passes are the contexts that the client itself has it pass over.
+	passes []string
+	// changed says that the browser has not been told of all that is passed over.
+	changed bool
+	// telling is held while it is told, and never under the lock of the mux.
+	telling sync.Mutex
+}
+
+// maxScripts bounds the server's scripts that are remembered. What a page still runs is
+// among the newest.
+const maxScripts = 1024
+
+func newSight() *sight {
+	s := &sight{scripts: map[cdp.ScriptID]struct{}{}}
+	s.forgetContexts()
+	return s
+}
+
+func (s *sight) forgetContexts() {
+	s.told, s.hidden = map[runtime.ExecutionContextID]struct{}{}, map[runtime.ExecutionContextID]string{}
+}
+
+func (s *sight) forgetContext(id runtime.ExecutionContextID) {
+	delete(s.told, id)
+	delete(s.hidden, id)
+}
+
+func (s *sight) tell(id runtime.ExecutionContextID) {
+	s.forgetContext(id)
+	s.told[id] = struct{}{}
+}
+
+func (s *sight) hide(id runtime.ExecutionContextID, unique string) {
+	s.forgetContext(id)
+	s.hidden[id] = unique
+	s.changed = true
+}
+
+func (s *sight) hides(id runtime.ExecutionContextID) bool {
+	_, hidden := s.hidden[id]
+	return hidden
+}
+
+// hideScript remembers a script of the server's, in the place of the oldest.
+func (s *sight) hideScript(id cdp.ScriptID) {
+	if len(s.ring) < maxScripts {
+		s.ring = append(s.ring, id)
+	} else {
+		delete(s.scripts, s.ring[s.next])
+		s.ring[s.next] = id
+		s.next = (s.next + 1) % maxScripts
+	}
+	s.scripts[id] = struct{}{}
+}
+
+func (s *sight) hidesScript(id cdp.ScriptID) bool {
+	_, hidden := s.scripts[id]
+	return hidden
+}
+
+// noteWorldAsked notes that the server asks for a world, and in which frame. Call it with mu held.
+func (m *Mux) noteWorldAsked(s *clientSession, msg message) (in cdp.FrameID) {
+	if s == nil || !s.client.isServer || msg.Method != page.CommandCreateIsolatedWorld {
+		return ""
+	}
+	if m.worlds.ofFrames[s.target] == nil {
+		m.worlds.ofFrames[s.target] = map[cdp.FrameID]runtime.ExecutionContextID{}
+	}
+	var p struct {
+		FrameID cdp.FrameID `json:"frameId"`
+	}
+	_ = jsonv2.Unmarshal(msg.Params, &p, protocol.PageText()) // none is ""
+	return p.FrameID
+}
+
+// noteWorld notes the context of a world that was made for a client or the server. Call it
+// with mu held.
+func (m *Mux) noteWorld(p pendingCommand, answer message) {
+	s := m.sessions[p.session]
+	var made struct {
+		ID runtime.ExecutionContextID `json:"executionContextId"`
+	}
+	if s == nil || p.method != page.CommandCreateIsolatedWorld || answer.Error != nil ||
+		jsonv2.Unmarshal(answer.Result, &made) != nil {
+		return
+	}
+	if !p.client.isServer {
+		s.sight.tell(made.ID)
+		return
+	}
+	known := m.worlds.ofFrames[s.target]
+	switch {
+	case known == nil:
+		return // the target is gone
+	case len(known) >= maxWorlds:
+		clear(known)
+	}
+	known[p.frame] = made.ID
+	for _, other := range m.sessions { // what one was told of by this number was in another process
+		if other.target == s.target && !other.client.isServer {
+			delete(other.sight.told, made.ID)
+		}
+	}
+}
+
+// scriptOf is of a script that the browser tells of.
+type scriptOf struct {
+	ID      cdp.ScriptID               `json:"scriptId"`
+	Context runtime.ExecutionContextID `json:"executionContextId"`
+	Aux     struct {
+		Type    string      `json:"type"`
+		FrameID cdp.FrameID `json:"frameId"`
+	} `json:"executionContextAuxData"`
+}
+
+// place is a place in a script.
+type place struct {
+	ScriptID cdp.ScriptID `json:"scriptId"`
+}
+
+// withoutWorlds takes what is of the server's worlds out of an event. It reports false for one
+// that is not told at all. Call it with mu held.
+func (m *Mux) withoutWorlds(s *clientSession, msg message) (message, bool) {
+	switch domain, _, _ := strings.Cut(msg.Method, "."); {
+	case s.client.isServer:
+		return msg, true
+	case domain == "Runtime":
+		return msg, m.tellsContext(msg.SessionID, s.sight, msg)
+	case domain == "Debugger":
+		return m.withoutWorldsScripts(s, msg)
+	}
+	return msg, true
+}
+
+// tellsContext reports whether an event of Runtime is told, which may be of a context.
+func (m *Mux) tellsContext(in target.SessionID, see *sight, msg message) bool {
+	switch msg.Method {
+	case runtime.ExecutionContextsCleared.Method:
+		see.forgetContexts()
+		return true
+	case runtime.ExecutionContextCreated.Method:
+		var created struct {
+			Context struct {
+				ID     runtime.ExecutionContextID `json:"id"`
+				Name   string                     `json:"name"`
+				Unique string                     `json:"uniqueId"`
+			} `json:"context"`
+		}
+		if jsonv2.Unmarshal(msg.Params, &created, protocol.PageText()) != nil {
+			return true
+		}
+		if created.Context.Name == m.worlds.name {
+			see.hide(created.Context.ID, created.Context.Unique)
+			m.startPassingOver(in, see)
+			return false
+		}
+		see.tell(created.Context.ID)
+		return true
+	}
+	var of struct {
+		ID        runtime.ExecutionContextID `json:"executionContextId"`
+		Exception struct {
+			ID runtime.ExecutionContextID `json:"executionContextId"`
+		} `json:"exceptionDetails"`
+	}
+	if jsonv2.Unmarshal(msg.Params, &of, protocol.PageText()) != nil {
+		return true
+	}
+	hidden := see.hides(of.ID) || see.hides(of.Exception.ID)
+	if msg.Method == runtime.ExecutionContextDestroyed.Method {
+		see.forgetContext(of.ID)
+	}
+	return !hidden
+}
+
+// withoutWorldsScripts is [Mux.withoutWorlds] for an event of Debugger.
+func (m *Mux) withoutWorldsScripts(s *clientSession, msg message) (message, bool) {
+	switch msg.Method {
+	case debugger.ScriptParsed.Method, debugger.ScriptFailedToParse.Method:
+		var script scriptOf
+		if jsonv2.Unmarshal(msg.Params, &script, protocol.PageText()) != nil {
+			return msg, true
+		}
+		if m.isOfWorld(s, script) {
+			s.sight.hideScript(script.ID)
+			return msg, false
+		}
+		s.sight.tell(script.Context)
+	case debugger.Paused.Method:
+		msg.Params = withoutSome(msg.Params, "callFrames", func(frame jsonv2.Value) bool {
+			var of struct {
+				Location place `json:"location"`
+			}
+			return jsonv2.Unmarshal(frame, &of, protocol.PageText()) == nil && s.sight.hidesScript(of.Location.ScriptID)
+		})
+	}
+	return msg, true
+}
+
+// isOfWorld reports whether a script is one of the server's. A session without Runtime.enable is
+// not told of contexts, so that they are known by who made them.
+func (m *Mux) isOfWorld(s *clientSession, script scriptOf) bool {
+	if s.sight.hides(script.Context) {
+		return true
+	}
+	_, told := s.sight.told[script.Context]
+	id, known := m.worlds.ofFrames[s.target][script.Aux.FrameID]
+	return !told && known && id == script.Context && script.Aux.Type == "isolated"
+}
+
+// hidesLocation reports whether a place is in a script of the server's.
+func (s *sight) hidesLocation(location jsonv2.Value) bool {
+	var of place
+	return jsonv2.Unmarshal(location, &of, protocol.PageText()) == nil && s.hidesScript(of.ScriptID)
+}
+
+// withoutScripts takes places in the server's scripts out of an answer. Call it with mu held.
+func (s *sight) withoutScripts(msg message, method string) message {
+	if msg.Error != nil || len(s.scripts) == 0 {
+		return msg
+	}
+	switch method {
+	case debugger.CommandSetBreakpointByURL:
+		msg.Result = withoutSome(msg.Result, "locations", s.hidesLocation)
+	case "Profiler.takePreciseCoverage", "Profiler.getBestEffortCoverage":
+		msg.Result = withoutSome(msg.Result, "result", s.hidesLocation)
+	}
+	return msg
+}
+
+// Where a client names what it was not told of, it is answered as the browser answers where
+// there is no such thing.
+var (
+	errNoContext = &messageError{Code: codeServerError, Message: "Cannot find context with specified id"}
+	errNoScript  = &messageError{Code: codeServerError, Message: "No script with given id found"}
+
+	errUnreadable = &messageError{Code: codeInvalidParams, Message: "Invalid parameters"}
+)
+
+// refusesWorld says why a client may not give a command that names a context or a script, nil
+// where it may. Call it with mu held.
+func (m *Mux) refusesWorld(s *clientSession, msg message) *messageError {
+	domain, _, _ := strings.Cut(msg.Method, ".")
+	names := domain == "Runtime" || domain == "Debugger" || msg.Method == dom.CommandResolveNode
+	if s == nil || s.client.isServer || !names || len(msg.Params) == 0 {
+		return nil
+	}
+	var named struct {
+		ContextID          *runtime.ExecutionContextID `json:"contextId"`
+		ExecutionContextID *runtime.ExecutionContextID `json:"executionContextId"`
+		ScriptID           cdp.ScriptID                `json:"scriptId"`
+		Location           place                       `json:"location"`
+		Start              place                       `json:"start"`
+	}
+	if jsonv2.Unmarshal(msg.Params, &named, protocol.PageText()) != nil {
+		return errUnreadable // the browser may read it, as it does 5.0 for 5
+	}
+	for _, id := range []cdp.ScriptID{named.ScriptID, named.Location.ScriptID, named.Start.ScriptID} {
+		if s.sight.hidesScript(id) {
+			return errNoScript
+		}
+	}
+	for _, id := range []*runtime.ExecutionContextID{named.ContextID, named.ExecutionContextID} {
+		if id == nil || m.worlds.ofFrames[s.target] == nil {
+			continue // the server has made no world there
+		}
+		if _, told := s.sight.told[*id]; !told {
+			return errNoContext
+		}
+	}
+	return nil
+}
