@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image/jpeg"
 	"math"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,13 +27,10 @@ const (
 	// maskTimeout is how long a masked picture may take.
 	maskTimeout = 4 * time.Second
 	// unsteadyFor is how long a page may change too fast to be masked before its picture
-	// is withheld, and unsteadyPause the time between two attempts.
-	unsteadyFor   = 1200 * time.Millisecond
-	unsteadyPause = 40 * time.Millisecond
+	// is withheld.
+	unsteadyFor = 1200 * time.Millisecond
 	// withheldPause is the time after which a picture that was withheld is tried again.
 	withheldPause = 300 * time.Millisecond
-	// restlessFor is how long what has moved is masked with room around it.
-	restlessFor = 2 * time.Second
 	// maxCastSide bounds the sides of pictures, in pixels.
 	maxCastSide = 2048
 )
@@ -52,16 +48,8 @@ type cast struct {
 	viewWidth, viewHeight atomic.Int64
 	withheld              bool
 	wasFilled             bool // shown was masked
-	// masked says where each masked node was, and how far it has moved of late.
-	masked map[protocol.Element]*motion
-}
-
-// motion is how far a masked node has moved between two looks at it.
-type motion struct {
-	last  box
-	seen  bool
-	room  float64 // in CSS pixels
-	until time.Time
+	// motions is where each masked node was, and how it moved of late.
+	motions motions
 }
 
 // noteFrame takes note of a picture of the tab. It must not block.
@@ -95,7 +83,7 @@ func (c screen) Cast(ctx context.Context, id browser.TabID, show func(browser.Fr
 	shows := &cast{
 		t:       t,
 		arrived: make(chan page.EventScreencastFrame, 1),
-		masked:  map[protocol.Element]*motion{},
+		motions: motions{},
 	}
 	t.mu.Lock()
 	if t.cast != nil {
@@ -157,7 +145,7 @@ func (c *cast) run(ctx context.Context, show func(browser.Frame)) error {
 			if c.wasFilled {
 				every = max(maskedEvery, time.Since(begun)) // half of its time is the page's
 			}
-			if err := c.pause(ctx, every-time.Since(begun)); err != nil {
+			if err := c.t.session.pause(ctx, every-time.Since(begun)); err != nil {
 				return err
 			}
 			if err := c.next(ctx, ev.SessionID); err != nil {
@@ -171,19 +159,6 @@ func (c *cast) run(ctx context.Context, show func(browser.Frame)) error {
 	}
 }
 
-func (c *cast) pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-c.t.session.gone:
-		return protocol.ErrGone
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // next asks for the next picture. Where the last was withheld it asks for it again, since
 // the page may have come to rest.
 func (c *cast) next(ctx context.Context, id int64) error {
@@ -191,7 +166,7 @@ func (c *cast) next(ctx context.Context, id int64) error {
 		// Without waiting: a tab that is being replaced answers late.
 		return c.t.post(ctx, page.ScreencastFrameAck.Method, page.ScreencastFrameAckParams{SessionID: id})
 	}
-	if err := c.pause(ctx, withheldPause); err != nil {
+	if err := c.t.session.pause(ctx, withheldPause); err != nil {
 		return err
 	}
 	if err := c.t.post(ctx, page.StopScreencast.Method, cdp.Empty{}); err != nil {
@@ -242,131 +217,16 @@ func (c *cast) show(data []byte, show func(browser.Frame)) {
 	show(browser.Frame{JPEG: data, Width: c.width, Height: c.height})
 }
 
-// errUnsteady is the error of a page that changes too fast to be masked.
-var errUnsteady = errors.New("what has to be masked changes too fast")
-
-// maskedPicture takes a picture in which what was filled is painted over. What is masked
-// has to be the same nodes before and after, and no text that repeats what was filled may
-// have come and gone in between.
+// maskedPicture takes a picture in which what was filled is painted over, as
+// [tab.takeMasked] does.
 func (c *cast) maskedPicture(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, maskTimeout)
 	defer cancel()
-	begun := time.Now()
-	for {
-		taken, err := c.attempt(ctx)
-		if err == nil {
-			return taken.jpeg()
-		}
-		if _, told := asRefusal(err); told || ctx.Err() != nil || time.Since(begun) > unsteadyFor {
-			return nil, err
-		}
-		if err := c.pause(ctx, unsteadyPause); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (c *cast) attempt(ctx context.Context) (*shot, error) {
-	texts, err := c.t.watchTexts(ctx)
+	taken, err := c.t.takeMasked(ctx, false, maxShotHeight, unsteadyFor, c.motions)
 	if err != nil {
 		return nil, err
 	}
-	taken, err := c.t.take(ctx, false, maxShotHeight)
-	shown := texts.end(ctx) // also after an error, so that nothing is left in the page
-	if err != nil {
-		return nil, err
-	}
-	if shown != nil {
-		return nil, shown
-	}
-	if !taken.isSteady() {
-		return nil, errUnsteady
-	}
-	boxes := taken.masked()
-	now, known := time.Now(), true
-	for _, looks := range [][]nodeMask{taken.before, taken.after} {
-		for _, m := range looks {
-			known = c.noteMotion(m, now) && known
-		}
-	}
-	for _, m := range taken.after {
-		if moved := c.masked[m.element]; moved != nil && now.Before(moved.until) {
-			for _, b := range m.boxes {
-				boxes = append(boxes, box{b.left - moved.room, b.top - moved.room, b.right + moved.room, b.bottom + moved.room})
-			}
-		}
-	}
-	for element, moved := range c.masked {
-		if !moved.seen {
-			delete(c.masked, element)
-		}
-		moved.seen = false
-	}
-	if !known {
-		return nil, errUnsteady
-	}
-	return taken, taken.paintOver(boxes)
-}
-
-// noteMotion remembers how far a masked node moves between two looks. What goes to and fro
-// is farther away in between than where it was seen, but not farther than it has moved
-// before. It reports whether that covers where the node was seen now: a picture may show it
-// where it was a moment ago, which nobody knows of a node that is new or went farther than ever.
-func (c *cast) noteMotion(m nodeMask, now time.Time) (known bool) {
-	moved := c.masked[m.element]
-	known = moved != nil || len(m.boxes) == 0
-	if moved == nil {
-		moved = new(motion)
-		c.masked[m.element] = moved
-	}
-	moved.seen = true
-	if len(m.boxes) == 0 {
-		return known
-	}
-	at := around(m.boxes)
-	if now.After(moved.until) {
-		moved.room = 0
-	}
-	if moved.last != (box{}) && moved.last != at {
-		way := max(math.Abs(at.left-moved.last.left), math.Abs(at.top-moved.last.top),
-			math.Abs(at.right-moved.last.right), math.Abs(at.bottom-moved.last.bottom))
-		known = known && way <= moved.room
-		moved.room, moved.until = max(moved.room, way), now.Add(restlessFor)
-	}
-	moved.last = at
-	return known
-}
-
-// isSteady reports whether what was to be painted over before was so after, and the other
-// way round. A node that was so once alone may lie inside of one that was so twice, as the
-// text in a field that shows it and hides it.
-func (s *shot) isSteady() bool {
-	times := map[protocol.Element]int{}
-	for _, m := range slices.Concat(s.before, s.after) {
-		if len(m.boxes) > 0 {
-			times[m.element]++
-		}
-	}
-	var sure []box
-	for _, m := range slices.Concat(s.before, s.after) {
-		if times[m.element] > 1 {
-			sure = append(sure, m.boxes...)
-		}
-	}
-	for _, m := range slices.Concat(s.before, s.after) {
-		for _, b := range m.boxes {
-			if times[m.element] == 1 && !slices.ContainsFunc(sure, func(of box) bool { return of.holds(b) }) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// holds reports whether another box is inside of the box, as far as masks reach.
-func (b box) holds(other box) bool {
-	return other.left >= b.left-maskMargin && other.right <= b.right+maskMargin &&
-		other.top >= b.top-maskMargin && other.bottom <= b.bottom+maskMargin
+	return taken.jpeg()
 }
 
 func (s *shot) jpeg() ([]byte, error) {

@@ -88,13 +88,11 @@ func magenta(img image.Image) (n int) {
 
 func showsMagenta(img image.Image) bool { return magenta(img) > 0 }
 
-// TestNoPictureShowsWhatWasFilled watches pages that do what they can with a value that
-// was typed into them, while people watch. The value is magenta on all of them, and
-// nothing else is.
-func TestNoPictureShowsWhatWasFilled(t *testing.T) {
-	const form = `<style>body{background:#fff}input,.e{font:900 40px monospace;color:#f0f;background:#fff;` +
-		`position:absolute;left:40px;top:80px;border:0;width:700px}.e{top:300px}b{position:absolute;top:10px}</style>` +
-		`<b id=tick>0</b><form><input type=password name=p id=p aria-label=Password></form><script>
+// castForm is the beginning of a page with a password, 15 characters of which have it call what
+// a script makes begin, and say that it is done a second later.
+const castForm = `<style>body{background:#fff}input,.e{font:900 40px monospace;color:#f0f;background:#fff;` +
+	`position:absolute;left:40px;top:80px;border:0;width:700px}.e{top:300px}b{position:absolute;top:10px}</style>` +
+	`<b id=tick>0</b><form><input type=password name=p id=p aria-label=Password></form><script>
 		let n = 0, begin; const every = (ms, f) => setInterval(f, ms);
 		const echo = document.createElement('div'); echo.className = 'e';
 		p.addEventListener('input', () => {
@@ -103,13 +101,21 @@ func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 			every(25, () => { tick.textContent = ++n; if (n == 40) fetch('/done' + location.pathname); });
 		});
 		begin = () => {`
+
+// jumps has the field of castForm be elsewhere all the time.
+const jumps = `p.type = 'text'; every(15, () => { p.style.left = Math.random() * 500 + 'px';` +
+	` p.style.top = Math.random() * 600 + 'px'; });`
+
+// TestNoPictureShowsWhatWasFilled watches pages that do what they can with a value that
+// was typed into them, while people watch. The value is magenta on all of them, and
+// nothing else is.
+func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 	pages := map[string]string{
 		"/shows":  `every(30, () => p.type = n % 2 ? 'text' : 'password');`,
 		"/echoes": `document.body.append(echo); every(20, () => echo.textContent = n % 2 ? p.value : '');`,
 		"/inserts": `every(20, () => { if (echo.isConnected) return echo.remove(); echo.textContent = p.value; ` +
 			`document.body.append(echo); });`,
-		"/jumps": `p.type = 'text'; every(15, () => { p.style.left = Math.random() * 500 + 'px';` +
-			` p.style.top = Math.random() * 600 + 'px'; });`,
+		"/jumps": jumps,
 		"/slides": `p.type = 'text'; p.animate([{transform: 'translate(0,0)'}, {transform: 'translate(500px,500px)'}],` +
 			` {duration: 400, iterations: Infinity, direction: 'alternate'});`,
 		"/copies": `const q = document.createElement('input'); q.style.top = '400px'; document.body.append(q);` +
@@ -118,9 +124,9 @@ func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 		"/renews":  `p.type = 'text'; every(40, () => { const q = p.cloneNode(); q.value = p.value; p.replaceWith(q); });`,
 	}
 	ctx, p, _ := openPage(t)
-	served := map[string]string{"/control": form + `}; p.type = 'text'; p.value = 'Visible1';</script>`}
+	served := map[string]string{"/control": castForm + `}; p.type = 'text'; p.value = 'Visible1';</script>`}
 	for path, script := range pages {
-		served[path], served["/done"+path] = form+script+`}</script>`, "done"
+		served[path], served["/done"+path] = castForm+script+`}</script>`, "done"
 	}
 	s := browsertest.NewSite(t, served)
 	browsertest.Open(ctx, t, p, s.URL+"/control")

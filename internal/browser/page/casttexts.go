@@ -15,9 +15,9 @@ import (
 // what is in a closed shadow tree, and what is written into a field and taken out again:
 // in a document that holds a value itself, every field is masked anyway.
 
-// jsWatchTexts begins to note the texts that come and go in a document.
-const jsWatchTexts = `function (most) {
-	if (globalThis.bctrlTexts) globalThis.bctrlTexts.end();
+// jsWatchTexts begins to note the texts that come and go in a document. Several watches of
+// a document may go on at a time, each by a number of its own.
+const jsWatchTexts = `function (most, number) {
 	const texts = [];
 	let size = 0;
 	const add = text => { if (text && size < most) { size += text.length; texts.push(String(text).slice(0, most)); } };
@@ -43,17 +43,19 @@ const jsWatchTexts = `function (most) {
 	observer.observe(document, what);
 	const hosts = Document.prototype.querySelectorAll.call(document, '*');
 	for (const host of hosts) if (host.shadowRoot) observer.observe(host.shadowRoot, what);
-	globalThis.bctrlTexts = {
-		end: () => {
-			note(observer.takeRecords());
-			observer.disconnect();
-			delete globalThis.bctrlTexts;
-			return {texts, full: size >= most};
-		},
-	};
+	globalThis.bctrlTexts ??= new Map();
+	bctrlTexts.set(number, () => {
+		note(observer.takeRecords());
+		observer.disconnect();
+		bctrlTexts.delete(number);
+		return {texts, full: size >= most};
+	});
 }`
 
-const jsTextsSeen = `function () { return globalThis.bctrlTexts ? bctrlTexts.end() : {texts: [], full: false}; }`
+const jsTextsSeen = `function (number) {
+	const end = globalThis.bctrlTexts?.get(number);
+	return end ? end() : {texts: [], full: true};
+}`
 
 // maxWatchedText bounds what a document may write while a picture is taken, in characters.
 const maxWatchedText = 256 << 10
@@ -61,6 +63,7 @@ const maxWatchedText = 256 << 10
 // textWatch watches the texts of a tab's documents.
 type textWatch struct {
 	t      *tab
+	number int64 // of all watches of the browser
 	frames []*frame
 	worlds []runtime.ExecutionContextID
 }
@@ -71,13 +74,14 @@ func (t *tab) watchTexts(ctx context.Context) (*textWatch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &textWatch{t: t}
+	w := &textWatch{t: t, number: t.set.textWatches.Add(1)}
 	for _, f := range tree.order[:min(len(tree.order), maxFrames)] {
 		world, err := isolatedWorld(ctx, f)
 		if err == nil {
-			err = evaluate(ctx, f, world, nil, jsWatchTexts, maxWatchedText)
+			err = evaluate(ctx, f, world, nil, jsWatchTexts, maxWatchedText, w.number)
 		}
 		if err != nil {
+			_ = w.end(ctx)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -91,16 +95,22 @@ func (t *tab) watchTexts(ctx context.Context) (*textWatch, error) {
 // end ends the watching. It returns an error where a text was written that repeats what
 // was filled, or where that is not known.
 func (w *textWatch) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+	defer cancel()
 	var all []string
+	known := true
 	for i, f := range w.frames {
 		var seen struct {
 			Texts []string `json:"texts"`
 			Full  bool     `json:"full"`
 		}
-		if err := evaluate(ctx, f, w.worlds[i], &seen, jsTextsSeen); err != nil || seen.Full {
-			return errUnsteady
+		if err := evaluate(ctx, f, w.worlds[i], &seen, jsTextsSeen, w.number); err != nil || seen.Full {
+			known = false // the others are ended all the same
 		}
 		all = append(all, seen.Texts...)
+	}
+	if !known {
+		return errUnsteady
 	}
 	scrub := w.t.set.scrub
 	for i, spans := range scrub.Spans(all) {

@@ -2,9 +2,11 @@ package page_test
 
 import (
 	"bytes"
+	"errors"
 	"image"
 	"image/png"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -115,4 +117,38 @@ func TestPicturesMaskEveryPassword(t *testing.T) {
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Code").Ref,
 		browsertest.Login("totp", "482913", s.URL)))
 	require.Greater(t, take(), 1000, "a filled field, whatever its type")
+}
+
+// TestAPictureOfWhatJumpsIsRefused takes pictures for a program and for a model of a page whose
+// filled field is elsewhere all the time, so that nobody knows where to paint, and of one on
+// which it has come to rest.
+func TestAPictureOfWhatJumpsIsRefused(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{
+		"/jumps": castForm + jumps + `}</script>`, "/rests": castForm + `p.type = 'text'; p.style.left = '400px'; }</script>`,
+		"/done/jumps": "done", "/done/rests": "done",
+	})
+	for _, c := range []struct{ path, code string }{{"/rests", ""}, {"/jumps", "page.picture_unsteady"}} {
+		obs := browsertest.Open(ctx, t, p, s.URL+c.path)
+		login := browsertest.Login("password", "Zebra-Quarry-77", s.URL)
+		login.Direct = true
+		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, login))
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/done"+c.path)) > 0 }, 30*time.Second,
+			20*time.Millisecond, "%s has done what it does", c.path)
+		shot, err := p.Screenshot(ctx, false)
+		_, errOfModel := p.Picture(ctx, browser.PictureOptions{})
+		if c.code != "" {
+			for _, err := range []error{err, errOfModel} {
+				refused, ok := errors.AsType[*bctrl.Error](err)
+				require.True(t, ok, "%v", err)
+				require.Equal(t, c.code, refused.Code)
+			}
+			continue
+		}
+		require.NoError(t, errors.Join(err, errOfModel))
+		img, err := png.Decode(bytes.NewReader(shot))
+		require.NoError(t, err)
+		require.Zero(t, magenta(img))
+		require.Greater(t, browsertest.MaskedPixels(t, shot), 1000)
+	}
 }

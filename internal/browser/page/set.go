@@ -63,8 +63,9 @@ type Set struct {
 	groups  atomic.Int64
 	// actionTimeout is [Surroundings.ActionTimeout], or its default.
 	actionTimeout time.Duration
-	anyFilled     atomic.Bool // something was filled
-	secretFilled  atomic.Bool // a password or a code was, or its placeholder
+	anyFilled     atomic.Bool  // something was filled
+	textWatches   atomic.Int64 // how many there have been, which numbers them
+	secretFilled  atomic.Bool  // a password or a code was, or its placeholder
 
 	guards  *fill.Guards
 	scrub   *fill.Scrubber

@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -10,6 +11,7 @@ import (
 	"image/png"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
@@ -54,8 +56,11 @@ type shot struct {
 	clip page.Viewport
 	view page.VisualViewport
 	// before and after are what has to be painted over, as it was just before the picture
-	// was taken and just after.
-	before, after []nodeMask
+	// was taken and just after. It was looked at from begun on, and the looks ended at the
+	// times of the same name.
+	before, after             []nodeMask
+	begun                     time.Time
+	lookedBefore, lookedAfter time.Time
 }
 
 // nodeMask is a node that is painted over, and its boxes in the viewport of the tab: none
@@ -98,7 +103,16 @@ func encodePNG(img image.Image) ([]byte, error) {
 func (s *shot) inPicture(b box) box { return b.shifted(s.view.PageX-s.clip.X, s.view.PageY-s.clip.Y) }
 
 // capture takes a picture of at most a height, in CSS pixels, and paints over what has to be.
+// Where something was filled, and moves so that it may be elsewhere in the picture, it is
+// [errPictureUnsteady].
 func (t *tab) capture(ctx context.Context, fullPage bool, maxHeight float64) (*shot, error) {
+	if t.set.hasFilled() {
+		taken, err := t.takeMasked(ctx, fullPage, maxHeight, shotUnsteadyFor, motions{})
+		if errors.Is(err, errUnsteady) {
+			return nil, errPictureUnsteady
+		}
+		return taken, err
+	}
 	taken, err := t.take(ctx, fullPage, maxHeight)
 	if err != nil {
 		return nil, err
@@ -130,9 +144,11 @@ func (t *tab) take(ctx context.Context, fullPage bool, maxHeight float64) (*shot
 			Height: min(max(metrics.CSSContentSize.Height, view.ClientHeight), maxHeight), Scale: 1,
 		}
 	}
+	taken.begun = time.Now()
 	if taken.before, err = t.masks(ctx); err != nil {
 		return nil, err
 	}
+	taken.lookedBefore = time.Now()
 	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
 	if fullPage { // this resets the screens that clients emulate
 		params.Clip, params.CaptureBeyondViewport = &taken.clip, &fullPage
@@ -144,6 +160,7 @@ func (t *tab) take(ctx context.Context, fullPage bool, maxHeight float64) (*shot
 	}
 	taken.data = got.Data
 	taken.after, err = t.masks(ctx)
+	taken.lookedAfter = time.Now()
 	return taken, err
 }
 
