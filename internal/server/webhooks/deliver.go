@@ -225,8 +225,8 @@ func (s *Service) endForged(ctx context.Context, ids []string) (ended int, err e
 }
 
 // mayBegin reports whether another receiver of an organization may be told. It has no more of
-// the places than are free, so that there is one for another organization however slow the
-// receivers of this one are. Call it with mu held.
+// the places than are free, which is half of them where it is alone ([maxOfOrg]), so that there is
+// one for another organization however slow the receivers of this one are. Call it with mu held.
 func (s *Service) mayBegin(org string) bool {
 	own := 0
 	for _, of := range s.busy {

@@ -32,10 +32,12 @@ const (
 	// attemptTime is how long a receiver may take to answer. Standard Webhooks asks for 15 to
 	// 30 seconds.
 	attemptTime = 15 * time.Second
-	// maxAtOnce bounds how many receivers are told at once, and half of it those of one
-	// organization; one is told of one event at a time, so that events arrive in order where
-	// none fails.
-	maxAtOnce = 16
+	// maxAtOnce bounds how many receivers are told at once, and maxOfOrg those of one
+	// organization, which has them all while nobody else waits. There are as many for others
+	// who come while its receivers are slow. One is told of one event at a time, so that
+	// events arrive in order where none fails.
+	maxOfOrg  = 16
+	maxAtOnce = 2 * maxOfOrg
 	// maxWebhooks bounds those of an organization.
 	maxWebhooks = 50
 	// maxWaiting bounds the deliveries of a webhook that wait, and kept is how many stay
