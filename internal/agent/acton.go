@@ -94,19 +94,30 @@ func (r *run) actOn(ctx context.Context, o bctrl.Observed) error {
 	if err := r.listLogins(ctx); err != nil {
 		return err
 	}
+	for {
+		again, err := r.actOnOnce(ctx, o)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// actOnOnce does what was observed, or reports that it has to be looked for again, since a person
+// has worked in the browser.
+func (r *run) actOnOnce(ctx context.Context, o bctrl.Observed) (again bool, err error) {
 	if _, err := r.observe(ctx); err != nil {
-		return err
+		return false, err
 	}
 	h, _ := parseHandle(o.Handle)
 	e, there := r.elements[h.ref]
 	if !there || r.fingerprint(e) != h.fingerprint {
-		return browser.Conflict("page.changed", "the element is gone, or has become another",
+		return false, browser.Conflict("page.changed", "the element is gone, or has become another",
 			"observe the page again")
 	}
 	m, _ := methodOf(o.Method)
 	call, err := m.call(e.Ref, o.Arguments)
 	if err != nil {
-		return err
+		return false, err
 	}
 	rec := r.beginRecord(ctx)
 	out, err := r.runCall(ctx, call)
@@ -117,5 +128,5 @@ func (r *run) actOn(ctx context.Context, o bctrl.Observed) error {
 	if errRecord := r.endRecord(ctx, rec, nil, err != nil); err == nil {
 		err = errRecord
 	}
-	return err
+	return out.code == browser.CodePersonWorked, err
 }

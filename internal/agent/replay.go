@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -84,10 +85,14 @@ func (r *run) beginWhere(ctx context.Context, address string) error {
 	if !strings.HasPrefix(address, "http") || r.seen.url == address {
 		return nil
 	}
-	return r.again(ctx, "steps[0].url", model.ToolCall{
-		Name:      "navigate",
-		Arguments: encodeObject(map[string]string{"url": address}),
-	})
+	err := errPersonWorked
+	for errors.Is(err, errPersonWorked) {
+		err = r.again(ctx, "steps[0].url", model.ToolCall{
+			Name:      "navigate",
+			Arguments: encodeObject(map[string]string{"url": address}),
+		})
+	}
+	return err
 }
 
 // replayStep does the actions of one step again, on the site where it was done. An action
@@ -106,21 +111,11 @@ func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) err
 			e.Field = field
 			return e
 		}
-		there, err := r.awaitView(ctx, func() bool {
-			_, found := r.callAgain(a)
-			return found && sameSite(site, r.pageURL)
-		})
-		if err != nil {
-			return err
+		err := r.findAndDo(ctx, field, site, a)
+		for errors.Is(err, errPersonWorked) { // the page is another now: its element is found anew
+			err = r.findAndDo(ctx, field, site, a)
 		}
-		if !there {
-			e := browser.Conflict("replay.not_there", "the page is not as it was: the element of this action is not there",
-				"do the task again with a model")
-			e.Field = field
-			return e
-		}
-		call, _ := r.callAgain(a)
-		if err := r.again(ctx, field, call); err != nil && a.Kind != "scroll" { // there may be less to scroll now
+		if err != nil && a.Kind != "scroll" { // there may be less to scroll now
 			return err
 		}
 		if leads(a.Kind) {
@@ -128,6 +123,29 @@ func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) err
 		}
 	}
 	return nil
+}
+
+// errPersonWorked is the error of an action that was not done because a person has worked in the
+// browser. The newest view is of the page since.
+var errPersonWorked = errors.New("a person has worked in the browser")
+
+// findAndDo does an action again, on the element that it finds on the page of now.
+func (r *run) findAndDo(ctx context.Context, field, site string, a bctrl.ActAction) error {
+	there, err := r.awaitView(ctx, func() bool {
+		_, found := r.callAgain(a)
+		return found && sameSite(site, r.pageURL)
+	})
+	if err != nil {
+		return err
+	}
+	if !there {
+		e := browser.Conflict("replay.not_there", "the page is not as it was: the element of this action is not there",
+			"do the task again with a model")
+		e.Field = field
+		return e
+	}
+	call, _ := r.callAgain(a)
+	return r.again(ctx, field, call)
 }
 
 // leads reports whether a kind of action is there to come to another page.
@@ -157,6 +175,12 @@ func (r *run) again(ctx context.Context, field string, call model.ToolCall) erro
 	out, err := r.runCall(stepCtx, call)
 	if err != nil {
 		return r.timedOut(stepCtx, err)
+	}
+	if out.code == browser.CodePersonWorked {
+		if _, err := r.observe(ctx); err != nil {
+			return err
+		}
+		return errPersonWorked
 	}
 	if out.failed {
 		e := browser.Conflict("replay.failed", "the action was not done again: "+r.shortSafe(out.text), "")

@@ -123,7 +123,7 @@ func (r *run) runCalls(ctx, stepCtx context.Context, calls []model.ToolCall, t *
 		if o.png != nil {
 			t.png = o.png
 		}
-		did.succeeded = did.succeeded || !o.failed
+		did.succeeded = did.succeeded || !o.failed || o.code == browser.CodePersonWorked // nobody's fault
 		if o.failed && did.failure == "" {
 			did.failure = o.text
 			if !o.wasRun {
@@ -205,6 +205,9 @@ func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error)
 		return outcome{}, err
 	}
 	o.wasRun = true
+	if o.code == browser.CodePersonWorked {
+		r.repeats[key]-- // it was not done
+	}
 	return o, nil
 }
 

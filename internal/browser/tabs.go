@@ -108,6 +108,9 @@ const (
 	// CodeDialogOpened is the code of an action that a question of the page has
 	// interrupted: it goes on once that is answered.
 	CodeDialogOpened = "page.dialog_opened"
+	// CodePersonWorked is the code of an action that was not done because a person has
+	// worked in the browser since the page was read.
+	CodePersonWorked = "page.person_worked"
 	// CodeDialogOpen is the code of an action that was not begun because the page asks
 	// something.
 	CodeDialogOpen = "page.dialog_open"

@@ -19,6 +19,7 @@ type Control struct {
 	mu      sync.Mutex
 	person  string // who has taken over; "" for nobody
 	last    time.Time
+	turns   int           // how often somebody has taken over
 	waiting int           // tasks that wait
 	change  chan struct{} // closed and replaced when person, waiting or last changes; nil while nobody asks
 	release func()
@@ -72,10 +73,19 @@ func (c *Control) Take(person string, begin func() (release func())) bool {
 	}
 	if c.person == "" {
 		c.release = begin()
+		c.turns++
 	}
 	c.person, c.last = person, time.Now()
 	c.signal()
 	return true
+}
+
+// Turns is how often somebody has taken the browser over. Who has read a page knows by it whether
+// a person may have changed it since.
+func (c *Control) Turns() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.turns
 }
 
 // Touch notes that a person does something. It reports false where the person does not

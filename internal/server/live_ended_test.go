@@ -27,27 +27,36 @@ import (
 func TestALiveViewThatHasEndedSaysWhy(t *testing.T) {
 	for _, c := range []struct {
 		why, code string
+		ttl       time.Duration
 		end       func(*liveWorld)
 	}{
-		{"it is revoked", "live.revoked", func(w *liveWorld) {
+		{"its time is up", "live.expired", 10 * time.Second, func(*liveWorld) {}},
+		{"it is revoked", "live.revoked", time.Hour, func(w *liveWorld) {
 			var list wire.LiveViews
 			w.ok("GET", w.below("embed", "live"), nil, &list)
 			w.ok("DELETE", w.below("embed", "live", list.LiveViews[0].ID), nil, nil)
 		}},
-		{"its runtime is stopped", "live.runtime_ended", func(w *liveWorld) { w.ok("POST", w.below("stop"), nil, nil) }},
+		{"its runtime is stopped", "live.runtime_ended", time.Hour, func(w *liveWorld) { w.ok("POST", w.below("stop"), nil, nil) }},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
 			w := newLiveWorld(t)
 			w.stage.show(nil, browser.Tab{ID: "t1", URL: "https://a.example/", Active: true})
-			page := w.watch(bctrl.NewSecret(w.key), true)
-			page.told(func(m map[string]any) bool { return m["shown"] == "t1" })
+			begun := time.Now()
+			page := w.watchFor(bctrl.NewSecret(w.key), true, c.ttl)
+			page.say(object{"type": "take"})
+			page.told(func(m map[string]any) bool { return m["shown"] == "t1" && m["person"] == "you" })
 			c.end(w)
 			end := page.told(func(m map[string]any) bool { return m["type"] == "end" })
 			require.Equal(t, c.code, end["code"])
+			if c.code == "live.expired" {
+				require.GreaterOrEqual(t, time.Since(begun), c.ttl, "not before its time")
+			}
 			_, _, err := page.conn.Read(t.Context())
 			require.Equal(t, websocket.StatusNormalClosure, websocket.CloseStatus(err), "nothing is left open")
 			require.Eventually(t, func() bool { return w.server.Underway() == 0 }, 10*time.Second, time.Millisecond)
+
+			require.Equal(t, []string{"allow ok"}, w.outcomes("live.handed_back", ""), "the browser is nobody's any more")
 
 			path := strings.TrimSuffix(w.opens, "/open")
 			got := w.send("GET", path, nil)

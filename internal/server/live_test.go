@@ -194,7 +194,14 @@ type watcher struct {
 // watch opens a live view that a caller asks for.
 func (w *liveWorld) watch(as bctrl.Secret, interactive bool) watcher {
 	w.Helper()
-	got := w.with(as, "POST", w.below("embed", "live"), object{"interactive": interactive})
+	return w.watchFor(as, interactive, time.Hour)
+}
+
+// watchFor is [liveWorld.watch] of a view that lasts for a time.
+func (w *liveWorld) watchFor(as bctrl.Secret, interactive bool, ttl time.Duration) watcher {
+	w.Helper()
+	got := w.with(as, "POST", w.below("embed", "live"),
+		object{"interactive": interactive, "ttlMs": ttl.Milliseconds()})
 	require.Equal(w, http.StatusOK, got.Status, "%s", got.Body)
 	var view wire.LiveView
 	require.NoError(w, json.Unmarshal(got.Body, &view))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/agent"
-	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 )
 
@@ -19,7 +18,7 @@ func (s *Service) agentDeps(
 ) agent.Deps {
 	deps := agent.Deps{
 		Model:  s.askedBy(x, choice),
-		Page:   func(ctx context.Context) (browser.Page, error) { return s.page(ctx, x) },
+		Page:   s.agentPages(x),
 		Logins: logins{s, x},
 		Refused: func(ctx context.Context, verb bctrl.Verb, object string, refusal *bctrl.Error) error {
 			return s.recordRefusal(ctx, x, verb, s.refusedObject(ctx, x, verb, object), refusal)

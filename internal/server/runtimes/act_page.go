@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -27,7 +28,21 @@ func (s *Service) page(ctx context.Context, x *execution) (browser.Page, error) 
 		return nil, err
 	}
 	p, err := x.live.browser.Page(ctx)
-	return waitingPage{recordedPage{p, s, x}}, err
+	return waitingPage{recordedPage: recordedPage{p, s, x}}, err
+}
+
+// agentPages returns [Service.page] for one agent, which does nothing by what it has seen before
+// a person worked in the browser.
+func (s *Service) agentPages(x *execution) func(context.Context) (browser.Page, error) {
+	looked := new(atomic.Int64)
+	looked.Store(int64(x.live.control.Turns()))
+	return func(ctx context.Context) (browser.Page, error) {
+		if err := s.awaitPerson(ctx, x); err != nil {
+			return nil, err
+		}
+		p, err := x.live.browser.Page(ctx)
+		return waitingPage{recordedPage{p, s, x}, looked}, err
+	}
 }
 
 // Fill implements [browser.Page].

@@ -2,6 +2,7 @@ package runtimes
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -11,14 +12,39 @@ import (
 // action waits for the person. What is only read is read meanwhile.
 type waitingPage struct {
 	recordedPage
+	// looked is [live.Control.Turns] as it was when the page was read last, for an agent, which
+	// does what it has decided by that; nil for a program, which says what it wants as it is.
+	looked *atomic.Int64
 }
 
-// act does something once no person works in the browser.
+// errPersonWorked is the refusal of what an agent has decided before a person took the browser
+// over: the person may have done it, or have left the page.
+var errPersonWorked = browser.Conflict(browser.CodePersonWorked,
+	"a person has worked in the browser since this page was read, and nothing was done",
+	"look at the page as it is now")
+
+// act does something once no person works in the browser, and where an agent has seen the page
+// since one did.
 func (p waitingPage) act(ctx context.Context, do func() error) error {
 	if err := p.s.awaitPerson(ctx, p.x); err != nil {
 		return err
 	}
+	if p.looked != nil && p.looked.Load() != p.turns() {
+		return errPersonWorked
+	}
 	return do()
+}
+
+func (p waitingPage) turns() int64 { return int64(p.x.live.control.Turns()) }
+
+// Observe implements [browser.Page].
+func (p waitingPage) Observe(ctx context.Context) (*browser.Observation, error) {
+	turns := p.turns() // who takes over while the page is read may change it after
+	seen, err := p.recordedPage.Observe(ctx)
+	if err == nil && p.looked != nil {
+		p.looked.Store(turns)
+	}
+	return seen, err
 }
 
 // Fill implements [browser.Page].

@@ -155,8 +155,7 @@ func (s *Service) showLive(
 		p.set(func() {})
 		return nil
 	})()
-	expires := time.AfterFunc(time.Until(v.expires), func() { cancel(errViewExpired) })
-	defer expires.Stop()
+	defer v.endInTime(cancel)()
 	defer context.AfterFunc(lr.life, func() { cancel(errViewEnded) })()
 	if err := s.Audit.Record(context.WithoutCancel(ctx), v.event(liveOpened)); err != nil {
 		return err
@@ -172,6 +171,11 @@ func (s *Service) showLive(
 		return why
 	}
 	return context.Cause(ctx)
+}
+
+// endInTime ends what shows the view once its time is up, unless that has ended before.
+func (v *view) endInTime(end context.CancelCauseFunc) (ended func() bool) {
+	return time.AfterFunc(time.Until(v.expires), func() { end(errViewExpired) }).Stop
 }
 
 // readHello reads the first message of a page, which proves that it has opened the view.

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,20 @@ func TestNothingIsDoneForAPageOnceItsViewHasSettled(t *testing.T) {
 		t.Error("it was done for a view that has ended")
 		return nil
 	}))
+}
+
+func TestAViewEndsAtItsTimeAndNotBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &view{expires: time.Now().Add(15 * time.Minute)}
+		ctx, end := context.WithCancelCause(t.Context())
+		defer v.endInTime(end)()
+		time.Sleep(15*time.Minute - time.Nanosecond) //nolint:forbidigo // of the bubble
+		synctest.Wait()
+		require.NoError(t, ctx.Err())
+		time.Sleep(time.Nanosecond) //nolint:forbidigo // of the bubble
+		synctest.Wait()
+		require.ErrorIs(t, context.Cause(ctx), errViewExpired)
+	})
 }
 
 func TestTheViewsThatAreKeptOfARuntimeAreBounded(t *testing.T) {
