@@ -34,10 +34,12 @@ func newDeskSite(t *testing.T) *deskSite {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, `<title>Desk</title><style>button{position:absolute;left:100px;width:200px;height:60px}</style>
+		_, _ = io.WriteString(w, `<title>Desk</title>
+			<style>button{position:absolute;left:100px;width:200px;height:60px}</style>
 			<h1 id=says>An order waits</h1><button style="top:100px" onclick="did('ordered')">Order</button>
-			<button style="top:300px" onclick="did('cancelled'); says.textContent = 'The person has cancelled it'">Cancel</button>
-			<script>function did(what) { fetch('/did/' + what) }</script>`)
+			<button style="top:300px" onclick="cancel()">Cancel</button>
+			<script>function did(what) { fetch('/did/' + what) }
+			function cancel() { did('cancelled'); says.textContent = 'The person has cancelled it' }</script>`)
 	})
 	mux.HandleFunc("GET /did/{what}", func(_ http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()

@@ -36,7 +36,9 @@ func TestALiveViewThatHasEndedSaysWhy(t *testing.T) {
 			w.ok("GET", w.below("embed", "live"), nil, &list)
 			w.ok("DELETE", w.below("embed", "live", list.LiveViews[0].ID), nil, nil)
 		}},
-		{"its runtime is stopped", "live.runtime_ended", time.Hour, func(w *liveWorld) { w.ok("POST", w.below("stop"), nil, nil) }},
+		{"its runtime is stopped", "live.runtime_ended", time.Hour, func(w *liveWorld) {
+			w.ok("POST", w.below("stop"), nil, nil)
+		}},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
