@@ -115,8 +115,12 @@ func TestADialogIsToldOfItsTab(t *testing.T) {
 			dialogs <- e
 		}
 	}})
-	_, err := b.Page(t.Context())
+	agents, err := b.Page(t.Context())
 	require.NoError(t, err)
+	require.NoError(t, agents.Goto(t.Context(), site.URL+"/at-once", ""))
+	alone := <-dialogs // before the page went on
+	require.Equal(t, b.tabEvents.ids.Of(string(b.firstTabs[0])), alone.Tab, "no client is there")
+	require.Equal(t, "from a script", alone.Message)
 	out := browsertest.Join(t, b)
 	own, err := protocol.Call(t.Context(), out.Root, target.CreateBrowserContext, target.CreateBrowserContextParams{})
 	require.NoError(t, err)
