@@ -205,15 +205,15 @@ func TestASearchFindsTheSameWhateverBecameOfTheIndex(t *testing.T) {
 		}, log},
 		{"it has another schema", func(t *testing.T, at string) {
 			t.Helper()
-			exec(t, indexFile(at), "CREATE TRIGGER evil AFTER INSERT ON audit_index BEGIN DELETE FROM audit_index; END")
+			execIn(t, indexFile(at), "CREATE TRIGGER evil AFTER INSERT ON audit_index BEGIN DELETE FROM audit_index; END")
 		}, log},
 		{"its place was changed", func(t *testing.T, at string) {
 			t.Helper()
-			exec(t, indexFile(at), "UPDATE audit_index_place SET seq = seq - 100")
+			execIn(t, indexFile(at), "UPDATE audit_index_place SET seq = seq - 100")
 		}, log},
 		{"it has no place", func(t *testing.T, at string) {
 			t.Helper()
-			exec(t, indexFile(at), "DELETE FROM audit_index_place")
+			execIn(t, indexFile(at), "DELETE FROM audit_index_place")
 		}, log},
 		{"it cannot be made", func(t *testing.T, at string) {
 			t.Helper()
@@ -240,7 +240,7 @@ func TestASearchFindsTheSameWhateverBecameOfTheIndex(t *testing.T) {
 	})
 }
 
-func exec(t *testing.T, path, statement string) {
+func execIn(t *testing.T, path, statement string) {
 	t.Helper()
 	_, err := onSQLite().raw(t, path).ExecContext(t.Context(), statement)
 	require.NoError(t, err)
@@ -293,7 +293,7 @@ func TestASearchThatIsCancelledTakesTheIndexFromNobody(t *testing.T) {
 	require.GreaterOrEqual(t, db.Indexed(), int64(indexAfter))
 
 	was := db.batch.index.opened.Load()
-	exec(t, indexFile(at), "PRAGMA user_version = 7")
+	execIn(t, indexFile(at), "PRAGMA user_version = 7")
 	db.Read().searched().failed(t.Context(), &indexDamageError{errors.New("a page is none")})
 	require.Eventually(t, func() bool {
 		now := db.batch.index.opened.Load()

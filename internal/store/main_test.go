@@ -1,6 +1,7 @@
 package store
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,4 +9,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main{M: m}) }
+// The test binary writes to a store where asWriter names its file, until it is killed.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(asWriter); path != "" {
+		writeUntilKilled(path)
+		return
+	}
+	goleak.VerifyTestMain(pgtest.Main{M: m})
+}

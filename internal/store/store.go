@@ -64,6 +64,10 @@ type DB struct {
 // schema up to date. Rows on which decisions rest are written with proofs of the
 // prover's, and are refused when they are read without.
 func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
+	return openFile(ctx, path, prover, logBounds{checkpointEvery, endLogPages, maxLogPages})
+}
+
+func openFile(ctx context.Context, path string, prover Prover, bounds logBounds) (*DB, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
@@ -84,8 +88,11 @@ func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
 	db.batch.scrub = true // the log of a process that ended may hold what was to be scrubbed
 	db.index = newLogIndex(indexFile(path), db.queries, db.Head)
 	db.batch.index = db.index
+	if db.batch.checkpoints, err = newCheckpoints(path, bounds); err != nil {
+		return nil, errors.Join(err, reader.Close(), writer.Close())
+	}
 	if _, err := db.start(ctx); err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.batch.checkpoints.close())
 	}
 	db.queries.index = db.index.search
 	go db.index.follow()
@@ -126,9 +133,10 @@ func makePrivate(path string) error {
 const busyTimeout = "10000"
 
 // storePragmas are those of the store itself: what is acknowledged outlives a crash, and what
-// is deleted is overwritten with zeros.
+// is deleted is overwritten with zeros. Nobody moves the write-ahead log by the way: see
+// [checkpoints].
 func storePragmas() []string {
-	return []string{"synchronous(FULL)", "foreign_keys(ON)", "secure_delete(ON)"}
+	return []string{"synchronous(FULL)", "foreign_keys(ON)", "secure_delete(ON)", "wal_autocheckpoint(0)"}
 }
 
 // open returns a pool whose connections all carry the pragmas. cache_size is
@@ -204,7 +212,8 @@ func (db *DB) Close() error {
 	db.releasing.Wait()
 	db.listener.close()
 	db.feed.close()
-	return errors.Join(db.index.close(), db.batch.close(), db.reader.Close(), db.writer.Close())
+	return errors.Join(db.index.close(), db.batch.checkpoints.close(), db.batch.close(), db.reader.Close(),
+		db.writer.Close())
 }
 
 // Now is the present time as it is stored and as a later read returns it: in UTC,

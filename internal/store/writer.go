@@ -227,6 +227,7 @@ func (db *DB) write(jobs []*job, later []*Entry, deciding bool) []*Entry {
 		(*observe)(committed(jobs, later, time.Since(begun), err)) // who is answered finds it counted
 	}
 	answer(jobs, err)
+	db.batch.checkpoints.after(db.batch.conn, err)
 	if err != nil && !errors.Is(err, ErrFenced) { // else nobody may write them any more
 		return later
 	}
@@ -295,6 +296,8 @@ type batch struct {
 	scrub   bool
 	scrubAt time.Time
 	wake    func()
+	// checkpoints keep the write-ahead log short; nil on PostgreSQL, which has its own.
+	checkpoints *checkpoints
 }
 
 // place is where a chain stands.
@@ -402,13 +405,19 @@ func (b *batch) emptyLog() bool {
 		return true
 	}
 	ctx := context.Background()
+	b.checkpoints.mu.Lock()
+	defer b.checkpoints.mu.Unlock()
 	if _, err := b.conn.ExecContext(ctx, "PRAGMA busy_timeout(0)"); err != nil {
 		return false
 	}
 	var busy, frames, moved int
 	err := b.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
 	_, restored := b.conn.ExecContext(ctx, "PRAGMA busy_timeout("+busyTimeout+")")
-	return err == nil && restored == nil && busy == 0
+	if err != nil || restored != nil || busy != 0 {
+		return false
+	}
+	b.checkpoints.inLog.Store(0)
+	return true
 }
 
 // transact uses a background context: a caller who leaves must not undo what
