@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"math"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/histories"
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
@@ -39,8 +41,9 @@ func (s onAnyNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // nodeStage makes stages in a cluster, one after the other: once nobody knows whether
 // something was done, what comes late would be in the way of the next history.
 type nodeStage struct {
-	*stage
+	*histories.Stage
 	nodes    *nodes
+	runtime  string
 	provider string
 	number   int
 	made     int
@@ -55,15 +58,15 @@ func (ns *nodeStage) renew(t *testing.T) {
 	name := "s" + strconv.Itoa(ns.number) + "-" + strconv.Itoa(ns.made)
 	ws := first.made(name, object{})
 	rt := first.launch(ws, "r", nil)
-	ns.stage = &stage{
-		next:      onAnyNode{ns.nodes.all},
-		workspace: ws.ID,
-		login:     name + "/login",
-		ai:        name,
-		provider:  ns.provider,
-		browsers:  first.browsers,
-		runtime:   rt.ID,
+	ns.Stage = &histories.Stage{
+		Next:      onAnyNode{ns.nodes.all},
+		Workspace: ws.ID,
+		Login:     name + "/login",
+		AI:        name,
+		Provider:  ns.provider,
+		Visit:     func(ctx context.Context) bool { return first.browsers.Visit(ctx, rt.ID, "site.example.com") },
 	}
+	ns.runtime = rt.ID
 	ns.mint(t)
 }
 
@@ -71,47 +74,34 @@ func (ns *nodeStage) renew(t *testing.T) {
 func (ns *nodeStage) mint(t *testing.T) {
 	first := *ns.nodes.all[0].harness
 	first.key = ns.key
-	token := first.mint(ns.workspace, "r", object{})
+	token := first.mint(ns.Workspace, "r", object{})
 	info, err := bctrl.InspectToken(token)
 	require.NoError(t, err)
-	weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{ns.login}}}, time.Time{})
+	weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{ns.Login}}}, time.Time{})
 	require.NoError(t, err)
 	narrow := base64.RawURLEncoding.EncodeToString([]byte(`{"vault": {"allowRawReads": false}}`))
-	ns.token = info.ID
-	ns.as = map[actor][]string{
-		organization: {"Authorization", "Bearer " + ns.key},
-		tokenHolder:  {"Authorization", "Bearer " + token.Expose()},
-		denied:       {"Authorization", "Bearer " + weaker.Expose()},
-		noRawReads:   {"Authorization", "Bearer " + ns.key, "BCTRL-Runtime", ns.runtime, "BCTRL-Mounts", narrow},
+	ns.Token = info.ID
+	ns.As = map[histories.Actor][]string{
+		histories.Organization: {"Authorization", "Bearer " + ns.key},
+		histories.TokenHolder:  {"Authorization", "Bearer " + token.Expose()},
+		histories.Denied:       {"Authorization", "Bearer " + weaker.Expose()},
+		histories.NoRawReads:   {"Authorization", "Bearer " + ns.key, "BCTRL-Runtime", ns.runtime, "BCTRL-Mounts", narrow},
 	}
 }
 
-// planOfNodes is [stage.plan], in which the token may be revoked too.
-func (st *stage) planOfNodes(r *rand.Rand) [][]asked {
-	clients := st.plan(r)
-	if r.IntN(3) == 0 {
-		clients = append(clients, []asked{{revokeToken, organization, 0}})
-	}
-	return clients
-}
-
-// playOne plays a history, and reports whether the rules explain it, and whether some of
-// its requests have no answer.
-func (ns *nodeStage) playOne(t *testing.T, r *rand.Rand) (begin stored, history []porcupine.Operation, open bool) {
-	playing := *ns.stage
-	playing.next = ns.nodes.all[0].server // which is never cut off
-	begin, err := playing.begin(r)
+// playOne plays a history, and reports whether some of its requests have no answer.
+func (ns *nodeStage) playOne(t *testing.T, r *rand.Rand) (
+	begin histories.Stored, history []porcupine.Operation, open bool,
+) {
+	playing := *ns.Stage
+	playing.Next = ns.nodes.all[0].server // which is never cut off
+	begin, err := playing.Begin(r)
 	require.NoError(t, err)
-	playing.next = ns.next
-	plan := playing.planOfNodes(r)
-	history = playing.play(plan)
-	ns.versions = playing.versions
-	for i := range history {
-		if history[i].Output.(replied).status == http.StatusServiceUnavailable {
-			history[i].Return, open = math.MaxInt64, true
-		}
-	}
-	return begin, history, open
+	playing.Next = ns.Next
+	plan := playing.PlanOfNodes(r)
+	history = playing.Play(plan)
+	ns.Versions = playing.Versions
+	return begin, history, histories.LeaveOpen(history)
 }
 
 // nodeHistories plays n histories over all nodes, and calls wrong for each that the rules do
@@ -136,27 +126,18 @@ func nodeHistories(t *testing.T, all *nodes, seed uint64, n int, wrong func(i in
 		stages.Go(func() {
 			for i := left.Add(-1); i >= 0 && !t.Failed(); i = left.Add(-1) {
 				begin, history, open := ns.playOne(t, rand.New(rand.NewPCG(seed, uint64(i))))
-				if !porcupine.CheckOperations(rulesOfNodes(begin), history) {
-					wrong(i, describe(begin, history))
+				if !porcupine.CheckOperations(histories.RulesOfNodes(begin), history) {
+					wrong(i, histories.Describe(begin, history))
 				}
 				if open {
 					ns.renew(t)
-				} else if revokes(history) {
+				} else if histories.Revokes(history) {
 					ns.mint(t)
 				}
 			}
 		})
 	}
 	stages.Wait()
-}
-
-func revokes(history []porcupine.Operation) bool {
-	for _, o := range history {
-		if o.Input.(asked).deed == revokeToken {
-			return true
-		}
-	}
-	return false
 }
 
 // trouble cuts nodes off from the database, one at a time, until stop.
