@@ -8,12 +8,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -137,11 +139,16 @@ func (s *Server) run(address string) error {
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("starting the S3 server: %w", err), log.Close())
 	}
+	forget, err := guard(cmd.Process)
+	if err != nil {
+		return errors.Join(fmt.Errorf("guarding the S3 server: %w", err), cmd.Process.Kill(), cmd.Wait(), log.Close())
+	}
 	ended := make(chan struct{})
 	s.process, s.ended = cmd.Process, ended
 	go func() {
 		_ = cmd.Wait() // says that it was ended
 		_ = log.Close()
+		forget()
 		close(ended)
 	}()
 	if !s.answers() {
@@ -149,6 +156,28 @@ func (s *Server) run(address string) error {
 		return errNoAnswer
 	}
 	return nil
+}
+
+// guardScript waits for a word. Where none comes, since the tests have ended without one, however they
+// did, it ends the server.
+const guardScript = `trap '' HUP INT TERM; read -r word; [ -n "$word" ] || kill -KILL "$1"`
+
+// guard has the server end with this process, until forget.
+func guard(server *os.Process) (forget func(), err error) {
+	cmd := exec.Command("/bin/sh", "-c", guardScript, "guard", strconv.Itoa(server.Pid)) //nolint:noctx // ended by forget
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	word, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() {
+		_, _ = io.WriteString(word, "end\n") // one that is gone needs none
+		_ = word.Close()
+		_ = cmd.Wait()
+	}, nil
 }
 
 // answers waits until the server does or has ended.

@@ -55,6 +55,7 @@ func locate() (string, error) {
 // Cluster is a PostgreSQL server with its data.
 type Cluster struct {
 	bin, dir string
+	port     int // on loopback; 0 is none
 	options  []string
 	as       *syscall.Credential // nil where the tests do not run as root
 	server   *exec.Cmd
@@ -64,8 +65,17 @@ type Cluster struct {
 
 // New makes a cluster and starts it. It syncs what it writes where durable is set,
 // and is faster where not.
-func New(durable bool) (_ *Cluster, err error) {
-	c := &Cluster{options: []string{"-c", "fsync=" + onOff(durable)}}
+func New(durable bool) (*Cluster, error) { return start(&Cluster{}, durable) }
+
+// NewAtPort is [New] with a port of 127.0.0.1 beside the socket, for what stands between.
+func NewAtPort(durable bool, port int) (*Cluster, error) {
+	return start(&Cluster{port: port, options: []string{
+		"-c", "listen_addresses=127.0.0.1", "-c", "port=" + strconv.Itoa(port),
+	}}, durable)
+}
+
+func start(c *Cluster, durable bool) (_ *Cluster, err error) {
+	c.options = append(c.options, "-c", "fsync="+onOff(durable))
 	if c.bin, err = locate(); err != nil {
 		return nil, err
 	}
@@ -249,6 +259,10 @@ func (c *Cluster) SignalAll(signal syscall.Signal) error {
 // Kill ends the server at once, as a crash would; [Cluster.Start] starts it again.
 func (c *Cluster) Kill() error { return c.end() }
 
+// KillAll ends each process of the server without a word, as a machine does that loses its power;
+// [Cluster.Start] starts it again.
+func (c *Cluster) KillAll() error { return errors.Join(c.SignalAll(syscall.SIGKILL), c.end()) }
+
 func (c *Cluster) end() error {
 	_, err := io.WriteString(c.watched, "end\n")
 	err = errors.Join(err, c.watched.Close())
@@ -264,11 +278,15 @@ func (c *Cluster) Close() error {
 
 // URL is that of a database of the cluster.
 func (c *Cluster) URL(database string) string {
+	query := url.Values{"host": {c.dir}}
+	if c.port != 0 {
+		query.Set("port", strconv.Itoa(c.port))
+	}
 	u := url.URL{
 		Scheme:   "postgres",
 		User:     url.User("postgres"),
 		Path:     "/" + database,
-		RawQuery: url.Values{"host": {c.dir}}.Encode(),
+		RawQuery: query.Encode(),
 	}
 	return u.String()
 }
