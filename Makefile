@@ -8,6 +8,7 @@
 # make fuzz-origins  5,000,000 mutated addresses, read by us and by Chromium
 # make attacks 114 pages that order an agent to give something away: prints what became of each
 # make races   20,000 pages that are left while they are filled
+# make soak    a cluster whose nodes and database are killed, paused and cut off, some 250 times in half an hour
 # make bucket  the server's tests of files with the bytes in a bucket of an S3 server
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
@@ -18,7 +19,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket lint fmt bench bench-smoke vuln check browser postgres sdks s3server
+.PHONY: help demo cluster test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke vuln check browser postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -55,7 +56,7 @@ test: browser postgres compat miniwob-sample s3server
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
 # A module of its own: nobody who uses bctrl gets these SDKs.
-compat: browser sdks
+compat: browser sdks postgres s3server
 	cd compat && $(GO_TEST) -timeout=10m
 
 compat-agents: browser sdks
@@ -87,6 +88,11 @@ races: browser
 
 bucket: s3server
 	BCTRL_STORAGE_IN_BUCKET=1 go test -count=1 -timeout=10m -v -run InABucket ./internal/server | grep -v '^='
+
+# A module of its own has it, since Toxiproxy is nothing that users get. BCTRL_SOAK_SEED=n plays a run again.
+# BCTRL_UPGRADE_FROM=commit names what nodes are upgraded from, the commit before otherwise.
+soak: browser postgres s3server
+	cd compat && BCTRL_SOAK=full go test -count=1 -timeout=120m -v ./soak
 
 lint:
 	$(TOOL) golangci-lint run ./...

@@ -1,0 +1,142 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// work is what the callers of a test own, to be checked at the end.
+type work struct {
+	logins  []*logins
+	files   []*stored
+	players []*player
+}
+
+// newLoad has callers of each kind.
+func newLoad(m *machines, seed uint64) (*load, *work) {
+	l, w := newLoadOfRows(m, seed)
+	l.add("launch", launch)
+	for i := range 2 {
+		own := &player{name: fmt.Sprintf("player%d", i)}
+		w.players = append(w.players, own)
+		l.add(own.name, own.work)
+	}
+	return l, w
+}
+
+// newLoadOfRows has callers of each kind that needs no runtime.
+func newLoadOfRows(m *machines, seed uint64) (*load, *work) {
+	l, w := &load{machines: m, seed: seed}, &work{}
+	for i := range 3 {
+		own := &logins{name: fmt.Sprintf("logins%d", i)}
+		w.logins = append(w.logins, own)
+		l.add(own.name, own.work)
+	}
+	for i := range 2 {
+		own := &stored{name: fmt.Sprintf("files%d", i)}
+		w.files = append(w.files, own)
+		l.add(own.name, own.work)
+	}
+	l.add("invoke", invoke)
+	l.add("keys", keys)
+	return l, w
+}
+
+// prepare makes what the callers share.
+func (m *machines) prepare() {
+	t, client := m.t, m.nodes[0].client
+	t.Helper()
+	_, err := client.AICredentials.Create(m.ctx, bctrl.AICredentialCreate{
+		ID: model, Provider: bctrl.OpenAICompatible, APIKey: bctrl.NewSecret("key-1"), BaseURL: m.provider.URL + "/v1",
+	})
+	require.NoError(t, err)
+	_, err = client.Workspaces.Create(m.ctx, bctrl.WorkspaceCreate{Name: workspace})
+	require.NoError(t, err)
+}
+
+// check requires of each node what was acknowledged.
+func (w *work) check(ctx context.Context, l *load) error {
+	for _, c := range l.callers {
+		for _, own := range w.logins {
+			if own.name == c.name {
+				if err := own.checkAll(ctx, c); err != nil {
+					return err
+				}
+			}
+		}
+		for _, own := range w.files {
+			if own.name == c.name {
+				if err := own.checkAll(ctx, c); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, p := range w.players {
+		if p.stage != nil {
+			p.leave(ctx)
+		}
+	}
+	for _, n := range l.nodes {
+		if err := n.verify(ctx); err != nil {
+			return err
+		}
+	}
+	return l.faulty()
+}
+
+// TestWhatWasAcknowledgedSurvivesKillsPausesAndPartitions plays a scenario: see the package.
+func TestWhatWasAcknowledgedSurvivesKillsPausesAndPartitions(t *testing.T) {
+	ctx := untilInterrupted(t)
+	seed, r := seeded(t)
+	s := scenario{nodeKills: 2, databaseKills: 1, pauses: 1, harms: 2}
+	if full() {
+		s = scenario{nodeKills: 200, databaseKills: 50, pauses: 12, harms: 20}
+	}
+	m := newMachines(t, ctx, buildHere(t))
+	m.startAll()
+	m.prepare()
+	l, own := newLoad(m, seed)
+	w := &wrecker{load: l, r: r, done: map[deed]int{}}
+	began := time.Now()
+	l.begin()
+	err := w.play(ctx, s.drawn(r))
+	if fault := l.end(); fault != nil {
+		err = fault // which came first
+	}
+	if err == nil {
+		err = own.check(ctx, l)
+	}
+	took := time.Since(began).Round(time.Second)
+	require.NoError(t, err, "%s=%d; the last seconds:\n%s", seedVariable, seed, m.journal.last())
+	m.requireNothingLeft(ctx)
+	m.requireEnded()
+	events := l.requireWholeLog()
+	acknowledged, _ := l.total()
+	require.Greater(t, int(acknowledged), len(s.drawn(r)), "too little was done for it to mean anything")
+	t.Logf("%v: %d kills of nodes, %d of the database, %d pauses (%d longer than a lease), %d ways harmed", took,
+		w.done[killsNode], w.done[killsDatabase], w.done[pausesNode], w.others, w.done[harmsWay])
+	t.Logf("%d events in the log; the slowest node was ready after %v, and the slowest browser gone %v after its node",
+		events, w.slowest.Round(100*time.Millisecond), m.slowestEnd.Round(100*time.Millisecond))
+	l.tell(own)
+}
+
+// tell prints what callers did.
+func (l *load) tell(own *work) {
+	acknowledged, troubles := l.total()
+	l.t.Logf("%d calls acknowledged, %d made again: %s", acknowledged, troubles, strings.Join(l.troublesMet(), ", "))
+	for _, c := range l.callers {
+		l.t.Logf("%-8s %6d acknowledged, %5d made again", c.name, c.acknowledged.Load(), c.troubles.Load())
+	}
+	for _, p := range own.players {
+		l.t.Logf("%s: %d histories, %d with requests that have no answer, %d whose runtime had ended", p.name, p.played,
+			p.open, p.bare)
+	}
+}
