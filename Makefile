@@ -100,12 +100,12 @@ lint:
 fmt:
 	$(TOOL) golangci-lint fmt ./...
 
-bench: browser
+bench: browser postgres s3server
 	@scripts/install-miniwob
 	cd bench && go run .
 
 # What measures is not let rot. Measured without the race detector, as always.
-bench-smoke: browser sdks
+bench-smoke: browser sdks postgres s3server
 	cd bench && go test -count=1 -timeout=5m .
 
 vuln:

@@ -31,6 +31,8 @@ type plan struct {
 	// upload is how many bytes are up- and downloaded at a time.
 	upload int64
 	dir    string
+	// away is how far a database is away in one direction, for servers that share one.
+	away time.Duration
 	// smoke leaves out what takes long at its smallest size too.
 	smoke bool
 	// profiles is where the server's profiles go; empty for none.
@@ -57,10 +59,14 @@ func run(ctx context.Context) error {
 	if dir, ok := os.LookupEnv(serveBroker); ok {
 		return runBroker(ctx, dir)
 	}
+	if node, ok := os.LookupEnv(serveNode); ok {
+		return runNode(ctx, node)
+	}
 	if _, ok := os.LookupEnv(serveProxy); ok {
 		return runProxy(ctx)
 	}
 	p := plan{callers: []int{1, 16, 64}}
+	flag.DurationVar(&p.away, "away", time.Millisecond, "how far a shared database is away, one way; 0 leaves that out")
 	flag.Func("callers", "how many call at a time, each number after a comma (default 1,16,64)", p.setCallers)
 	only := ""
 	few := 0
@@ -135,6 +141,9 @@ func (p plan) run(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if err := p.runtimes(ctx, w, program); err != nil {
+		return err
+	}
+	if err := p.nodes(ctx, w); err != nil {
 		return err
 	}
 	if err := p.agents(ctx, w); err != nil {

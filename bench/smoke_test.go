@@ -12,7 +12,7 @@ import (
 
 // TestMain lets the tests' program be all that the benchmarks start of themselves.
 func TestMain(m *testing.M) {
-	for _, name := range []string{serveBare, serveProfiled, serveBroker, serveProxy} {
+	for _, name := range []string{serveBare, serveProfiled, serveBroker, serveProxy, serveNode} {
 		if os.Getenv(name) != "" {
 			main()
 			return
@@ -33,6 +33,7 @@ func TestEveryBenchmarkRunsAndPrintsItsRows(t *testing.T) {
 		ready:   1,
 		upload:  1 << 20,
 		dir:     t.TempDir(),
+		away:    time.Millisecond,
 		smoke:   true,
 	}
 	var out bytes.Buffer
@@ -46,6 +47,8 @@ func TestEveryBenchmarkRunsAndPrintsItsRows(t *testing.T) {
 		{"The SDK, and plain net/http", []string{"vault set", "vault get", "TOTP code", "list 1000 keys", "AI credential get"}},
 		{"Decided without a request", []string{"narrow ordinary mounts", "decide on a key among 1000 prefixes"}},
 		{"Calls to a provider", []string{"invoke", "passed through", "passed through, 1 MiB back"}},
+		{"Servers that share a database, on this machine", nodeRows()},
+		{"Servers that share a database which is", nodeRows()},
 		{"Start and end of a command", []string{"bctrl --version / a program that does nothing", "bctrl secrets create / curl"}},
 		{"A browser by playwright-core", append(slices.Clone(fourSteps), "together")},
 		{"A step of an agent", []string{"chromedp: click, read the accessibility tree", "agent: click, wait, look, record"}},
@@ -68,4 +71,14 @@ func TestEveryBenchmarkRunsAndPrintsItsRows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// nodeRows are those of servers that share a database.
+func nodeRows() (rows []string) {
+	for _, cost := range nodeCosts() {
+		for _, on := range []string{"SQLite", "PostgreSQL", "2 nodes", "3 nodes"} {
+			rows = append(rows, cost.name+", "+on)
+		}
+	}
+	return rows
 }

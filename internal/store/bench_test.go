@@ -2,12 +2,15 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
@@ -147,5 +150,57 @@ func benchmarkRead(b *testing.B, e engine) {
 			}
 			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
 		})
+	}
+}
+
+// BenchmarkServersThatShare has servers that share a database decide, 64 callers each, as
+// one after the other changes rows, and at once. The database syncs, and is half a
+// millisecond away in each direction, so that what is measured is who waits for whom, and
+// not how many processors there are.
+func BenchmarkServersThatShare(b *testing.B) {
+	cluster, err := pgtest.New(true)
+	require.NoError(b, err)
+	defer func() { require.NoError(b, cluster.Close()) }()
+	at, err := cluster.Create("shared")
+	require.NoError(b, err)
+	cable := pgtest.NewCable(b, at)
+	var dbs []*DB
+	for range 3 {
+		dbs = append(dbs, openShared(b, cable.URL(at)))
+	}
+	ctx := b.Context()
+	require.NoError(b, dbs[0].Write(ctx, func(tx *Tx) error {
+		return errors.Join(insertOrganization(ctx, tx, "org"), insert(ctx, tx, "k", entry("k")))
+	}))
+	cable.Delay(500 * time.Microsecond)
+	fn := func(tx *Tx) error {
+		for range 4 { // the caller, its workspace, the entry and what the log says of it
+			if _, err := tx.VaultEntry(ctx, "org", "k"); err != nil {
+				return err
+			}
+		}
+		tx.Append(&Entry{Org: "org", Body: make([]byte, 300)})
+		return nil
+	}
+	const callers = 64
+	for _, servers := range []int{1, 2, 3} {
+		for how, submit := range map[string]func(*DB) error{
+			"in turns": func(db *DB) error { return db.Write(ctx, fn) },
+			"at once":  func(db *DB) error { return db.Decide(ctx, fn) },
+		} {
+			b.Run(fmt.Sprint(servers, " ", how), func(b *testing.B) {
+				var next atomic.Int64
+				var all sync.WaitGroup
+				for i := range servers * callers {
+					all.Go(func() {
+						for next.Add(1) <= int64(b.N) {
+							assert.NoError(b, submit(dbs[i%servers]))
+						}
+					})
+				}
+				all.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
+			})
+		}
 	}
 }

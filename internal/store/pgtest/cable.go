@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Cable carries what one server says to its database.
@@ -20,6 +21,7 @@ type Cable struct {
 	mu    sync.Mutex
 	ends  map[net.Conn]struct{}
 	state CableState
+	delay time.Duration
 	// whole is closed when it carries again.
 	whole chan struct{}
 }
@@ -115,6 +117,24 @@ func (w *Cable) Set(state CableState) {
 	}
 }
 
+// Delay has what is said arrive so much later from now on, in each direction: a database that
+// is not on this machine.
+func (w *Cable) Delay(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.delay = by
+}
+
+// late waits for as long as what was said takes.
+func (w *Cable) late() {
+	w.mu.Lock()
+	by := w.delay
+	w.mu.Unlock()
+	if by > 0 {
+		<-time.After(by)
+	}
+}
+
 // await returns once the cable does not stand still, and what it does then.
 func (w *Cable) await() CableState {
 	for {
@@ -170,6 +190,7 @@ func (w *Cable) carry(to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
+		w.late()
 		if w.await() == IsCut {
 			return
 		}

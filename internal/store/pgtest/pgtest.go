@@ -276,6 +276,41 @@ func (c *Cluster) Close() error {
 	return errors.Join(c.end(), c.removeSmall(), os.RemoveAll(c.dir))
 }
 
+// CPU is the processor time that all its processes have used, where there is a /proc, to
+// 10 ms each.
+func (c *Cluster) CPU() (all time.Duration, err error) {
+	text, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	postmaster, _, _ := strings.Cut(string(text), "\n")
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(text), ") ") // the name may hold anything
+		f := strings.Fields(rest)
+		its := filepath.Base(filepath.Dir(path)) == postmaster
+		if len(f) < 15 || !its && f[1] != postmaster {
+			continue
+		}
+		times := f[11:13]
+		if its {
+			times = f[11:15] // with those that have ended
+		}
+		for _, ticks := range times {
+			n, err := strconv.ParseInt(ticks, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			all += time.Duration(n) * 10 * time.Millisecond
+		}
+	}
+	return all, err
+}
+
 // URL is that of a database of the cluster.
 func (c *Cluster) URL(database string) string {
 	query := url.Values{"host": {c.dir}}
