@@ -148,14 +148,22 @@ type intent struct {
 	seq int64
 }
 
+// intentText is in the body of every intent as [Encode] writes it, and of hardly any other
+// event: quotes in what callers send are escaped.
+const intentText = `"kind":"intent"`
+
 // intentsWithoutOutcome reads the intents of a node after a number.
 func (l *Log) intentsWithoutOutcome(ctx context.Context, from int64, node string) ([]intent, error) {
 	var found []intent
 	q := l.db.Read()
+	holding := node
+	if node == "" {
+		holding = intentText
+	}
 	last, err := q.LastEvent(ctx)
 	for ; err == nil && from < last; from += readAtOnce {
 		var rows []store.StoredEvent
-		rows, err = q.EventsWithoutOutcome(ctx, from, min(from+readAtOnce, last), node)
+		rows, err = q.EventsWithoutOutcome(ctx, from, min(from+readAtOnce, last), holding)
 		for _, row := range rows {
 			var e Event
 			if json.Unmarshal(row.Body, &e) == nil && e.Kind == Intent && e.Node == node {
