@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,6 +160,36 @@ func TestAnIdempotencyKeyHoldsOnAllNodes(t *testing.T) {
 		}
 		require.Len(t, ids, 1)
 	}
+}
+
+// TestNoNodeSendsWhatAnotherHasSent asks each node for the same call to a provider: in a cluster what is
+// kept with its intent is written by a transaction that is run twice.
+func TestNoNodeSendsWhatAnotherHasSent(t *testing.T) {
+	in, err := standin.New()
+	require.NoError(t, err)
+	t.Cleanup(in.Close)
+	all := newNodes(t, 2, lasting, func(cfg *Config) { cfg.ProviderRoots, cfg.ProviderInstead = in.Roots(), in.Instead })
+	var sent atomic.Int64
+	require.NoError(t, in.Serve(acmeHost, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { sent.Add(1) })))
+	first := all.all[0]
+	key := first.secretIn(globally(), "KEY", "acme-0123456789")
+	first.ok("POST", []string{"credentials"}, object{
+		"id": "acme-main", "provider": "acme", "scope": globally(), "hosts": []string{acmeHost},
+		"secretRef": "vault:secret:" + key.ID,
+		"auth":      object{"type": "header", "headers": object{"X-Api-Key": "{secret}"}},
+	}, nil)
+	first.ok("PUT", []string{"capabilities", "acme/things"},
+		object{"methods": []string{"GET"}, "paths": []string{"/v1/things"}}, nil)
+	for i, n := range all.all {
+		got := n.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, object{"path": "/v1/things"},
+			"Idempotency-Key", "once")
+		if i == 0 {
+			require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+			continue
+		}
+		refused(t, got, http.StatusConflict, "invoke.already_sent", "")
+	}
+	require.EqualValues(t, 1, sent.Load())
 }
 
 // TestLimitsOfCallsHoldOverAllNodes has all of them call a provider at once: as often as the

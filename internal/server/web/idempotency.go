@@ -243,11 +243,14 @@ func (rq *Request) KeepAnswer(ctx context.Context, tx *store.Tx, out any) error 
 }
 
 // KeepRefusal keeps in tx, where the request has an idempotency key, how it is
-// refused when it comes again. What this one is answered is not kept then.
+// refused when it comes again. What this one is answered is not kept then. As all that a
+// transaction does it may be done again, in another one.
 func (rq *Request) KeepRefusal(ctx context.Context, tx *store.Tx, e *bctrl.Error) error {
-	err := rq.keep(ctx, tx, e.Status, EncodeError(e, rq.ID))
-	rq.KeepNoAnswer()
-	return err
+	if rq.idempotent != nil {
+		rq.refusable = rq.idempotent
+		rq.KeepNoAnswer()
+	}
+	return rq.keepFor(ctx, tx, rq.refusable, e.Status, EncodeError(e, rq.ID))
 }
 
 // KeepNoAnswer has nothing kept for the request's idempotency key from now on:
@@ -258,7 +261,10 @@ func (rq *Request) KeepNoAnswer() { rq.idempotent = nil }
 // as a new key. The fingerprint is sealed with it: it is a hash of the request,
 // and a guess at a password that was in there could be tried on it.
 func (rq *Request) keep(ctx context.Context, tx *store.Tx, status int, body []byte) error {
-	id := rq.idempotent
+	return rq.keepFor(ctx, tx, rq.idempotent, status, body)
+}
+
+func (rq *Request) keepFor(ctx context.Context, tx *store.Tx, id *idempotencyKey, status int, body []byte) error {
 	if id == nil {
 		return nil
 	}

@@ -58,6 +58,8 @@ type Request struct {
 	// idempotent is set where the request carries an idempotency key and its
 	// answer is to be kept for it.
 	idempotent *idempotencyKey
+	// refusable is what idempotent was of a request for which a refusal is kept.
+	refusable *idempotencyKey
 	// answer is the encoded answer where it was made inside a transaction.
 	answer []byte
 }
