@@ -68,13 +68,27 @@ type Custodian struct {
 	source source
 	keys   *seal.Keyring
 
-	// mu is held by one change at a time.
+	// mu is held by one change at a time, which may wait for the database and for what keeps
+	// the log's head.
 	mu     sync.Mutex
-	notary *audit.Notary // nil while locked
-	// key is the one in use, zero while locked. It is read without mu.
-	key atomic.Pointer[seal.Key]
-	// forget are called at each lock.
-	forget []func()
+	notary *audit.Notary // nil while locked, but for one that is still to be closed
+
+	// key is the one in use, nil while locked. It is read without a lock, and replaced under
+	// keyMu, which is held for moments only: so that the key can be forgotten at any time.
+	key   atomic.Pointer[seal.Key]
+	keyMu sync.Mutex // guards what follows
+	// locks counts how often the key was forgotten: who began to unlock, or to exchange the
+	// key, before that does not bring one back.
+	locks int
+	// unlocking is set while somebody unlocks, who has opened some of it already.
+	unlocking bool
+	forget    []func() // called at each lock
+	closed    bool
+	// beside counts what is done beside the callers; life ends with the custodian.
+	beside  sync.WaitGroup
+	life    context.Context
+	endLife context.CancelFunc
+
 	// reached lets a test end a rotation at a point as a crash would.
 	reached func(point string) error
 }
@@ -84,6 +98,7 @@ type Custodian struct {
 // locked. Its errors are those of [Custodian.Unlock].
 func Open(ctx context.Context, cfg Config) (*Custodian, error) {
 	c := &Custodian{cfg: cfg, reached: func(string) error { return nil }}
+	c.life, c.endLife = context.WithCancel(context.WithoutCancel(ctx))
 	if c.cfg.Log == nil {
 		c.cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -117,8 +132,8 @@ func (c *Custodian) Locked() bool { return c.key.Load() == nil }
 // OnLock has fn called on each lock, once nothing can be opened any more and
 // before the lock is acknowledged.
 func (c *Custodian) OnLock(fn func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.keyMu.Lock()
+	defer c.keyMu.Unlock()
 	c.forget = append(c.forget, fn)
 }
 
@@ -186,42 +201,13 @@ func givenAtStart(cfg Config, source source) bctrl.Secret {
 	return bctrl.Secret{}
 }
 
-// Lock forgets the key and everything that was opened with it. What is
-// underway finishes or gets [seal.ErrLocked]. The last thing that is signed is
-// what was recorded before.
-func (c *Custodian) Lock() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lock()
-}
-
-func (c *Custodian) lock() {
-	if c.Locked() {
-		return
-	}
-	if _, err := c.stopSigning(); err != nil {
-		c.cfg.Log.Error("the audit log was not signed before the lock", "error", err)
-	}
-	// While locked, rows are compared with those noted here.
-	c.cfg.Rows.Note()
-	if err := c.cfg.DB.NoteRows(context.Background()); err != nil {
-		c.cfg.Log.Error("not every row will be known while locked", "error", err)
-	}
-	c.key.Store(nil)
-	c.keys.Lock()
-	c.cfg.Rows.Lock()
-	for _, fn := range c.forget {
-		fn()
-	}
-}
-
 // Unlock gets the key again: from its source, or from given, which is a
 // passphrase or the text of a key. It changes nothing where nothing is locked.
 // Check, where it is not nil, is called once rows can be checked and before
 // anything can be opened; its error leaves everything locked.
 //
-// The error is [seal.ErrWrongKey] for a key that the data is not sealed under,
-// [seal.ErrBadKey] for a text that is none, [ErrPassphraseNeeded] where a
+// The error is [seal.ErrLocked] where the server is locked meanwhile, [seal.ErrWrongKey] for
+// a key that the data is not sealed under, [seal.ErrBadKey] for a text that is none, [ErrPassphraseNeeded] where a
 // passphrase is not given, and of the audit log's [audit.ErrHeadMissing],
 // [audit.ErrHeadForged] or [audit.ErrOlder]. It stays locked then.
 func (c *Custodian) Unlock(ctx context.Context, given bctrl.Secret, check func() error) error {
@@ -230,10 +216,12 @@ func (c *Custodian) Unlock(ctx context.Context, given bctrl.Secret, check func()
 	if !c.Locked() {
 		return nil
 	}
-	return c.unlock(ctx, given, check)
+	return c.unlock(ctx, c.locksSoFar(), given, check)
 }
 
-func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret, check func() error) (err error) {
+// unlock is [Custodian.Unlock] of a server that was locked so often. Where it is locked
+// meanwhile, it stays so.
+func (c *Custodian) unlock(ctx context.Context, locks int, given bctrl.Secret, check func() error) (err error) {
 	state, err := stateOf(ctx, c.cfg.DB.Read())
 	if err != nil {
 		return err
@@ -242,6 +230,7 @@ func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret, check func()
 	if err != nil {
 		return err
 	}
+	defer c.beginUnlocking()()
 	defer func() {
 		if err != nil {
 			c.keys.Lock()
@@ -269,7 +258,10 @@ func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret, check func()
 		_, lost := c.stopSigning()
 		return errors.Join(err, lost)
 	}
-	c.key.Store(&got.key)
+	if !c.replaceKey(&got.key, locks) {
+		_, lost := c.stopSigning()
+		return errors.Join(seal.ErrLocked, lost)
+	}
 	if got.putInPlace == nil {
 		return nil
 	}
@@ -325,6 +317,9 @@ func (c *Custodian) startSigning(ctx context.Context, key seal.Key) (err error) 
 	if c.cfg.Head == nil {
 		return nil
 	}
+	if _, err := c.stopSigning(); err != nil { // one whose key is forgotten
+		c.cfg.Log.Warn("the audit log was not signed before the lock", "error", err)
+	}
 	c.notary, err = audit.OpenNotary(ctx, audit.NotaryConfig{
 		DB:    c.cfg.DB,
 		Key:   key,
@@ -369,6 +364,11 @@ func (c *Custodian) Verify(ctx context.Context) (*audit.Report, error) {
 // Close signs the audit log up to its end. The store is still open, and is not
 // written any more.
 func (c *Custodian) Close() error {
+	c.keyMu.Lock()
+	c.closed = true
+	c.keyMu.Unlock()
+	c.endLife()
+	c.beside.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, err := c.stopSigning()

@@ -69,6 +69,7 @@ func (c *Custodian) Rotate(
 func (c *Custodian) exchange(
 	ctx context.Context, from seal.Key, to opened, commit func(context.Context, func(*store.Tx) error) error,
 ) error {
+	locks := c.locksSoFar()
 	signed, err := c.stopSigning()
 	if err != nil {
 		to.key.Forget()
@@ -84,8 +85,11 @@ func (c *Custodian) exchange(
 		to.key.Forget()
 		return errors.Join(err, c.resumeSigning(ctx, from))
 	}
-	c.key.Store(&to.key)
 	from.Forget()
+	if !c.replaceKey(&to.key, locks) { // locked meanwhile: then with the new one
+		to.key.Forget()
+		return nil
+	}
 	return c.resumeSigning(ctx, to.key)
 }
 
@@ -94,7 +98,7 @@ func (c *Custodian) exchange(
 func (c *Custodian) resumeSigning(ctx context.Context, key seal.Key) error {
 	err := c.startSigning(ctx, key)
 	if err != nil {
-		c.lock()
+		c.lockNow()
 	}
 	return err
 }
@@ -152,30 +156,4 @@ func newestSigned(ctx context.Context, tx *store.Tx, here store.Head, by seal.Ke
 		here.Seq, here.Hash = c.Seq, c.Head
 	}
 	return here, err
-}
-
-// Follow locks a server whose key another one that shares the database has exchanged: it
-// could open nothing that is sealed from now on. It is unlocked with the new key, where
-// its source has that already.
-func (c *Custodian) Follow(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key := c.key.Load()
-	if key == nil {
-		return nil
-	}
-	state, err := stateOf(ctx, c.cfg.DB.Read())
-	if err != nil || !state.sealed() || state.id == key.ID() {
-		return err
-	}
-	c.cfg.Log.Error("the key was rotated on another node, so that this one is locked until it has the new one, " +
-		"from its key file or by bctrl unlock")
-	c.lock()
-	if c.source.kind() == bctrl.SealPassphrase {
-		return nil
-	}
-	if err := c.unlock(ctx, bctrl.Secret{}, nil); err != nil {
-		c.cfg.Log.Warn("the server stays locked", "error", err)
-	}
-	return nil
 }

@@ -1,0 +1,131 @@
+package custody
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/seal"
+)
+
+// slowHead keeps the head of the log as a bucket does that does not answer, while hangs is
+// set.
+type slowHead struct {
+	audit.HeadStore
+	hangs atomic.Pointer[chan struct{}]
+}
+
+func (h *slowHead) wait() {
+	if until := h.hangs.Load(); until != nil {
+		<-*until
+	}
+}
+
+func (h *slowHead) ReadHead(ctx context.Context) ([]byte, string, error) {
+	h.wait()
+	return h.HeadStore.ReadHead(ctx)
+}
+
+func (h *slowHead) WriteHead(ctx context.Context, text []byte, state string) (string, error) {
+	h.wait()
+	return h.HeadStore.WriteHead(ctx, text, state)
+}
+
+// hang has the head not answer until the function that it returns is called.
+func (h *slowHead) hang() (answer func()) {
+	until := make(chan struct{})
+	h.hangs.Store(&until)
+	return func() {
+		h.hangs.Store(nil)
+		close(until)
+	}
+}
+
+// newSlowPlace is a server that leads others, with a head that can be slow.
+func newSlowPlace(t *testing.T) (*place, *slowHead) {
+	t.Helper()
+	p := newPlace(t, bctrl.SealFile)
+	require.NoError(t, p.c.Close())
+	cfg := p.config()
+	head := &slowHead{HeadStore: cfg.Head}
+	cfg.Head, cfg.Leads = head, func() bool { return true }
+	var err error
+	p.c, err = Open(t.Context(), cfg)
+	require.NoError(t, err)
+	return p, head
+}
+
+// soon is far less than how long a node may take to obey.
+const soon = 3 * time.Second
+
+// TestALockDoesNotWaitForABucketThatIsSlow has the log's head not be kept: others wait for
+// the lock, and would take the server for dead.
+func TestALockDoesNotWaitForABucketThatIsSlow(t *testing.T) {
+	p, head := newSlowPlace(t)
+	answer := head.hang()
+	p.note(1)
+	begun := time.Now()
+	p.c.Lock()
+	require.Less(t, time.Since(begun), soon)
+	require.True(t, p.c.Locked())
+	_, err := p.c.Keys().Open(record("org-a"), p.sealed["org-a"])
+	require.ErrorIs(t, err, seal.ErrLocked)
+	answer()
+	require.NoError(t, p.c.Unlock(t.Context(), bctrl.Secret{}, nil))
+	p.verified("what was not signed then is now")
+	p.c.Lock()
+	require.True(t, p.c.Locked(), "and the lock that was slow is not in the way of the next")
+}
+
+// TestALockThatComesWhileTheServerIsBeingUnlockedHolds has it come while the head of the log
+// is read.
+func TestALockThatComesWhileTheServerIsBeingUnlockedHolds(t *testing.T) {
+	p, head := newSlowPlace(t)
+	p.c.Lock()
+	answer := head.hang()
+	unlocked := make(chan error, 1)
+	go func() { unlocked <- p.c.Unlock(context.WithoutCancel(t.Context()), bctrl.Secret{}, nil) }()
+	require.Eventually(t, func() bool {
+		p.c.keyMu.Lock()
+		defer p.c.keyMu.Unlock()
+		return p.c.unlocking
+	}, time.Minute, time.Millisecond)
+	begun := time.Now()
+	p.c.Lock()
+	require.Less(t, time.Since(begun), soon)
+	answer()
+	require.ErrorIs(t, <-unlocked, seal.ErrLocked)
+	require.True(t, p.c.Locked())
+	require.True(t, p.c.Keys().Locked())
+	require.NoError(t, p.c.Unlock(t.Context(), bctrl.Secret{}, nil))
+	p.verified("unlocked after it")
+}
+
+// TestARotationThatIsFinishedSlowlyIsFollowedAtOnce has the server hear of its own rotation,
+// while the log's head is read again.
+func TestARotationThatIsFinishedSlowlyIsFollowedAtOnce(t *testing.T) {
+	p, head := newSlowPlace(t)
+	var answer func()
+	old := p.c.key.Load().ID()
+	p.c.reached = func(point string) error {
+		if point == pointSigned {
+			answer = head.hang()
+		}
+		return nil
+	}
+	rotated := make(chan error, 1)
+	go func() { rotated <- p.c.Rotate(context.WithoutCancel(t.Context()), bctrl.Secret{}, p.commit) }()
+	require.Eventually(t, func() bool { return p.c.key.Load().ID() != old }, time.Minute, time.Millisecond)
+	begun := time.Now()
+	require.NoError(t, p.c.Follow(t.Context()))
+	require.Less(t, time.Since(begun), soon)
+	require.False(t, p.c.Locked(), "it has the new key")
+	answer()
+	require.NoError(t, <-rotated)
+	p.verified("rotated")
+}
