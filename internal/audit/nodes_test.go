@@ -16,7 +16,7 @@ func TestWhatADeadNodeHadUnderwayIsUnknownAndNobodyElses(t *testing.T) {
 	p := newPlace(t)
 	ctx := t.Context()
 	begin := func(node string) RecordOutcome {
-		_, err := p.store.RegisterNode(ctx, store.Node{ID: node}, time.Hour)
+		_, err := p.store.RegisterNode(ctx, store.Node{ID: node}, "", time.Hour)
 		require.NoError(t, err)
 		p.store.Fence(node)
 		require.NoError(t, p.log.StartNode(ctx, node))

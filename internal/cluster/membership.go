@@ -47,20 +47,23 @@ type Handlers struct {
 
 // Membership is the [Member] of a server that shares its database.
 type Membership struct {
-	cfg      Config
-	leases   leases
-	held     atomic.Pointer[held]
-	handlers atomic.Pointer[Handlers]
-	handled  chan struct{} // has the lease renewed at once
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	cfg    Config
+	leases leases
+	held   atomic.Pointer[held]
+	// registered are the nodes that this server was, or is, whose leases may not have ended.
+	// It is used by one at a time: who joins, keeps the lease, and leaves.
+	registered []string
+	handlers   atomic.Pointer[Handlers]
+	handled    chan struct{} // has the lease renewed at once
+	stop       context.CancelFunc
+	running    sync.WaitGroup
 }
 
 var _ Member = (*Membership)(nil)
 
 // leases are kept by the store; tests have their own.
 type leases interface {
-	RegisterNode(ctx context.Context, n Node, lease time.Duration) (Node, error)
+	RegisterNode(ctx context.Context, n Node, former string, lease time.Duration) (Node, error)
 	RenewLease(ctx context.Context, r store.Renewal) (store.Renewed, error)
 	ExpireLease(ctx context.Context, id string) error
 	Fence(node string)
@@ -86,9 +89,9 @@ func join(ctx context.Context, cfg Config, in leases) (*Membership, error) {
 	}
 	m := &Membership{cfg: cfg, leases: in, handled: make(chan struct{}, 1)}
 	m.handlers.Store(&Handlers{})
-	h, err := m.register(ctx)
+	h, err := m.register(ctx, "")
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.expire(ctx))
 	}
 	m.held.Store(h)
 	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -97,23 +100,41 @@ func join(ctx context.Context, cfg Config, in leases) (*Membership, error) {
 	return m, nil
 }
 
-// register makes this server a new node, which is not known here yet.
-func (m *Membership) register(ctx context.Context) (*held, error) {
+// register makes this server a new node, which is not known here yet. With an error there
+// may be one all the same, which [Membership.expire] ends.
+func (m *Membership) register(ctx context.Context, former string) (*held, error) {
 	n := m.cfg.Node
 	n.ID = uuid.NewString()
+	m.registered = append(m.registered, n.ID)
 	asked := time.Now()
-	n, err := m.leases.RegisterNode(ctx, n, m.cfg.Lease)
+	n, err := m.leases.RegisterNode(ctx, n, former, m.cfg.Lease)
 	if err != nil {
 		return nil, fmt.Errorf("joining the cluster: %w", err)
 	}
 	if m.cfg.Registered != nil {
-		if err := m.cfg.Registered(n.ID); err != nil { // nobody shall wait for a node that is none
-			return nil, errors.Join(err, m.leases.ExpireLease(ctx, n.ID))
+		if err := m.cfg.Registered(n.ID); err != nil {
+			return nil, err
 		}
 	}
 	m.leases.Fence(n.ID)
 	m.cfg.Log.Info("joined the cluster", "node", n.ID, "number", n.Number)
-	return &held{node: n, until: heldUntil(asked, m.cfg.Lease)}, nil
+	return &held{
+		node:     n,
+		until:    heldUntil(asked, m.cfg.Lease),
+		draining: n.State == store.NodeDraining,
+	}, nil
+}
+
+// expire ends the leases of all nodes that this server was: nobody shall wait for one that
+// does nothing.
+func (m *Membership) expire(ctx context.Context) error {
+	for len(m.registered) > 0 {
+		if err := m.leases.ExpireLease(ctx, m.registered[0]); err != nil {
+			return err
+		}
+		m.registered = m.registered[1:]
+	}
+	return nil
 }
 
 // Handle says what to do from now on. The others learn at once what room there is.
@@ -133,7 +154,7 @@ func (m *Membership) Leave(ctx context.Context) error {
 	gone := *h
 	gone.until = time.Time{}
 	m.held.Store(&gone)
-	return m.leases.ExpireLease(ctx, h.node.ID)
+	return m.expire(ctx)
 }
 
 // Self implements [Member].
@@ -276,9 +297,6 @@ func (m *Membership) comeBack(ctx context.Context, former string) bool {
 			m.held.Store(h)
 			return true
 		}
-		if h != nil {
-			former = h.node.ID
-		}
 		m.cfg.Log.Warn("the node is not back yet", "error", err)
 		select {
 		case <-again.C:
@@ -290,12 +308,13 @@ func (m *Membership) comeBack(ctx context.Context, former string) bool {
 
 // comeBackOnce tries to. What the server remembers is of the rules as they were when it
 // lost its lease, and the others have not waited for it since: the new node counts once it
-// obeys what was changed meanwhile. With an error too the node is returned that there is.
+// obeys what was changed meanwhile. One that does not come so far is ended by the next
+// attempt, or when the server leaves.
 func (m *Membership) comeBackOnce(ctx context.Context, former string) (*held, error) {
-	if err := m.leases.ExpireLease(ctx, former); err != nil {
+	if err := m.expire(ctx); err != nil {
 		return nil, err
 	}
-	h, err := m.register(ctx)
+	h, err := m.register(ctx, former)
 	if err != nil {
 		return nil, err
 	}
@@ -303,16 +322,18 @@ func (m *Membership) comeBackOnce(ctx context.Context, former string) (*held, er
 	defer again.Stop()
 	for {
 		obeys, err := m.leases.Obeys(ctx, h.node.ID)
-		if err == nil && !obeys && !h.holds(time.Now()) {
-			err = errNotFollowing
-		}
-		if err != nil || obeys {
-			return h, err
+		switch {
+		case err != nil:
+			return nil, err
+		case obeys:
+			return h, nil
+		case !h.holds(time.Now()):
+			return nil, errNotFollowing
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return h, ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,12 @@ type database struct {
 	begun  time.Time
 	number int64
 	leases map[string]lease
+	// drained are the nodes that an operator has drained.
+	drained map[string]bool
+	// losesRegistrations has nobody hear that it is a node.
+	losesRegistrations bool
+	// silent has no node obey the rules.
+	silent bool
 	// troubles happen to one request after the other, from the first on again.
 	troubles []trouble
 	next     int
@@ -41,7 +48,7 @@ type lease struct {
 }
 
 func newDatabase(faster float64) *database {
-	return &database{faster: faster, begun: time.Now(), leases: map[string]lease{}}
+	return &database{faster: faster, begun: time.Now(), leases: map[string]lease{}, drained: map[string]bool{}}
 }
 
 func (d *database) now() time.Time {
@@ -71,11 +78,18 @@ func (d *database) do(fn func() error) error {
 	return err
 }
 
-func (d *database) RegisterNode(_ context.Context, n Node, long time.Duration) (Node, error) {
+func (d *database) RegisterNode(_ context.Context, n Node, former string, long time.Duration) (Node, error) {
 	err := d.do(func() error {
 		d.number++
-		n.Number = d.number
+		n.Number, n.State = d.number, store.NodeServing
+		if d.drained[former] {
+			n.State = store.NodeDraining
+			d.drained[n.ID] = true
+		}
 		d.leases[n.ID] = lease{d.number, d.now().Add(long)}
+		if d.losesRegistrations {
+			return errNoAnswer
+		}
 		return nil
 	})
 	return n, err
@@ -89,6 +103,10 @@ func (d *database) RenewLease(_ context.Context, r store.Renewal) (out store.Ren
 		}
 		l.until = d.now().Add(r.Lease)
 		d.leases[r.ID] = l
+		out.State = store.NodeServing
+		if d.drained[r.ID] {
+			out.State = store.NodeDraining
+		}
 		out.Oldest = true
 		for _, other := range d.leases {
 			if other.number < l.number && d.now().Before(other.until) {
@@ -112,8 +130,12 @@ func (d *database) ExpireLease(_ context.Context, id string) error {
 func (*database) Fence(string) {}
 
 func (d *database) Obeys(context.Context, string) (bool, error) {
-	err := d.do(func() error { return nil })
-	return err == nil, err
+	obeys := false
+	err := d.do(func() error {
+		obeys = !d.silent
+		return nil
+	})
+	return err == nil && obeys, err
 }
 
 // hasLease reports whether a node has its lease, to the database.
@@ -121,6 +143,18 @@ func (d *database) hasLease(id string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.now().Before(d.leases[id].until)
+}
+
+// living counts the leases that last.
+func (d *database) living() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.leases {
+		if d.now().Before(l.until) {
+			n++
+		}
+	}
+	return n
 }
 
 // meet has troubles happen to the requests from now on.
@@ -232,4 +266,90 @@ func TestADatabaseThatHangsCostsTheLeaseInTime(t *testing.T) {
 		d.meet()
 		require.NoError(t, m.Leave(t.Context()))
 	})
+}
+
+// TestADrainedNodeComesBackDrained has it lose its lease, also before it has heard that it
+// was drained, and twice.
+func TestADrainedNodeComesBackDrained(t *testing.T) {
+	for why, hears := range map[string]bool{"it had heard of it": true, "it had not": false} {
+		t.Run(why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDatabase(0)
+				m := joinIn(t, d)
+				<-time.After(time.Minute)
+				require.False(t, m.Draining())
+				d.mu.Lock()
+				d.drained[m.Self().ID] = true
+				d.mu.Unlock()
+				if hears {
+					<-time.After(2 * renewEvery)
+					require.True(t, m.Draining())
+				}
+				for range 2 {
+					was := m.Self().ID
+					require.NoError(t, d.ExpireLease(t.Context(), was))
+					<-time.After(2 * leaseTime)
+					require.NotEqual(t, was, m.Self().ID)
+					require.NoError(t, m.Valid())
+					require.True(t, m.Draining())
+					require.Equal(t, store.NodeDraining, m.Self().State)
+				}
+				require.NoError(t, m.Leave(t.Context()))
+			})
+		})
+	}
+}
+
+// TestAComebackThatFailsHalfWayLeavesNoLease has each step of it fail, and the server leave
+// then, or try again.
+func TestAComebackThatFailsHalfWayLeavesNoLease(t *testing.T) {
+	for why, trouble := range map[string]struct {
+		registered error // of the note on this machine
+		silent     bool  // it hears of no change of the rules
+		lost       bool  // the answer that it is a node
+	}{
+		"it could not note which node it is": {registered: errNoAnswer},
+		"it does not obey":                   {silent: true},
+		"the answer was lost":                {lost: true},
+	} {
+		for _, leaves := range []bool{false, true} {
+			t.Run(fmt.Sprint(why, ", leaves ", leaves), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := newDatabase(0)
+					var fails atomic.Pointer[error]
+					m, err := join(t.Context(), Config{Registered: func(string) error {
+						if err := fails.Load(); err != nil {
+							return *err
+						}
+						return nil
+					}}, d)
+					require.NoError(t, err)
+					<-time.After(time.Minute)
+					was := m.Self().ID
+					if trouble.registered != nil {
+						fails.Store(&trouble.registered)
+					}
+					d.mu.Lock()
+					d.silent = trouble.silent
+					d.losesRegistrations = trouble.lost
+					d.mu.Unlock()
+					require.NoError(t, d.ExpireLease(t.Context(), was))
+					<-time.After(time.Minute + time.Millisecond)
+					require.Error(t, m.Valid())
+					require.LessOrEqual(t, d.living(), 1, "what failed before has ended")
+					if !leaves {
+						fails.Store(nil)
+						d.mu.Lock()
+						d.silent, d.losesRegistrations = false, false
+						d.mu.Unlock()
+						<-time.After(2 * leaseTime)
+						require.NoError(t, m.Valid())
+						require.Equal(t, 1, d.living())
+					}
+					require.NoError(t, m.Leave(t.Context()))
+					require.Zero(t, d.living())
+				})
+			})
+		}
+	}
 }

@@ -134,6 +134,62 @@ func TestAnAcknowledgementWaitsForTheLeaseOfANodeThatIsCutOff(t *testing.T) {
 	cut.settled(func() bool { return cut.do("GET", []string{"self"}, nil, nil).Status == http.StatusOK }, "it is back")
 }
 
+// TestADeletionEndsBrowsersOfANodeThatMissedTheNews cuts one off while a workspace is
+// deleted whose browser it has.
+func TestADeletionEndsBrowsersOfANodeThatMissedTheNews(t *testing.T) {
+	all := newNodes(t, 2, lasting)
+	first, cut := all.all[0], all.all[1]
+	ws := first.made("w", object{})
+	cut.launch(ws, "r", nil)
+	cut.cable.set(isCut)
+	deleted := make(chan answer, 1)
+	go func() {
+		deleted <- first.do("DELETE", []string{"workspaces", ws.ID}, map[string][]string{"force": {"true"}}, nil)
+	}()
+	first.settled(func() bool {
+		asked, err := first.db.Read().AskedToEnd(t.Context())
+		return err == nil && len(asked) == 1
+	}, "the node was told, and did not hear of it")
+	cut.cable.set(carries)
+	got := <-deleted
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+	require.Empty(t, cut.browsers.Running())
+}
+
+// TestALaunchThatOutlivesTheLeaseOfItsNodeLeavesNothing has a browser start that cannot be
+// given up, while its node loses its lease and comes back as another.
+func TestALaunchThatOutlivesTheLeaseOfItsNodeLeavesNothing(t *testing.T) {
+	d := gatedDriver{nil, make(chan struct{}), make(chan struct{})}
+	all := newNodes(t, 2, cutLease, func(cfg *Config) {
+		if cfg.Cluster.Self().Number == 2 {
+			d.Driver = cfg.Browsers
+			cfg.Browsers = d
+		}
+	})
+	first, cut := all.all[0], all.all[1]
+	ws := first.made("w", object{})
+	was, launched := cut.member.Self().ID, make(chan answer, 1)
+	go func() {
+		launched <- cut.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil,
+			object{"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{}})
+	}()
+	<-d.starting
+	cut.cable.set(isCut)
+	cut.settled(func() bool { return cut.member.Valid() != nil }, "it knows that its lease is lost")
+	cut.cable.set(carries)
+	require.Eventually(t, func() bool { return cut.member.Valid() == nil }, time.Minute, 5*time.Millisecond, "it is back")
+	require.NotEqual(t, was, cut.member.Self().ID)
+	close(d.gate)
+	refused(t, <-launched, http.StatusServiceUnavailable, "server.lease_lost", "")
+	require.Empty(t, cut.browsers.Running())
+	var got bctrl.RuntimeInfo
+	first.settled(func() bool {
+		first.ok("GET", []string{"workspaces", ws.ID, "runtimes", "r"}, nil, &got)
+		return got.Status == bctrl.RuntimeFailed
+	}, "the others put its end on record")
+	require.Equal(t, "runtimes.node_lost", got.Summary.Code)
+}
+
 // TestAnIdempotencyKeyHoldsOnAllNodes sends the same request to all of them at once.
 func TestAnIdempotencyKeyHoldsOnAllNodes(t *testing.T) {
 	all := newNodes(t, 3, lasting)

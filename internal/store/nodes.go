@@ -85,15 +85,19 @@ func (q Queries) NodeOfRuntime(ctx context.Context, org, runtime string) (Node, 
 }
 
 // RegisterNode adds a node whose lease lasts so long, beside the writer, and returns it
-// with its number.
-func (db *DB) RegisterNode(ctx context.Context, n Node, lease time.Duration) (Node, error) {
+// with its number. Where its server was another node before, and an operator has drained
+// that, this one is drained too; former is empty where it was none.
+func (db *DB) RegisterNode(ctx context.Context, n Node, former string, lease time.Duration) (Node, error) {
 	now := db.on.now()
 	for try := 1; ; try++ {
 		registered, err := one(ctx, db.queries, scanNode, `INSERT INTO nodes (id, number, name, address, version, state,
-			runtimes, room, heard, started_at, lease_until, log_from, settled)
-			SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, 'serving', 0, 0, 0, `+now+", "+now+` + $5,
-				COALESCE((SELECT MAX(seq) FROM audit_events), 0), FALSE FROM nodes
-			RETURNING `+db.on.nodeColumns(), n.ID, n.Name, n.Address, n.Version, lease.Milliseconds())
+			runtimes, room, heard, started_at, lease_until, log_from, settled, drained)
+			SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4,
+				CASE WHEN COALESCE(MAX(CASE WHEN drained AND id = $6 THEN 1 END), 0) = 1 THEN 'draining' ELSE 'serving' END,
+				0, 0, 0, `+now+", "+now+` + $5,
+				COALESCE((SELECT MAX(seq) FROM audit_events), 0), FALSE,
+				COALESCE(MAX(CASE WHEN drained AND id = $6 THEN 1 END), 0) = 1 FROM nodes
+			RETURNING `+db.on.nodeColumns(), n.ID, n.Name, n.Address, n.Version, lease.Milliseconds(), former)
 		if errors.Is(err, ErrExists) && try < maxTries {
 			continue // another node took the number at the same moment
 		}
@@ -161,7 +165,7 @@ func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
 // DrainNode has a node take no launches any more. One that does not live is
 // [ErrNotFound].
 func (tx *Tx) DrainNode(ctx context.Context, id string) (Node, error) {
-	if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'draining' WHERE id = $1 AND "+tx.on.holdsLease(),
+	if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'draining', drained = TRUE WHERE id = $1 AND "+tx.on.holdsLease(),
 		id); err != nil {
 		return Node{}, err
 	}

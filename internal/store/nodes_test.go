@@ -14,7 +14,7 @@ const testLease = time.Hour
 
 func register(tb testing.TB, db *DB, id string, lease time.Duration) Node {
 	tb.Helper()
-	n, err := db.RegisterNode(tb.Context(), Node{ID: id, Name: "m", Address: "a:1", Version: "v"}, lease)
+	n, err := db.RegisterNode(tb.Context(), Node{ID: id, Name: "m", Address: "a:1", Version: "v"}, "", lease)
 	require.NoError(tb, err)
 	return n
 }
@@ -106,6 +106,17 @@ func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
 			require.Equal(t, forget.left, left, "a clean end is remembered as long as another")
 		}
 		require.Equal(t, int64(3), register(t, db, "c", testLease).Number, "no number is used again")
+
+		require.NoError(t, db.ExpireLease(ctx, "b"))
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error { _, err := tx.EndDeadNodes(ctx); return err }))
+		for _, n := range []struct{ id, former string }{{"d", "b"}, {"e", "d"}} {
+			again, err := db.RegisterNode(ctx, Node{ID: n.id}, n.former, testLease)
+			require.NoError(t, err)
+			require.Equal(t, NodeDraining, again.State, "its operator's word stands")
+		}
+		other, err := db.RegisterNode(ctx, Node{ID: "f"}, "c", testLease)
+		require.NoError(t, err)
+		require.Equal(t, NodeServing, other.State)
 	})
 }
 
@@ -116,7 +127,7 @@ func TestNodesThatComeAtOnceHaveNumbersOfTheirOwn(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range maxTries {
 		all.Go(func() {
-			n, err := db.RegisterNode(t.Context(), Node{ID: string(rune('a' + i))}, testLease)
+			n, err := db.RegisterNode(t.Context(), Node{ID: string(rune('a' + i))}, "", testLease)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

@@ -27,7 +27,7 @@ type ruleFeed struct {
 
 	mu sync.Mutex
 	// obey is nil while the server decides nothing.
-	obey    func(context.Context, RuleNews)
+	obey    func(context.Context, RuleNews) error
 	pending RuleNews
 	// number is that of the newest change among those that are pending.
 	number int64
@@ -67,10 +67,11 @@ func (f *ruleFeed) close() {
 }
 
 // FollowRules has fn called with what any server changes of the rules, this one too, one
-// call after the other. When it returns, this server obeys. It is called first for all,
+// call after the other. When it returns nil, this server obeys; with an error it is called
+// again, soon, for the same and what came since. It is called first for all,
 // since nobody knows what this server has decided before. Where the server has the
 // database to itself, fn is called for changes alone whose commit was not answered.
-func (db *DB) FollowRules(fn func(context.Context, RuleNews)) {
+func (db *DB) FollowRules(fn func(context.Context, RuleNews) error) {
 	if db.feed == nil {
 		return
 	}
@@ -163,8 +164,8 @@ func (f *ruleFeed) run(ctx context.Context) {
 	}
 }
 
-// obeyPending obeys what has come. Its error is that the database did not answer: then
-// all of it is still to be done.
+// obeyPending obeys what has come. With an error all of it is still to be done: the database
+// did not answer, or the server could not obey.
 func (f *ruleFeed) obeyPending(ctx context.Context) (err error) {
 	f.mu.Lock()
 	news, number, obey := f.pending, f.number, f.obey
@@ -196,7 +197,9 @@ func (f *ruleFeed) obeyPending(ctx context.Context) (err error) {
 		f.lock = max(f.lock, number)
 	}
 	if obey != nil && news.changes() {
-		obey(ctx, news)
+		if err := obey(ctx, news); err != nil {
+			return err
+		}
 	}
 	return f.db.hearRules(ctx, number)
 }

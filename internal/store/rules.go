@@ -44,6 +44,22 @@ func (tx *Tx) ChangedRules(c RuleChange) {
 	tx.changed.Changes = append(tx.changed.Changes, c)
 }
 
+// AskToEnd is [Tx.ChangedRules] for a runtime that another node has, which is to end it. It
+// stays on record, since news may be missed: see [Queries.AskedToEnd].
+func (tx *Tx) AskToEnd(ctx context.Context, org, runtime string) error {
+	tx.ChangedRules(RuleChange{Org: org, Runtime: runtime})
+	_, err := tx.exec(ctx, "UPDATE runtime_nodes SET asked_to_end = TRUE WHERE org_id = $1 AND runtime_id = $2",
+		org, runtime)
+	return err
+}
+
+// AskedToEnd lists the runtimes that live, and that their nodes were asked to end.
+func (q Queries) AskedToEnd(ctx context.Context) ([]RuleChange, error) {
+	return many(ctx, q, func(row scanner) (c RuleChange, err error) { return c, row(&c.Org, &c.Runtime) },
+		"SELECT n.org_id, n.runtime_id FROM runtime_nodes n JOIN runtimes r ON r.org_id = n.org_id AND r.id = n.runtime_id "+
+			"WHERE n.asked_to_end AND r.live")
+}
+
 // LockAll is [Tx.ChangedRules] for a change that locks every server.
 func (tx *Tx) LockAll() { tx.changed.Lock, tx.changes = true, true }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
@@ -21,20 +23,22 @@ type follower struct {
 	news []RuleNews
 	// hold is what each call waits for; nil is nothing.
 	hold chan struct{}
+	// fails is how often it cannot obey.
+	fails int
 }
 
 func newFollower(tb testing.TB, at string, lease time.Duration) *follower {
 	tb.Helper()
 	f := &follower{DB: openShared(tb, at)}
 	f.FollowRules(f.obey)
-	n, err := f.RegisterNode(tb.Context(), Node{ID: uuid.NewString()}, lease)
+	n, err := f.RegisterNode(tb.Context(), Node{ID: uuid.NewString()}, "", lease)
 	require.NoError(tb, err)
 	f.id = n.ID
 	f.Fence(n.ID)
 	return f
 }
 
-func (f *follower) obey(_ context.Context, news RuleNews) {
+func (f *follower) obey(_ context.Context, news RuleNews) error {
 	f.mu.Lock()
 	hold := f.hold
 	f.mu.Unlock()
@@ -43,8 +47,15 @@ func (f *follower) obey(_ context.Context, news RuleNews) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.fails > 0 {
+		f.fails--
+		return errNotNow
+	}
 	f.news = append(f.news, news)
+	return nil
 }
+
+var errNotNow = errors.New("not now")
 
 // standStill has the server obey nothing until go on is called.
 func (f *follower) standStill() (goOn func()) {
@@ -176,24 +187,100 @@ func TestANoticeThatWouldBeTooLongIsForEverybody(t *testing.T) {
 	require.NotEmpty(t, moved)
 }
 
+// TestAServerThatCannotObeyIsWaitedFor has one fail for a while, with what comes meanwhile.
+func TestAServerThatCannotObeyIsWaitedFor(t *testing.T) {
+	at := pgtest.Fresh(t, "")
+	here, there := newFollower(t, at, time.Minute), newFollower(t, at, time.Minute)
+	require.NoError(t, here.AwaitRules(t.Context()))
+	there.mu.Lock()
+	there.fails = 3
+	there.mu.Unlock()
+	first, second := RuleChange{Org: "org-a"}, RuleChange{Org: "org-b"}
+	here.change(t, first)
+	here.change(t, second)
+	require.NoError(t, here.AwaitRules(t.Context()))
+	there.mu.Lock()
+	require.Zero(t, there.fails)
+	there.mu.Unlock()
+	require.True(t, there.told(first))
+	require.True(t, there.told(second))
+	require.True(t, there.FollowsRules())
+}
+
+// TestANodeIsToldOfRuntimesThatItIsToEndWhereItMissedTheNews reads them from the database.
+func TestANodeIsToldOfRuntimesThatItIsToEndWhereItMissedTheNews(t *testing.T) {
+	db := newFollower(t, pgtest.Fresh(t, migrated(t)), time.Minute)
+	ctx := t.Context()
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+		return errors.Join(
+			tx.InsertOrganization(ctx, Organization{ID: "org", Name: "org"}), logged(tx),
+			tx.InsertWorkspace(ctx, "org", Workspace{ID: "w", Name: "w", Version: 1}), logged(tx),
+		)
+	}))
+	for _, id := range []string{"one", "other"} {
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+			return errors.Join(tx.InsertRuntime(ctx, "org", Runtime{
+				ID:          id,
+				WorkspaceID: "w",
+				Alias:       id,
+				Status:      bctrl.RuntimeActive,
+				Live:        true,
+			}), logged(tx))
+		}))
+	}
+	asked := func() []RuleChange {
+		list, err := db.Read().AskedToEnd(ctx)
+		require.NoError(t, err)
+		return list
+	}
+	require.Empty(t, asked())
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error { return errors.Join(tx.AskToEnd(ctx, "org", "one"), logged(tx)) }))
+	require.Equal(t, []RuleChange{{Org: "org", Runtime: "one"}}, asked())
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+		_, err := tx.SetRuntimeStatus(ctx, "org", "one", bctrl.RuntimeStopped, "", Now())
+		return errors.Join(err, logged(tx))
+	}))
+	require.Empty(t, asked())
+}
+
 // TestANameIsHeldByOneNodeThatLives takes it on two, and again when the first has died.
 func TestANameIsHeldByOneNodeThatLives(t *testing.T) {
 	at := pgtest.Fresh(t, "")
 	nodes := []*follower{newFollower(t, at, time.Minute), newFollower(t, at, time.Minute)}
-	takes := func(n int) bool {
-		held, err := nodes[n].Hold(t.Context(), "name")
+	takes := func(n int) (Held, bool) {
+		h, held, err := nodes[n].Hold(t.Context(), "name")
 		require.NoError(t, err)
-		return held
+		return h, held
 	}
-	require.True(t, takes(0))
-	require.False(t, takes(1))
-	nodes[1].Release(t.Context(), "name")
-	require.False(t, takes(1), "it is not this node's to give back")
-	nodes[0].Release(t.Context(), "name")
-	require.True(t, takes(1))
-	require.False(t, takes(0))
+	first, held := takes(0)
+	require.True(t, held)
+	_, held = takes(1)
+	require.False(t, held)
+	nodes[0].Release(t.Context(), first)
+	second, held := takes(1)
+	require.True(t, held)
+	_, held = takes(0)
+	require.False(t, held)
 	require.NoError(t, nodes[0].ReleaseDead(t.Context()))
-	require.False(t, takes(0))
-	require.NoError(t, nodes[0].ExpireLease(t.Context(), nodes[1].id))
-	require.True(t, takes(0), "who had it is dead")
+	_, held = takes(0)
+	require.False(t, held)
+
+	nodes[0].Release(t.Context(), first) // late, as where the database did not answer
+	_, held = takes(0)
+	require.False(t, held, "it is not this node's to give back any more")
+	nodes[1].Release(t.Context(), second)
+	third, held := takes(1)
+	require.True(t, held)
+	nodes[1].Release(t.Context(), second)
+	_, held = takes(0)
+	require.False(t, held, "of the same node either")
+	nodes[1].Fence("another") // it has come back as another node
+	nodes[1].Release(t.Context(), third)
+	_, held = takes(0)
+	require.True(t, held, "it was given back all the same")
+	nodes[0].Fence(nodes[0].id)
+
+	require.NoError(t, nodes[1].ExpireLease(t.Context(), nodes[0].id))
+	_, held = takes(1)
+	require.True(t, held, "who had it is dead")
 }

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/tuple"
@@ -45,6 +48,30 @@ func (q Queries) Webhook(ctx context.Context, org, uid string) (Webhook, error) 
 func (q Queries) Webhooks(ctx context.Context, org, after string, limit int) ([]Webhook, error) {
 	return many(ctx, q, scanWebhook, "SELECT "+webhookColumns+
 		" FROM webhooks WHERE org_id = $1 AND uid > $2 ORDER BY uid LIMIT $3", org, after, limit)
+}
+
+// WebhookVersions returns the versions of webhooks by their uids, of all organizations. One
+// that is gone is left out.
+func (q Queries) WebhookVersions(ctx context.Context, uids []string) (map[string]int64, error) {
+	versions := make(map[string]int64, len(uids))
+	for some := range slices.Chunk(uids, 500) {
+		args, places := make([]any, len(some)), make([]string, len(some))
+		for i, uid := range some {
+			args[i], places[i] = uid, "$"+strconv.Itoa(i+1)
+		}
+		err := each(ctx, q, func(row scanner) (none struct{}, err error) {
+			var uid string
+			var version int64
+			err = row(&uid, &version)
+			versions[uid] = version
+			return none, err
+		}, func(struct{}) error { return nil },
+			"SELECT uid, version FROM webhooks WHERE uid IN ("+strings.Join(places, ", ")+")", args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return versions, nil
 }
 
 // InsertWebhook adds a webhook.

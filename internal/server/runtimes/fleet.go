@@ -3,6 +3,7 @@ package runtimes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -163,18 +164,23 @@ func (f *fleet) ofEach() map[string]*liveRuntime {
 }
 
 // EndDeleted begins to end the runtimes that this node has of organizations that any node
-// is deleting, among those of which there is news.
-func (s *Service) EndDeleted(ctx context.Context, news store.RuleNews) {
+// is deleting, among those of which there is news. Its error is that nobody can tell of one.
+func (s *Service) EndDeleted(ctx context.Context, news store.RuleNews) error {
+	var errs []error
 	for org, lr := range s.fleet.ofEach() {
 		if !news.Concerns(org) {
 			continue
 		}
 		// Whoever could forge the row could delete the runtimes' rows as well.
 		o, err := s.DB.Read().Unproven().Organization(ctx, org)
-		if err == nil && !o.Closed || err != nil && !errors.Is(err, store.ErrNotFound) {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			errs = append(errs, fmt.Errorf("looking whether an organization was deleted: %w", err))
 			continue
 		}
-		release, ok := s.fleet.hold(lr)
+		if err == nil && !o.Closed {
+			continue
+		}
+		release, ok := s.beginToldEnd(lr)
 		if !ok {
 			continue
 		}
@@ -185,16 +191,26 @@ func (s *Service) EndDeleted(ctx context.Context, news store.RuleNews) {
 			}
 		}()
 	}
+	return errors.Join(errs...)
 }
 
-// EndTold begins to end the runtimes of this node that another one has asked to end.
-func (s *Service) EndTold(ctx context.Context, news store.RuleNews) {
-	for _, c := range news.Changes {
+// EndTold begins to end the runtimes of this node that another one has asked to end: those
+// that the news name, and where some were missed those that the store does. Its error is
+// that nobody can tell.
+func (s *Service) EndTold(ctx context.Context, news store.RuleNews) error {
+	told := news.Changes
+	if news.All && len(s.fleet.all()) > 0 {
+		var err error
+		if told, err = s.DB.Read().AskedToEnd(ctx); err != nil {
+			return fmt.Errorf("looking which runtimes are to end: %w", err)
+		}
+	}
+	for _, c := range told {
 		lr, live := s.fleet.find(c.Runtime)
 		if !live || lr.org != c.Org {
 			continue
 		}
-		release, ok := s.fleet.hold(lr)
+		release, ok := s.beginToldEnd(lr)
 		if !ok {
 			continue
 		}
@@ -205,6 +221,21 @@ func (s *Service) EndTold(ctx context.Context, news store.RuleNews) {
 			}
 		}()
 	}
+	return nil
+}
+
+// beginToldEnd has one at a time end a runtime that this node was told to, and closing wait
+// for it until done.
+func (s *Service) beginToldEnd(lr *liveRuntime) (done func(), ok bool) {
+	release, ok := s.fleet.hold(lr)
+	if !ok {
+		return nil, false
+	}
+	if !lr.endsTold.CompareAndSwap(false, true) {
+		release()
+		return nil, false
+	}
+	return func() { lr.endsTold.Store(false); release() }, true
 }
 
 // otherNodesTime is how long the other nodes may take to end the runtimes of what is
@@ -217,8 +248,7 @@ func (s *Service) stopAnywhere(ctx context.Context, org, id string) error {
 		return s.stopBrowser(ctx, id)
 	}
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
-		tx.ChangedRules(store.RuleChange{Org: org, Runtime: id})
-		return nil
+		return tx.AskToEnd(ctx, org, id)
 	})
 	if err != nil {
 		return err

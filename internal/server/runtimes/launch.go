@@ -10,6 +10,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/server/profiles"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -41,7 +42,8 @@ func (s *Service) launchRuntime(
 	patience := ctx
 	ctx = context.WithoutCancel(ctx)
 	rq.MarkRecorded()
-	err = s.Use(ctx, ev, func() error { return s.startRuntime(ctx, patience, rq.Caller.Org, ws, &rt) })
+	node := s.Cluster.Self().ID
+	err = s.Use(ctx, ev, func() error { return s.startRuntime(ctx, patience, node, rq.Caller.Org, ws, &rt) })
 	if web.AsError(err).Code == codeAtCapacity {
 		rq.RetryAfter(retryLater)
 	}
@@ -133,14 +135,16 @@ func (s *Service) declareRuntime(
 
 // startRuntime records a runtime and starts its browser, whose end is recorded from
 // then on. Where there is no room for it, it waits while patience lasts. Whatever the
-// error, no browser is left.
+// error, no browser is left. Node is the one that the server was when the launch was put on
+// record: where it is another by now, others have ended that.
 func (s *Service) startRuntime(
-	ctx, patience context.Context, org string, ws store.Workspace, rt *store.Runtime,
+	ctx, patience context.Context, node, org string, ws store.Workspace, rt *store.Runtime,
 ) (err error) {
 	if s.Cluster.Draining() {
 		return errDraining
 	}
 	lr := newLiveRuntime(org, ws.ID, rt.ID)
+	lr.node = node
 	if err := s.fleet.add(lr); err != nil {
 		return err
 	}
@@ -152,12 +156,20 @@ func (s *Service) startRuntime(
 		}
 		close(lr.started)
 	}()
+	if err := s.Cluster.Valid(); err != nil { // it may have been lost before this runtime was seen
+		return err
+	}
 	if lr.place, err = s.admission.enter(rt.ID, tenant{org, ws.ID}); err != nil {
 		return err
 	}
 	ctx, cancel := lr.whileLive(ctx)
 	defer cancel()
-	err = s.DB.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if tx.Node() != lr.node {
+			return cluster.ErrLeaseLost
+		}
+		return insertRuntime(ctx, tx, org, *rt)
+	})
 	if errors.Is(err, store.ErrExists) {
 		return s.errTaken(ctx, org, *rt)
 	}
@@ -187,6 +199,9 @@ func (s *Service) startRuntime(
 // recordNotStarted records that a runtime did not start, because of err or because it
 // was stopped meanwhile, and returns the refusal that says so.
 func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
+	if lr.isLost() || errors.Is(err, cluster.ErrLeaseLost) {
+		return cluster.ErrLeaseLost // its end is put on record with that of the node
+	}
 	if lr.isStopping() {
 		// Not a status that callers repeat the launch for.
 		refusal := web.Unprocessable("runtimes.ended", "the runtime was stopped while it started")
@@ -230,7 +245,7 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 // because nobody waits for it any more, and returns the refusal that says so.
 func (s *Service) recordNoRoom(lr *liveRuntime, err error) error {
 	refusal := web.AsError(err)
-	if lr.isStopping() || refusal.Code == codeAtCapacity {
+	if lr.isStopping() || refusal.Code == codeAtCapacity { // lost runtimes are stopping too
 		return s.recordNotStarted(lr, err)
 	}
 	if errors.Is(err, context.Canceled) {
@@ -316,6 +331,9 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 	}
 	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, store.Now()
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if tx.Node() != lr.node { // that has ended, and the runtime with it
+			return cluster.ErrLeaseLost
+		}
 		was, err := tx.SetRuntimeStatus(ctx, lr.org, rt.ID, rt.Status, "", rt.UpdatedAt)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -18,6 +19,8 @@ type liveRuntime struct {
 	org       string
 	workspace string
 	id        string
+	// node is the one of the cluster that this server was when it was launched.
+	node string
 	// started is closed once the launch is over. From then on browser may be read; it
 	// is nil where none was started.
 	started chan struct{}
@@ -50,6 +53,9 @@ type liveRuntime struct {
 	movie   *live.Movie
 	filmed  chan struct{}
 	keeping sync.Once
+
+	// endsTold is set while this node ends it since another one has asked.
+	endsTold atomic.Bool
 
 	mu       sync.Mutex // guards what follows
 	showing  *showing   // nil until somebody looks

@@ -98,13 +98,13 @@ func (k *Kernel) Hold(ctx context.Context, name string) (release func(), held bo
 	if !k.inFlight.take(name) {
 		return nil, false, nil
 	}
-	held, err = k.DB.Hold(ctx, name)
+	has, held, err := k.DB.Hold(ctx, name)
 	if err != nil || !held {
 		k.inFlight.release(name)
 		return nil, false, err
 	}
 	return func() {
-		k.DB.Release(context.WithoutCancel(ctx), name) // before this node may have it again
+		k.DB.Release(context.WithoutCancel(ctx), has) // before this node may have it again
 		k.inFlight.release(name)
 	}, true, nil
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -211,20 +214,31 @@ func (u *underway) countChange(org, workspace string) []*activity {
 // recheck decides once more about everything underway in a workspace, or with ""
 // in all of the organization's, and ends what is no longer permitted.
 func (u *underway) recheck(ctx context.Context, org, workspace string) {
-	for _, a := range u.countChange(org, workspace) {
-		if err := a.stillPermitted(ctx); err != nil {
-			a.end(AsError(err)) // what cannot be told is not permitted
-		}
+	decideAgain(ctx, u.countChange(org, workspace))
+}
+
+// decidedAtOnce is how many are decided about at the same time: each asks the database,
+// while other nodes wait for this one.
+const decidedAtOnce = 8
+
+// decideAgain decides once more about what is underway, and ends what is no longer permitted.
+func decideAgain(ctx context.Context, list []*activity) {
+	var group errgroup.Group
+	group.SetLimit(decidedAtOnce)
+	for _, a := range list {
+		group.Go(func() error {
+			if err := a.stillPermitted(ctx); err != nil {
+				a.end(AsError(err)) // what cannot be told is not permitted
+			}
+			return nil
+		})
 	}
+	_ = group.Wait() // there is no error
 }
 
 // recheckAll is recheck of everybody's.
 func (u *underway) recheckAll(ctx context.Context) {
-	for a := range u.countChangeOfAll() {
-		if err := a.stillPermitted(ctx); err != nil {
-			a.end(AsError(err))
-		}
-	}
+	decideAgain(ctx, slices.Collect(maps.Keys(u.countChangeOfAll())))
 }
 
 // lock ends what cannot go on while the server is locked.

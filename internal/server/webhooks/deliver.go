@@ -170,12 +170,15 @@ func (s *Service) endUnlessLeading(ctx context.Context, end context.CancelFunc) 
 func (s *Service) beginDue(ctx context.Context) time.Duration {
 	now := store.Now()
 	pause := time.Minute // the end of one that is busy wakes it
-	forged, err := s.DB.Read().DueDeliveries(ctx, now, func(row store.Delivery) (more bool) {
-		s.lookAtRest(ctx, row.Org, row.WebhookUID)
-		wait, more := s.begin(ctx, row)
-		pause = min(pause, wait)
-		return more
-	})
+	err := s.lookAtRest(ctx)
+	var forged []string
+	if err == nil {
+		forged, err = s.DB.Read().DueDeliveries(ctx, now, func(row store.Delivery) (more bool) {
+			wait, more := s.begin(ctx, row)
+			pause = min(pause, wait)
+			return more
+		})
+	}
 	ended := 0
 	if err == nil {
 		ended, err = s.endForged(ctx, forged)
@@ -300,6 +303,7 @@ func (s *Service) attempt(ctx context.Context, org string, d *delivery) (got ans
 	if err != nil {
 		return got, err
 	}
+	got.version = row.Version
 	w, err := s.open(org, row)
 	switch {
 	case web.IsTampered(err):
@@ -321,6 +325,7 @@ func (s *Service) attempt(ctx context.Context, org string, d *delivery) (got ans
 	}
 	d.Attempts++
 	got = s.send(ctx, w, d)
+	got.version = row.Version
 	if ctx.Err() != nil {
 		return got, ctx.Err() // the server ends: the next one tries it
 	}
@@ -355,6 +360,8 @@ type answer struct {
 	code   string
 	// retryAfter is how long the receiver asks to be left alone, within reason.
 	retryAfter time.Duration
+	// version is that of the webhook as it was told; 0 where it could not be read.
+	version int64
 }
 
 // send sends a delivery to its receiver. Nothing that it answers is kept but the status.

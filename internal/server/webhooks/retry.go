@@ -2,9 +2,11 @@ package webhooks
 
 import (
 	"context"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -23,7 +25,8 @@ func (s *Service) pause(attempt int) time.Duration {
 // because what became of its deliveries could not be written down, as on a full disk, so
 // that the next attempt may send the same once more.
 type rest struct {
-	since    time.Time // as rows have times
+	// version is the webhook's that it rests as; 0 is not known.
+	version  int64
 	until    time.Time
 	failures int
 }
@@ -38,7 +41,7 @@ func (s *Service) rest(webhook string, got answer, err error) {
 	failures := s.resting[webhook].failures + 1
 	wait := max(min(s.pause(failures), longestRest), got.retryAfter)
 	s.resting[webhook] = rest{
-		since:    store.Now(),
+		version:  got.version,
 		until:    time.Now().Add(wait),
 		failures: failures,
 	}
@@ -52,20 +55,26 @@ func (s *Service) endRest(webhook string) {
 	s.wakeUp()
 }
 
-// lookAtRest ends the rest of a webhook that was changed since, on whichever node.
-func (s *Service) lookAtRest(ctx context.Context, org, webhook string) {
+// lookAtRest ends the rest of webhooks that were changed since, on whichever node.
+func (s *Service) lookAtRest(ctx context.Context) error {
+	if s.Cluster.Alone() {
+		return nil // [Service.endRest] has
+	}
 	s.mu.Lock()
-	r, rests := s.resting[webhook]
+	resting := slices.Collect(maps.Keys(s.resting))
 	s.mu.Unlock()
-	if !rests || s.Cluster.Alone() {
-		return
+	now, err := s.DB.Read().WebhookVersions(ctx, resting)
+	if err != nil {
+		return err
 	}
-	row, err := s.DB.Read().Webhook(ctx, org, webhook)
-	if err == nil && !row.UpdatedAt.Before(r.since) {
-		s.mu.Lock()
-		delete(s.resting, webhook)
-		s.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for uid, r := range s.resting {
+		if version, is := now[uid]; is && r.version != 0 && version != r.version {
+			delete(s.resting, uid)
+		}
 	}
+	return nil
 }
 
 // isOfTooMuch reports whether a receiver asks for fewer requests, for which Standard Webhooks
