@@ -65,6 +65,9 @@ func (s *Server) room() (runtimes, room int) {
 // loseLease ends everything here at once: without its lease this server may do nothing.
 func (s *Server) loseLease() {
 	s.EndAll(cluster.ErrLeaseLost)
+	if s.peers != nil {
+		s.peers.EndAll(cluster.ErrLeaseLost) // what others work on for callers of this one
+	}
 	s.runtimes.LoseAll()
 }
 

@@ -19,14 +19,12 @@ import (
 
 const (
 	// dialTime is how long a connection to another node may take, with its handshake.
-	dialTime = 5 * time.Second
+	dialTime = 2 * time.Second
 	// idleTime is less than that of the listeners, so that no request is sent on a
 	// connection that is just being closed.
 	idleTime = 90 * time.Second
 	// idleConnections is how many are kept to each node.
 	idleConnections = 256
-	// watchEvery is how often it is looked whether the nodes live that work on requests.
-	watchEvery = time.Second
 )
 
 // What a node tells the next one of a request beside the request itself. All of them begin
@@ -69,11 +67,13 @@ type Peers struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	open    map[*passing]struct{}
+	// reached is when each node was last known to answer, of those that work on something.
+	reached map[string]time.Time
 }
 
 // passing is a request that another node works on.
 type passing struct {
-	node string
+	node cluster.Node
 	end  context.CancelCauseFunc
 }
 
@@ -83,9 +83,10 @@ func New(cfg Config) *Peers {
 		cfg.Now = time.Now
 	}
 	p := &Peers{
-		member: cfg.Member,
-		log:    cfg.Log,
-		open:   map[*passing]struct{}{},
+		member:  cfg.Member,
+		log:     cfg.Log,
+		open:    map[*passing]struct{}{},
+		reached: map[string]time.Time{},
 		identity: identity{
 			seed: cfg.Seed,
 			now:  cfg.Now,
@@ -144,10 +145,10 @@ func (p *Peers) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 // Pass passes a request on to another node, and its answer to w. An error means that w has
-// no answer yet: the request's own context has ended, or the error is [ErrLost] or that of
-// the cluster's secret. What breaks off later panics with [http.ErrAbortHandler].
+// no answer yet: the request's own context has ended, or the error is [ErrLost], that of
+// [Peers.EndAll] or that of the cluster's secret. What breaks off later panics with [http.ErrAbortHandler].
 func (p *Peers) Pass(w http.ResponseWriter, r *http.Request, to cluster.Node) error {
-	ctx, done := p.follow(context.WithValue(r.Context(), nodeKey{}, to), to.ID)
+	ctx, done := p.follow(context.WithValue(r.Context(), nodeKey{}, to), to)
 	defer done()
 	var failed error
 	proxy := &httputil.ReverseProxy{
@@ -172,6 +173,9 @@ func (p *Peers) Pass(w http.ResponseWriter, r *http.Request, to cluster.Node) er
 	proxy.ServeHTTP(w, r.WithContext(ctx))
 	if failed == nil || r.Context().Err() != nil {
 		return failed
+	}
+	if why := context.Cause(ctx); errors.Is(why, cluster.ErrLeaseLost) {
+		return why
 	}
 	if _, _, err := p.identity.current(ctx); err != nil {
 		return err
@@ -236,62 +240,6 @@ func (b *followedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// follow returns a context that ends with ctx, or when the node ends that works for it.
-func (p *Peers) follow(ctx context.Context, node string) (context.Context, func()) {
-	ctx, end := context.WithCancelCause(ctx)
-	one := &passing{node: node, end: end}
-	p.mu.Lock()
-	p.open[one] = struct{}{}
-	p.mu.Unlock()
-	return ctx, func() {
-		p.mu.Lock()
-		delete(p.open, one)
-		p.mu.Unlock()
-		end(nil)
-	}
-}
-
-// watch ends the requests of nodes that live no more: the connection to a machine that is
-// gone can stand for long.
-func (p *Peers) watch(ctx context.Context) {
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		p.endOfDead(ctx)
-	}
-}
-
-// endOfDead ends the requests that nodes work on which live no more. While the database
-// cannot be asked, all may live.
-func (p *Peers) endOfDead(ctx context.Context) {
-	p.mu.Lock()
-	open := len(p.open)
-	p.mu.Unlock()
-	if open == 0 {
-		return
-	}
-	nodes, err := p.member.Nodes(ctx)
-	if err != nil {
-		return
-	}
-	live := map[string]bool{}
-	for _, n := range nodes {
-		live[n.ID] = true
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for one := range p.open {
-		if !live[one.node] {
-			one.end(ErrLost)
-		}
-	}
-}
-
 // passedKey marks the context of a request that another node has passed on.
 type passedKey struct{}
 
@@ -309,6 +257,10 @@ func (*Peers) Receive(next http.Handler) http.Handler {
 		from, err := callerOf(*r.TLS)
 		if err != nil {
 			http.Error(w, "", http.StatusForbidden)
+			return
+		}
+		if r.URL.Path == pathAlive {
+			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), passedKey{}, from))

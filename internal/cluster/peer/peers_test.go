@@ -3,6 +3,7 @@ package peer
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -172,6 +174,80 @@ func TestANodeThatIsGoneIsToldOf(t *testing.T) {
 	here.endOfDead(context.Background())
 	_, err = io.ReadAll(res.Body)
 	require.Error(t, err, "it breaks off, and does not end as if it were whole")
+}
+
+// TestANodeThatLivesAndCannotBeReachedIsToldOf has the network to an owner go away, with all
+// connections left as they are, while it works on something.
+func TestANodeThatLivesAndCannotBeReachedIsToldOf(t *testing.T) {
+	owner, here := newNode(t, 1, nil), newNode(t, 1, nil)
+	work := make(chan struct{}, 1)
+	owner.answer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		work <- struct{}{}
+		<-r.Context().Done()
+	}))
+	link := newNetwork(t, owner.at.Address)
+	at := owner.at
+	at.Address = link.listener.Addr().String()
+	here.member.live.Store(&[]cluster.Node{at})
+	failed := make(chan error, 1)
+	go func() {
+		rq := httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, "/", nil)
+		failed <- here.Pass(httptest.NewRecorder(), rq, at)
+	}()
+	<-work
+	here.endOfSilent(t.Context())
+	select {
+	case err := <-failed:
+		t.Fatal("it can be reached", err)
+	default:
+	}
+	gone := time.Now()
+	link.stop()
+	require.ErrorIs(t, <-failed, ErrLost)
+	require.Less(t, time.Since(gone), 2*(silence+probeTime), "not when the machine gives the connection up")
+
+	begun := time.Now()
+	err := here.Pass(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), at)
+	require.ErrorIs(t, err, ErrLost)
+	require.Less(t, time.Since(begun), 2*dialTime, "nor does a new connection take long")
+	link.goOn()
+}
+
+// TestANodeThatLosesItsLeasePassesNothingOnAnyMore ends what others work on for it.
+func TestANodeThatLosesItsLeasePassesNothingOnAnyMore(t *testing.T) {
+	owner, here := newNode(t, 1, nil), newNode(t, 1, nil)
+	work := make(chan struct{}, 1)
+	owner.answer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		work <- struct{}{}
+		<-r.Context().Done()
+	}))
+	go func() { <-work; here.EndAll(cluster.ErrLeaseLost) }()
+	err := here.Pass(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), owner.at)
+	require.ErrorIs(t, err, cluster.ErrLeaseLost)
+}
+
+func TestANodeIsAskedByAnother(t *testing.T) {
+	owner, here := newNode(t, 1, nil), newNode(t, 1, nil)
+	owner.answer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/peer/twice" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		var n int
+		if json.NewDecoder(r.Body).Decode(&n) != nil || json.NewEncoder(w).Encode(2*n) != nil {
+			t.Error("no number")
+		}
+	}))
+	var twice int
+	refused, err := here.Ask(t.Context(), owner.at, "/peer/twice", 21, &twice)
+	require.NoError(t, err)
+	require.Nil(t, refused)
+	require.Equal(t, 42, twice)
+	refused, err = here.Ask(t.Context(), owner.at, "/peer/other", 21, &twice)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, refused.Status)
+	_, err = newNode(t, 2, nil).Ask(t.Context(), owner.at, "/peer/twice", 21, &twice)
+	require.ErrorIs(t, err, ErrLost, "of another cluster")
 }
 
 // TestAnOwnerThatEndsInTheMiddleIsNotAskedAgain counts how often it was asked, over a

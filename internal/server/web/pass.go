@@ -84,6 +84,9 @@ func (k *Kernel) passOn(w http.ResponseWriter, rq *Request) (done bool, err erro
 	if find == nil || k.Peers == nil || k.Peers.Passed(rq.Request) {
 		return false, nil
 	}
+	if err := k.Cluster.Valid(); err != nil {
+		return false, err
+	}
 	orHere := rq.Route.where.orHere
 	to, err := find(rq.Context(), rq)
 	if errors.Is(err, cluster.ErrNotFound) || err == error(ErrNodeLost) && orHere {

@@ -62,6 +62,10 @@ func (k *Kernel) logRequest(r *http.Request, rq *Request, status int, took time.
 }
 
 func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
+	if k.Peers != nil && k.Custody.Locked() && k.Peers.Passed(rq.Request) {
+		w.Header().Set("Connection", "close") // a locked node speaks to no other
+		return ErrLocked
+	}
 	if rq.Route.Verb == access.Public {
 		if err := rq.Route.checkQuery(rq); err != nil {
 			return err
