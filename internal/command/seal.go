@@ -165,13 +165,16 @@ the environment at the next start: --generate makes and prints one first. They
 are asked for and not shown at a terminal, otherwise read from standard input;
 flags take them too, where other users of the machine can see them.
 
-While no server runs, the data directory is worked on itself. A backup from
-before needs the key from before: keep it as long as the backup.`,
+While no server runs, the data directory is worked on itself; where the nodes of
+a cluster keep files in a bucket, --files names it, since the head of their log
+is there. A backup from before needs the key from before: keep it as long as the
+backup.`,
 		Example: `  bctrl rotate-master
   bctrl rotate-master --json`,
 		Args: arguments(0, 0),
 	})
 	where := newDirs(cmd.Flags())
+	files := newFilesFlag(cmd.Flags())
 	r := rotation{}
 	f := cmd.Flags()
 	f.StringVar(&r.passphrase, "new-passphrase", "", "the new passphrase; better left out")
@@ -179,6 +182,9 @@ before needs the key from before: keep it as long as the backup.`,
 	f.BoolVar(&r.generate, "generate", false, "make a new key and print it first, where the key is in the environment")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := where.config()
+		if err == nil {
+			cfg.Files, err = files()
+		}
 		if err != nil {
 			return err
 		}

@@ -31,24 +31,34 @@ func AcceptAudit(ctx context.Context, cfg Config, why string) error {
 	return withAudit(ctx, cfg, func(n audit.NotaryConfig) error { return audit.Accept(ctx, n, why) })
 }
 
-// withAudit calls fn with the log of a data directory, and its head where that is: in the bucket of a
-// cluster, where cfg names it.
+// withAudit calls fn with the log of a data directory, and its head.
 func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) error) (err error) {
 	if err := cfg.completeFiles(); err != nil {
 		return err
 	}
-	var bucket *blob.S3
-	if cfg.Files != nil {
-		if bucket, err = blob.OpenS3(ctx, *cfg.Files); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, bucket.Close()) }()
-	}
-	head, err := cfg.head(ctx, bucket)
+	head, done, err := cfg.openHead(ctx)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	return withKey(ctx, cfg, func(o *offline, key seal.Key) error {
 		return fn(audit.NotaryConfig{DB: o.store, Key: key, Head: head})
 	})
+}
+
+// openHead opens the head of a log that no server has open, where that is: in the bucket of a
+// cluster, where cfg names it. It is open until done.
+func (cfg Config) openHead(ctx context.Context) (head audit.HeadStore, done func() error, err error) {
+	var bucket *blob.S3
+	done = func() error { return nil }
+	if cfg.Files != nil {
+		if bucket, err = blob.OpenS3(ctx, *cfg.Files); err != nil {
+			return nil, nil, err
+		}
+		done = bucket.Close
+	}
+	if head, err = cfg.head(ctx, bucket); err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	return head, done, nil
 }

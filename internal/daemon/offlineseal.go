@@ -24,18 +24,26 @@ func SealStatus(ctx context.Context, cfg Config) (status bctrl.SealStatus, err e
 }
 
 // RotateSeal exchanges the key of a data directory that no server uses, as
-// [custody.Custodian.Rotate] does. It takes the present passphrase from cfg.
+// [custody.Custodian.Rotate] does. It takes the present passphrase from cfg. Where cfg names
+// the bucket of a cluster, the log's head is signed there.
 func RotateSeal(ctx context.Context, cfg Config, given bctrl.Secret) (status bctrl.SealStatus, err error) {
 	if err := cfg.completeFiles(); err != nil {
 		return status, err
 	}
+	head, done, err := cfg.openHead(ctx)
+	if err != nil {
+		return status, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	o, err := openOffline(ctx, cfg)
 	if err != nil {
 		return status, err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
 	db := o.store
-	c, err := custody.Open(ctx, cfg.custody(db, o.rows, slog.New(slog.DiscardHandler)))
+	keys := cfg.custody(db, o.rows, slog.New(slog.DiscardHandler))
+	keys.Head = head
+	c, err := custody.Open(ctx, keys)
 	if err != nil {
 		return status, err
 	}

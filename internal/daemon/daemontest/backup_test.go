@@ -70,3 +70,28 @@ func TestABackupOfAClusterIsServedAndAnOlderOneRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, verified.Accepted)
 }
+
+// TestTheKeyOfAClusterThatIsStoppedIsRotatedWithItsHead exchanges the key while no node runs:
+// the head of the log, which the bucket has, is signed with the new one.
+func TestTheKeyOfAClusterThatIsStoppedIsRotatedWithItsHead(t *testing.T) {
+	c := NewCluster(t, 1)
+	ctx := t.Context()
+	n := c.Nodes[0]
+	_, err := n.Client.Vault.Set(ctx, "prod/first", bctrl.VaultCredential{Password: bctrl.NewSecret("p-first")})
+	require.NoError(t, err)
+	n.Stop()
+	cfg := n.Config
+	cfg.NodeAddress = "" // as the command line has it
+	before, err := daemon.SealStatus(ctx, cfg)
+	require.NoError(t, err)
+	status, err := daemon.RotateSeal(ctx, cfg, bctrl.Secret{})
+	require.NoError(t, err)
+	require.NotEqual(t, before.KeyID, status.KeyID)
+	report, err := daemon.VerifyAudit(ctx, cfg)
+	require.NoError(t, err)
+	require.True(t, report.OK, "%+v", report.Problems)
+	n = c.Start(func(again *daemon.Config) { again.KeyFile = cfg.KeyFile })
+	got, err := n.Client.Vault.Get(ctx, "prod/first")
+	require.NoError(t, err)
+	require.True(t, got.Password.Equal(bctrl.NewSecret("p-first")))
+}
