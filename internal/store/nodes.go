@@ -165,8 +165,8 @@ func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
 // DrainNode has a node take no launches any more. One that does not live is
 // [ErrNotFound].
 func (tx *Tx) DrainNode(ctx context.Context, id string) (Node, error) {
-	if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'draining', drained = TRUE WHERE id = $1 AND "+tx.on.holdsLease(),
-		id); err != nil {
+	if err := tx.execChanging(ctx, "UPDATE nodes SET state = 'draining', drained = TRUE WHERE id = $1 AND "+
+		tx.on.holdsLease(), id); err != nil {
 		return Node{}, err
 	}
 	return one(ctx, tx.Queries, scanNode, "SELECT "+tx.on.nodeColumns()+" FROM nodes WHERE id = $1", id)

@@ -234,7 +234,9 @@ func TestANodeIsToldOfRuntimesThatItIsToEndWhereItMissedTheNews(t *testing.T) {
 		return list
 	}
 	require.Empty(t, asked())
-	require.NoError(t, db.Write(ctx, func(tx *Tx) error { return errors.Join(tx.AskToEnd(ctx, "org", "one"), logged(tx)) }))
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+		return errors.Join(tx.AskToEnd(ctx, "org", "one"), logged(tx))
+	}))
 	require.Equal(t, []RuleChange{{Org: "org", Runtime: "one"}}, asked())
 	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 		_, err := tx.SetRuntimeStatus(ctx, "org", "one", bctrl.RuntimeStopped, "", Now())

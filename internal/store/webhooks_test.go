@@ -14,8 +14,8 @@ func TestVersionsOfWebhooksAreReadTogether(t *testing.T) {
 		ctx := t.Context()
 		for uid, version := range map[string]int64{"a": 1, "b": 7} {
 			require.NoError(t, db.Write(ctx, func(tx *Tx) error {
-				return errors.Join(tx.InsertWebhook(ctx, "org", Webhook{UID: uid, Version: version, Meta: []byte("{}"), Sealed: []byte("s")}),
-					logged(tx))
+				w := Webhook{UID: uid, Version: version, Meta: []byte("{}"), Sealed: []byte("s")}
+				return errors.Join(tx.InsertWebhook(ctx, "org", w), logged(tx))
 			}))
 		}
 		got, err := db.Read().WebhookVersions(ctx, []string{"a", "b", "gone"})

@@ -3,7 +3,6 @@ package peer
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -222,32 +221,9 @@ func TestANodeThatLosesItsLeasePassesNothingOnAnyMore(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	go func() { <-work; here.EndAll(cluster.ErrLeaseLost) }()
-	err := here.Pass(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), owner.at)
+	rq := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	err := here.Pass(httptest.NewRecorder(), rq, owner.at)
 	require.ErrorIs(t, err, cluster.ErrLeaseLost)
-}
-
-func TestANodeIsAskedByAnother(t *testing.T) {
-	owner, here := newNode(t, 1, nil), newNode(t, 1, nil)
-	owner.answer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/peer/twice" {
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		var n int
-		if json.NewDecoder(r.Body).Decode(&n) != nil || json.NewEncoder(w).Encode(2*n) != nil {
-			t.Error("no number")
-		}
-	}))
-	var twice int
-	refused, err := here.Ask(t.Context(), owner.at, "/peer/twice", 21, &twice)
-	require.NoError(t, err)
-	require.Nil(t, refused)
-	require.Equal(t, 42, twice)
-	refused, err = here.Ask(t.Context(), owner.at, "/peer/other", 21, &twice)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusNotFound, refused.Status)
-	_, err = newNode(t, 2, nil).Ask(t.Context(), owner.at, "/peer/twice", 21, &twice)
-	require.ErrorIs(t, err, ErrLost, "of another cluster")
 }
 
 // TestAnOwnerThatEndsInTheMiddleIsNotAskedAgain counts how often it was asked, over a

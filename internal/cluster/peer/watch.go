@@ -137,7 +137,12 @@ func (p *Peers) endOfSilent(ctx context.Context) {
 func (p *Peers) isThere(ctx context.Context, n cluster.Node) bool {
 	ctx, done := context.WithTimeout(ctx, probeTime)
 	defer done()
-	res, err := p.ask(ctx, n, http.MethodGet, pathAlive, nil)
+	ctx = context.WithValue(ctx, nodeKey{}, n)
+	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+nameOf(n.ID)+pathAlive, http.NoBody)
+	if err != nil {
+		return false
+	}
+	res, err := p.transport.RoundTrip(rq)
 	if err != nil {
 		return false
 	}
