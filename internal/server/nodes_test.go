@@ -141,7 +141,7 @@ func TestADeletionEndsBrowsersOfANodeThatMissedTheNews(t *testing.T) {
 	first, cut := all.all[0], all.all[1]
 	ws := first.made("w", object{})
 	cut.launch(ws, "r", nil)
-	cut.cable.set(isCut)
+	cut.cable.Set(pgtest.IsCut)
 	deleted := make(chan answer, 1)
 	go func() {
 		deleted <- first.do("DELETE", []string{"workspaces", ws.ID}, map[string][]string{"force": {"true"}}, nil)
@@ -150,7 +150,7 @@ func TestADeletionEndsBrowsersOfANodeThatMissedTheNews(t *testing.T) {
 		asked, err := first.db.Read().AskedToEnd(t.Context())
 		return err == nil && len(asked) == 1
 	}, "the node was told, and did not hear of it")
-	cut.cable.set(carries)
+	cut.cable.Set(pgtest.Carries)
 	got := <-deleted
 	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 	require.Empty(t, cut.browsers.Running())
@@ -174,9 +174,9 @@ func TestALaunchThatOutlivesTheLeaseOfItsNodeLeavesNothing(t *testing.T) {
 			object{"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{}})
 	}()
 	<-d.starting
-	cut.cable.set(isCut)
+	cut.cable.Set(pgtest.IsCut)
 	cut.settled(func() bool { return cut.member.Valid() != nil }, "it knows that its lease is lost")
-	cut.cable.set(carries)
+	cut.cable.Set(pgtest.Carries)
 	require.Eventually(t, func() bool { return cut.member.Valid() == nil }, time.Minute, 5*time.Millisecond, "it is back")
 	require.NotEqual(t, was, cut.member.Self().ID)
 	close(d.gate)
