@@ -61,7 +61,7 @@ func TestWhatADeadNodeHadUnderwayIsUnknownAndNobodyElses(t *testing.T) {
 func TestWhatWasSettledInPartIsSettledToTheEnd(t *testing.T) {
 	p := newPlace(t)
 	ctx := t.Context()
-	n, err := p.store.RegisterNode(ctx, store.Node{ID: "dies"}, time.Hour)
+	n, err := p.store.RegisterNode(ctx, store.Node{ID: "dies"}, "", time.Hour)
 	require.NoError(t, err)
 	p.store.Fence("dies")
 	require.NoError(t, p.log.StartNode(ctx, "dies"))
