@@ -19,7 +19,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke vuln check browser postgres sdks s3server
+.PHONY: help demo cluster test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -51,7 +51,7 @@ cluster: browser postgres s3server
 
 # Tests with a browser wait most of their time, so more packages run at once than
 # there are processors.
-test: browser postgres compat miniwob-sample s3server
+test: browser postgres compat miniwob-sample otlp s3server
 	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
@@ -123,6 +123,10 @@ postgres:
 
 sdks:
 	@scripts/install-sdks
+
+# A module of its own: nobody who uses bctrl gets OpenTelemetry.
+otlp:
+	cd otlp && $(GO_TEST) -timeout=5m
 
 # Built once, since several packages ask for it at the same time.
 s3server:

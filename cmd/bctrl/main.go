@@ -3,4 +3,4 @@ package main
 
 import "github.com/bctrl-go/bctrl/internal/command"
 
-func main() { command.Main() }
+func main() { command.Program{}.Main() }

@@ -15,6 +15,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/steptime"
+	"github.com/bctrl-go/bctrl/internal/trace"
 )
 
 const (
@@ -213,6 +214,8 @@ func (r *run) listLogins(ctx context.Context) (err error) {
 // takeStep asks the model once and does what it asks for. It reports whether the task
 // is over.
 func (r *run) takeStep(ctx context.Context) (over bool, err error) {
+	ctx, span := trace.Start(ctx, trace.AgentStep, trace.Internal)
+	defer func() { span.End(err) }()
 	stepCtx, cancel := steptime.With(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
 	rec := r.beginRecord(ctx)

@@ -20,6 +20,7 @@ const defaultBaseURL = "http://127.0.0.1:8787"
 // cli holds the flags that commands share: where the server is and how results
 // are printed. One command runs, so one is enough.
 type cli struct {
+	program Program
 	baseURL string
 	json    bool
 	fields  []string

@@ -362,7 +362,7 @@ func TestAnInterruptEndsAnUploadWhosePipeIsSilent(t *testing.T) {
 }
 
 func TestNoFlagTakesASecret(t *testing.T) {
-	for _, cmd := range leaves(root()) {
+	for _, cmd := range leaves(Program{}.root()) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if f.Value.Type() == "bool" || slices.Contains([]string{"secret-ref", "token-endpoint", "password-template"},
 				f.Name) || strings.HasPrefix(f.Name, "max-") && strings.HasPrefix(f.Value.Type(), "int") {

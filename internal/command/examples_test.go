@@ -55,7 +55,7 @@ func TestEveryExampleOfTheManualWorks(t *testing.T) {
 	require.NoError(t, err)
 	shared := furnished(t)
 	printed := map[string]*strings.Builder{}
-	for _, cmd := range leaves(root()) {
+	for _, cmd := range leaves(Program{}.root()) {
 		noun := strings.Fields(cmd.CommandPath())[1]
 		if printed[noun] == nil {
 			printed[noun] = &strings.Builder{}
@@ -281,7 +281,7 @@ func (d *desk) serves(in string, args []string) ran {
 	defer stop()
 	out := &until{text: "Listening on", then: stop}
 	var stderr bytes.Buffer
-	code := execute(ctx, args, strings.NewReader(in), out, &stderr)
+	code := Program{}.execute(ctx, args, strings.NewReader(in), out, &stderr)
 	return ran{out.String(), "", code}
 }
 
@@ -293,7 +293,7 @@ func (d *desk) bridges(args []string) ran {
 		args[i] = "0"
 	}
 	out, stderr := &until{text: "/devtools/browser/", then: stop}, &until{text: "/devtools/browser/", then: stop}
-	code := execute(ctx, args, strings.NewReader(""), out, stderr)
+	code := Program{}.execute(ctx, args, strings.NewReader(""), out, stderr)
 	return ran{out.String(), stderr.String(), code}
 }
 
@@ -381,5 +381,5 @@ func TestTheManualIsComplete(t *testing.T) {
 			walk(sub)
 		}
 	}
-	walk(root())
+	walk(Program{}.root())
 }

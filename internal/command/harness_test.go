@@ -302,7 +302,7 @@ func (d *desk) furnish() {
 // runIn runs a command line in this process.
 func runIn(ctx context.Context, in io.Reader, args ...string) ran {
 	var stdout, stderr bytes.Buffer
-	code := execute(ctx, args, in, &stdout, &stderr)
+	code := Program{}.execute(ctx, args, in, &stdout, &stderr)
 	return ran{stdout.String(), stderr.String(), code}
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
@@ -20,19 +21,30 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/trace"
 )
 
+// Program is bctrl, or one that is that and more.
+type Program struct {
+	// Tracing has the server tell what its requests did; nil tells nobody.
+	Tracing Tracing
+}
+
+// Tracing begins what a server tells its spans, as the environment says. The tracer is nil
+// where that says that there is to be none. Stop sends what is left, until its context ends.
+type Tracing func(ctx context.Context, log *slog.Logger) (t trace.Tracer, stop func(context.Context), err error)
+
 // Main runs the command line that this process was started with, and ends the process.
-func Main() {
+func (p Program) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	log.SetOutput(io.Discard)    // libraries write there alone, and can quote what came over the network
 	context.AfterFunc(ctx, stop) // a second signal does not wait for what the first one ends
-	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(p.execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // execute runs one command line and returns its exit code.
-func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	cmd := root(args...)
+func (p Program) execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	cmd := p.root(args...)
 	cmd.SetArgs(args)
 	cmd.SetIn(in)
 	cmd.SetOut(out)
@@ -52,7 +64,7 @@ type noun struct {
 
 func nouns() []noun {
 	return []noun{
-		{"serve", func(*cli) *cobra.Command { return serve() }},
+		{"serve", serve},
 		{"keys", keys}, {"workspace", workspaces}, {"vault", vault}, {"secrets", secrets}, {"credential", credentials},
 		{"capability", capabilities}, {"invoke", invokeCommand}, {"json", jsonCommand}, {"markdown", markdownCommand},
 		{"ai", ai},
@@ -83,7 +95,7 @@ func needed(args []string) []noun {
 
 // root makes bctrl with the commands that args can come to: all of them where
 // there are none.
-func root(args ...string) *cobra.Command {
+func (p Program) root(args ...string) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "bctrl",
 		Short: "Run browser agents that get no more than their task needs",
@@ -128,7 +140,7 @@ Exit codes:
 	cmd.SetUsageTemplate(usage(cmd.UsageTemplate()))
 	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	c := &cli{}
+	c := &cli{program: p}
 	for _, n := range needed(args) {
 		cmd.AddCommand(n.command(c))
 	}

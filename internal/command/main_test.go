@@ -32,5 +32,5 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	Main()
+	Program{}.Main()
 }

@@ -9,10 +9,10 @@ import (
 // TestACommandMadeAloneIsTheOneAmongAll: which commands are made for a command
 // line must not change what any of them is.
 func TestACommandMadeAloneIsTheOneAmongAll(t *testing.T) {
-	all := root().Commands()
+	all := Program{}.root().Commands()
 	require.Len(t, all, len(nouns()))
 	for _, n := range nouns() {
-		alone := root(n.name).Commands()
+		alone := Program{}.root(n.name).Commands()
 		require.Len(t, alone, 1, n.name)
 		require.Equal(t, n.name, alone[0].Name())
 		for _, other := range all {
@@ -27,6 +27,6 @@ func TestACommandMadeAloneIsTheOneAmongAll(t *testing.T) {
 func TestWhatNamesNoCommandSeesThemAll(t *testing.T) {
 	for _, args := range [][]string{nil, {"--help"}, {"help", "vault"}, {"valt"}, {"__complete", ""},
 		{"completion", "bash"}, {"--version", "vault"}} {
-		require.Len(t, root(args...).Commands(), len(nouns()), args)
+		require.Len(t, Program{}.root(args...).Commands(), len(nouns()), args)
 	}
 }

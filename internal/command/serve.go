@@ -41,7 +41,7 @@ type serving struct {
 	Verbose     bool   `env:"-"`
 }
 
-func serve() *cobra.Command {
+func serve(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -94,6 +94,11 @@ machine or of a private network, unless --allow-address names it.`,
 			}
 		}
 		cfg.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+		stop, err := c.program.trace(cmd.Context(), &cfg)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		return run(cmd, cfg, s.Address, s.Admin)
 	}
 	return cmd

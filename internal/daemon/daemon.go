@@ -38,6 +38,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/trace"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -104,6 +105,9 @@ type Config struct {
 	Lease, Renew, Watch time.Duration
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
+	// Tracer is told of the parts of each request; nil is nobody. The caller ends it after
+	// the daemon.
+	Tracer trace.Tracer
 }
 
 // ErrInUse is returned when another server has the data directory.
@@ -222,6 +226,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		DirectLinks:     d.directLinks(cfg),
 		Log:             d.log,
 		Meter:           d.metrics,
+		Tracer:          cfg.Tracer,
 		Registry:        providers,
 		Prices:          prices,
 	})

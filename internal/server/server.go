@@ -42,6 +42,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/server/webhooks"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/trace"
 )
 
 // Config says what a server works with. The server owns none of it: the caller
@@ -95,6 +96,8 @@ type Config struct {
 	Log *slog.Logger
 	// Meter is told what the server does; nil counts nothing.
 	Meter web.Meter
+	// Tracer is told of the parts of each request; nil is nobody.
+	Tracer trace.Tracer
 }
 
 // Capacity says how many runtimes a server has at a time.
@@ -173,6 +176,7 @@ func newServer(cfg Config) (*Server, error) {
 			Cluster:   cfg.Cluster,
 			Log:       cfg.Log,
 			Meter:     cfg.Meter,
+			Tracer:    cfg.Tracer,
 			PublicURL: cfg.PublicURL,
 			Strangers: cfg.Strangers,
 		}),

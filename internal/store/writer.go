@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/trace"
 )
 
 // maxBatch bounds how many writes share a transaction: enough to make the
@@ -112,7 +114,9 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	return db.submit(ctx, &job{ctx: ctx, fn: fn})
 }
 
-func (db *DB) submit(ctx context.Context, j *job) error {
+func (db *DB) submit(ctx context.Context, j *job) (err error) {
+	ctx, span := trace.Start(ctx, trace.Write, trace.Internal)
+	defer func() { span.End(err) }()
 	j.done = make(chan error, 1)
 	if err := db.enqueue(ctx, j); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/trace"
 )
 
 // intendedCall is a request with what the transaction of its intent resolved it
@@ -79,7 +80,10 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	}
 	a.call, a.begun = call, time.Now()
 	provider := s.knownProvider(call.with.Credential.Provider)
+	ctx, span := trace.Start(ctx, trace.Call, trace.Client)
+	span.Text(trace.Provider, provider)
 	a.record = func(end audit.End) {
+		endTraced(span, end)
 		s.Meter.ProviderAnswered(provider, end.Status, end.Took)
 		s.RecordOutcome(ev, done, end)
 	}
@@ -96,6 +100,18 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	}
 	a.idle = time.AfterFunc(idleBound, func() { cancel(errUpstreamTimeout) })
 	return a, nil
+}
+
+// endTraced ends the span of a call. Its answer may have come and still not be passed on.
+func endTraced(span *trace.Span, end audit.End) {
+	if end.Status != 0 {
+		span.Number(trace.Status, end.Status)
+	}
+	code := end.Outcome
+	if code == audit.OK {
+		code = ""
+	}
+	span.EndWith(code)
 }
 
 // knownProvider is the name of a provider of the registry, or "other": metrics are of

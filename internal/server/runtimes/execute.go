@@ -15,6 +15,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/steptime"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/trace"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -214,6 +215,8 @@ func (s *Service) whyEnded(ctx context.Context, x *execution, err error) error {
 // runStep runs one step within its time. Whatever becomes of it is in the result.
 func (s *Service) runStep(ctx context.Context, x *execution, st step, report func(string)) bctrl.StepResult {
 	begun := time.Now()
+	ctx, span := trace.Start(ctx, trace.Step, trace.Internal)
+	span.Text(trace.StepCall, string(st.call))
 	bounded, cancel := steptime.With(ctx, st.timeout, context.DeadlineExceeded)
 	defer cancel()
 	value, err := s.runRecovered(bounded, x, st, report)
@@ -227,6 +230,7 @@ func (s *Service) runStep(ctx context.Context, x *execution, st step, report fun
 	done.Duration = time.Since(begun)
 	switch {
 	case err == nil:
+		span.End(nil)
 		return done
 	case ctx.Err() != nil:
 		err = s.whyEnded(ctx, x, ctx.Err())
@@ -238,6 +242,7 @@ func (s *Service) runStep(ctx context.Context, x *execution, st step, report fun
 		s.Log.Error("a step failed", "execution", x.id, "call", string(st.call), "error", err)
 	}
 	done.Error = e
+	span.End(e)
 	return done
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/profiles"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/trace"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -140,6 +141,8 @@ func (s *Service) declareRuntime(
 func (s *Service) startRuntime(
 	ctx, patience context.Context, node, org string, ws store.Workspace, rt *store.Runtime,
 ) (err error) {
+	ctx, span := trace.Start(ctx, trace.Launch, trace.Internal)
+	defer func() { span.End(err) }()
 	if s.Cluster.Draining() {
 		return errDraining
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/trace"
 )
 
 // Kernel is what the routes of every area stand on: the store, its keys and its
@@ -35,6 +36,8 @@ type Kernel struct {
 	Log *slog.Logger
 	// Meter counts what the server does.
 	Meter Meter
+	// Tracer is told of the parts of each request; nil is nobody.
+	Tracer trace.Tracer
 	// PublicURL is where callers reach the server; nil is wherever each caller did.
 	PublicURL *url.URL
 	// TokenKey is the root key of all runtime tokens.
@@ -62,6 +65,8 @@ type Config struct {
 	Log *slog.Logger
 	// Meter may be nil, which counts nothing.
 	Meter Meter
+	// Tracer is as in [Kernel].
+	Tracer trace.Tracer
 	// PublicURL is as in [Kernel].
 	PublicURL *url.URL
 	// Strangers is how many requests without a good caller are refused and
@@ -79,6 +84,7 @@ func NewKernel(cfg Config) *Kernel {
 		Audit:      audit.New(cfg.Store),
 		Log:        cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 		Meter:      cmp.Or(cfg.Meter, Meter(noMeter{})),
+		Tracer:     cfg.Tracer,
 		PublicURL:  cfg.PublicURL,
 		streamsEnd: make(chan struct{}),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/cluster/peer"
+	"github.com/bctrl-go/bctrl/internal/trace"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -106,6 +107,12 @@ func (k *Kernel) passOn(w http.ResponseWriter, rq *Request) (done bool, err erro
 		r.Body = io.NopCloser(bytes.NewReader(rq.read))
 	}
 	r.Header.Set(wire.HeaderRequestID, rq.ID)
+	_, span := trace.Start(rq.Context(), trace.Pass, trace.Client)
+	defer func() { span.End(err) }()
+	span.Text(trace.Node, to.ID)
+	if parent := span.Traceparent(); parent != "" { // else the caller's own is passed on as it came
+		r.Header.Set(headerTraceParent, parent)
+	}
 	err = k.Peers.Pass(w, r, to)
 	if errors.Is(err, peer.ErrLost) {
 		if orHere {

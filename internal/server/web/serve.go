@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/trace"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -14,6 +15,8 @@ import (
 func (k *Kernel) handler(rt *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
+		var refused error
+		r, span := k.traced(r, rt)
 		sw := &statusWriter{ResponseWriter: w}
 		rq := &Request{
 			Request: r,
@@ -22,13 +25,18 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 			Route:   rt,
 			ID:      w.Header().Get(wire.HeaderRequestID),
 		}
+		span.Text(trace.RequestID, rq.ID)
 		defer rq.leave() // after the answer, whichever it is, has been kept
-		defer func() { k.Meter.Answered(rt.Method, rt.Path, sw.status, time.Since(start)) }()
+		defer func() {
+			k.Meter.Answered(rt.Method, rt.Path, sw.status, time.Since(start))
+			endTraced(span, sw.status, refused)
+		}()
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				// Not its text, which may hold a value; the stack has none.
 				k.Log.Error("a handler panicked", "requestId", rq.ID, "route", rt.Path, "stack", string(debug.Stack()))
-				k.fail(sw, rq, ErrInternal)
+				refused = ErrInternal
+				k.fail(sw, rq, refused)
 			} else if p != nil {
 				panic(p) // the client went away in the middle of a stream
 			}
@@ -38,6 +46,7 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 			if why := EndedBecause(rq.Context()); why != nil && AsError(err) == ErrInternal {
 				err = why // whatever it was doing failed because its context had ended
 			}
+			refused = err
 			k.fail(sw, rq, err)
 		}
 	})
@@ -55,7 +64,7 @@ func (k *Kernel) logRequest(r *http.Request, rq *Request, status int, took time.
 		slog.Int("status", status),
 		slog.Duration("took", took),
 	}
-	if id := traceID(r.Header); id != "" {
+	if id := traceIDOf(r); id != "" {
 		attrs = append(attrs, slog.String("traceId", id))
 	}
 	k.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", attrs...)

@@ -16,6 +16,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/trace"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -324,7 +325,7 @@ func (s *Service) attempt(ctx context.Context, org string, d *delivery) (got ans
 		return got, nil
 	}
 	d.Attempts++
-	got = s.send(ctx, w, d)
+	got = s.sendTraced(ctx, w, d)
 	got.version = row.Version
 	if ctx.Err() != nil {
 		return got, ctx.Err() // the server ends: the next one tries it
@@ -362,6 +363,17 @@ type answer struct {
 	retryAfter time.Duration
 	// version is that of the webhook as it was told; 0 where it could not be read.
 	version int64
+}
+
+// sendTraced sends a delivery as a span of its own: nobody's request is what it is in.
+func (s *Service) sendTraced(ctx context.Context, w opened, d *delivery) answer {
+	ctx, span := trace.Begin(ctx, s.Tracer, string(trace.Delivery), trace.Client, "")
+	got := s.send(ctx, w, d)
+	if got.status != 0 {
+		span.Number(trace.Status, got.status)
+	}
+	span.EndWith(got.code)
+	return got
 }
 
 // send sends a delivery to its receiver. Nothing that it answers is kept but the status.
