@@ -42,7 +42,8 @@ func newPlace(t *testing.T) place {
 func (p place) built(t *testing.T) place {
 	t.Helper()
 	p.program = filepath.Join(t.TempDir(), "bctrl")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", p.program, "../../cmd/bctrl").CombinedOutput()
+	build := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", p.program, "../../cmd/bctrl")
+	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 	return p
 }

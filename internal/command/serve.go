@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
@@ -35,11 +36,15 @@ type serving struct {
 	Files       string   `env:"BCTRL_FILES"`
 	DirectLinks string   `env:"BCTRL_DIRECT_LINKS" envDefault:"false"`
 	Node        string   `env:"BCTRL_NODE_ADDRESS"`
+	Recordings  string   `env:"BCTRL_KEEP_RECORDINGS" envDefault:"0"`
 	Capacity    capacity
 	KeySource   string `env:"BCTRL_KEY_SOURCE"`
 	Ask         bool   `env:"-"`
 	Verbose     bool   `env:"-"`
 }
+
+// minKept is how long recordings are kept at least: less is a typing error, and they are looked for every six hours.
+const minKept = time.Hour
 
 func serve(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
@@ -133,6 +138,8 @@ func newServing(cmd *cobra.Command) *serving {
 	f.Lookup("direct-links").NoOptDefVal = "true"
 	f.StringVar(&s.Node, "node-address", s.Node, "address at which the other nodes of a cluster reach this server, "+
 		"host:port; default: the server shares its database with nobody; see docs/cluster.md (BCTRL_NODE_ADDRESS)")
+	f.StringVar(&s.Recordings, "keep-recordings", s.Recordings, "how long recordings of runtimes stay in storage, such "+
+		"as 720h; 0 is until somebody deletes them (BCTRL_KEEP_RECORDINGS)")
 	s.Capacity.addFlags(f)
 	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: "+
 		"as before, or where there is one (BCTRL_KEY_SOURCE)")
@@ -155,6 +162,11 @@ func (s *serving) configure(cfg *daemon.Config) error {
 	}
 	if err := s.configureFiles(cfg); err != nil {
 		return err
+	}
+	var err error
+	if cfg.KeepRecordings, err = time.ParseDuration(s.Recordings); err != nil || cfg.KeepRecordings < 0 ||
+		cfg.KeepRecordings > 0 && cfg.KeepRecordings < minKept {
+		return fmt.Errorf("--keep-recordings %q: want a time of %v or more, such as 720h, or 0", s.Recordings, minKept)
 	}
 	for _, text := range s.Allow {
 		prefix, err := parseRange(text)

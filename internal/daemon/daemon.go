@@ -103,6 +103,8 @@ type Config struct {
 	NodeAddress string
 	// Lease, Renew and Watch are as in [cluster.Config].
 	Lease, Renew, Watch time.Duration
+	// KeepRecordings is for how long the recordings of runtimes stay in storage; 0 is for ever.
+	KeepRecordings time.Duration
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 	// Tracer is told of the parts of each request; nil is nobody. The caller ends it after
@@ -227,6 +229,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		Log:             d.log,
 		Meter:           d.metrics,
 		Tracer:          cfg.Tracer,
+		KeepRecordings:  cfg.KeepRecordings,
 		Registry:        providers,
 		Prices:          prices,
 	})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -178,6 +179,44 @@ func TestAStopFreesTheAliasWhileTheRecordingIsKept(t *testing.T) {
 	require.Equal(t, w.rt.ID, w.recordings()[0].RuntimeID)
 	require.Equal(t, http.StatusOK, w.send("GET", "/embed/"+path+"/frames/0", nil).Status, "and after")
 	require.Equal(t, []string{"allow ok"}, w.outcomes("recording.kept", ""))
+}
+
+// TestRecordingsThatAreKeptNoLongerAreRemoved by a sweep, and nothing else is: neither a copy nor one that is younger.
+func TestRecordingsThatAreKeptNoLongerAreRemoved(t *testing.T) {
+	w := newLiveWorld(t)
+	w.stage.show(nil, browser.Tab{ID: "t1", URL: "https://a.example/", Active: true})
+	require.Eventually(t, func() bool {
+		var shown struct{ Bytes int64 }
+		got := w.do("POST", w.below("embed", "recording"), nil, object{})
+		return json.Unmarshal(got.Body, &shown) == nil && shown.Bytes > 0
+	}, 10*time.Second, time.Millisecond)
+	w.ok("POST", w.below("stop"), nil, nil)
+	w.recording() // waits until it is kept
+	first := w.recordings()[0]
+	movie := w.do("GET", file("s", first.LogicalPath), nil, nil)
+	require.Equal(t, http.StatusOK, movie.Status)
+	copied := w.put("s", "recordings/copy.mov", string(movie.Body))
+	require.Less(t, copied.Status, 300, "%s", copied.Body)
+
+	require.NoError(t, w.server.Sweep(t.Context()))
+	require.Len(t, w.recordings(), 1, "they are kept for ever unless somebody says otherwise")
+	w.server.files.KeepRecordings(time.Hour)
+	require.NoError(t, w.server.Sweep(t.Context()))
+	require.Len(t, w.recordings(), 1, "it is younger")
+	w.server.files.KeepRecordings(time.Millisecond)
+	require.Eventually(t, func() bool { return time.Since(first.CreatedAt) > 2*time.Millisecond }, time.Second,
+		time.Millisecond)
+	require.NoError(t, w.server.Sweep(t.Context()))
+	require.Empty(t, w.recordings())
+	gone := w.log(bctrl.AuditFilter{Action: string(bctrl.DeleteStorage)})
+	require.Len(t, gone, 1)
+	require.Equal(t, "server", gone[0].Caller)
+	require.Equal(t, first.ObjectKey, gone[0].Object)
+	kept := w.do("GET", file("s", "recordings/copy.mov"), nil, nil)
+	require.Equal(t, movie.Body, kept.Body)
+	refused(t, w.do("POST", w.below("embed", "recording"), nil, object{}), http.StatusNotFound, "recordings.not_kept",
+		"as one that somebody deleted")
+	require.True(t, w.verified())
 }
 
 // TestWhoAsksForARecordingWaitsUntilItIsKept asks while it is put into storage.

@@ -92,6 +92,8 @@ type Config struct {
 	ReadyAge time.Duration
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
 	MaxFile int64
+	// KeepRecordings is for how long the recordings of runtimes stay in storage; 0 is for ever.
+	KeepRecordings time.Duration
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 	// Meter is told what the server does; nil counts nothing.
@@ -196,6 +198,7 @@ func newServer(cfg Config) (*Server, error) {
 	s.vault = vault.New(s.Kernel)
 	s.models = models.New(s.Kernel, s.broker)
 	s.files = files.New(s.Kernel, cfg.Blobs, cfg.MaxFile)
+	s.files.KeepRecordings(cfg.KeepRecordings)
 	if cfg.DirectLinks != nil {
 		s.files.LinkPast(cfg.DirectLinks)
 	}

@@ -74,6 +74,19 @@ func (q Queries) NewestFile(ctx context.Context) (Object, error) {
 		"SELECT "+objectColumns+" FROM objects ORDER BY created_at DESC, id DESC LIMIT 1")
 }
 
+// OwnFile is a file by its id, and the organization that has it.
+type OwnFile struct{ Org, ID string }
+
+// FilesBefore returns files of a source that were stored before a time, the oldest first. Nobody has checked
+// them: whoever removes one reads it by its id first.
+func (q Queries) FilesBefore(
+	ctx context.Context, source bctrl.StorageSource, before time.Time, limit int,
+) ([]OwnFile, error) {
+	return many(ctx, q, func(row scanner) (f OwnFile, err error) { return f, row(&f.Org, &f.ID) },
+		"SELECT org_id, id FROM objects WHERE source = $1 AND created_at < $2 ORDER BY created_at, id LIMIT $3",
+		string(source), millis(before), limit)
+}
+
 // PutObject writes a file in place of what has its path, and returns the blob
 // of the version it replaced, or "". Ending is called before that version is
 // removed, to record its end.

@@ -6,6 +6,7 @@ package files
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -18,6 +19,8 @@ type Service struct {
 	maxFile int64
 	linkKey *web.SealedKey
 	direct  blob.Linker // nil where signed links are answered with bytes
+	// keepRecordings is for how long; 0 is for ever.
+	keepRecordings time.Duration
 }
 
 // New makes the service. Files are at most maxFile bytes long; 0 is 5 GiB.
