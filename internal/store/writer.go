@@ -231,7 +231,9 @@ func (db *DB) write(jobs []*job, later []*Entry, deciding bool) []*Entry {
 		(*observe)(committed(jobs, later, time.Since(begun), err)) // who is answered finds it counted
 	}
 	answer(jobs, err)
-	db.batch.checkpoints.after(db.batch.conn, err)
+	if c := db.batch.checkpoints; c != nil { // else the connection is looked at for nothing, after the answer
+		c.after(db.batch.conn, err)
+	}
 	if err != nil && !errors.Is(err, ErrFenced) { // else nobody may write them any more
 		return later
 	}
