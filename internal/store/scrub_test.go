@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -126,7 +125,9 @@ func onDisk(t *testing.T, path string) string {
 	t.Helper()
 	data, dataErr := os.ReadFile(path)
 	log, logErr := os.ReadFile(path + "-wal")
-	assert.NoError(t, errors.Join(dataErr, logErr))
+	if err := errors.Join(dataErr, logErr); err != nil {
+		t.Error(err)
+	}
 	return string(data) + string(log)
 }
 
