@@ -19,7 +19,7 @@ type Control struct {
 	mu      sync.Mutex
 	person  string // who has taken over; "" for nobody
 	last    time.Time
-	turns   int           // how often somebody has taken over
+	turns   int           // see Turns
 	waiting int           // tasks that wait
 	change  chan struct{} // closed and replaced when person, waiting or last changes; nil while nobody asks
 	release func()
@@ -80,8 +80,8 @@ func (c *Control) Take(person string, begin func() (release func())) bool {
 	return true
 }
 
-// Turns is how often somebody has taken the browser over. Who has read a page knows by it whether
-// a person may have changed it since.
+// Turns counts how often somebody has taken the browser over, or given it back. Who has read a page
+// knows by it whether a person may have changed it since, also one who had it while it was read.
 func (c *Control) Turns() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,6 +120,7 @@ func (c *Control) HandBack(person string) {
 func (c *Control) handBack() (release func()) {
 	release = c.release
 	c.person, c.release = "", nil
+	c.turns++
 	c.signal()
 	return release
 }

@@ -21,6 +21,9 @@ type fleet struct {
 	closing bool
 	closed  chan struct{}  // closed with closing
 	running sync.WaitGroup // counts live
+	// ending are the ids of what this node ends since another one has asked, runtimes and
+	// organizations.
+	ending sync.Map
 }
 
 func newFleet() fleet { return fleet{closed: make(chan struct{})} }
@@ -180,7 +183,7 @@ func (s *Service) EndDeleted(ctx context.Context, news store.RuleNews) error {
 		if err == nil && !o.Closed {
 			continue
 		}
-		release, ok := s.beginToldEnd(lr)
+		release, ok := s.beginToldEnd(lr, org)
 		if !ok {
 			continue
 		}
@@ -210,7 +213,7 @@ func (s *Service) EndTold(ctx context.Context, news store.RuleNews) error {
 		if !live || lr.org != c.Org {
 			continue
 		}
-		release, ok := s.beginToldEnd(lr)
+		release, ok := s.beginToldEnd(lr, lr.id)
 		if !ok {
 			continue
 		}
@@ -224,18 +227,18 @@ func (s *Service) EndTold(ctx context.Context, news store.RuleNews) error {
 	return nil
 }
 
-// beginToldEnd has one at a time end a runtime that this node was told to, and closing wait
-// for it until done.
-func (s *Service) beginToldEnd(lr *liveRuntime) (done func(), ok bool) {
+// beginToldEnd has one at a time end what this node was told to, a runtime or all of its
+// organization, by the id of either. Closing waits for it until done.
+func (s *Service) beginToldEnd(lr *liveRuntime, id string) (done func(), ok bool) {
 	release, ok := s.fleet.hold(lr)
 	if !ok {
 		return nil, false
 	}
-	if !lr.endsTold.CompareAndSwap(false, true) {
+	if _, ends := s.fleet.ending.LoadOrStore(id, true); ends {
 		release()
 		return nil, false
 	}
-	return func() { lr.endsTold.Store(false); release() }, true
+	return func() { s.fleet.ending.Delete(id); release() }, true
 }
 
 // otherNodesTime is how long the other nodes may take to end the runtimes of what is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -53,9 +52,6 @@ type liveRuntime struct {
 	movie   *live.Movie
 	filmed  chan struct{}
 	keeping sync.Once
-
-	// endsTold is set while this node ends it since another one has asked.
-	endsTold atomic.Bool
 
 	mu       sync.Mutex // guards what follows
 	showing  *showing   // nil until somebody looks
