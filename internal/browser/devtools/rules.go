@@ -36,7 +36,10 @@ type rule struct {
 // The reasons, each after the code that it begins with. Those that end in ": " are
 // completed where they are used.
 const (
-	badParams    = "devtools.params_unreadable: its parameters are not what the protocol has, each name once"
+	badParams  = "devtools.params_unreadable: its parameters are not what the protocol has, each name once"
+	agentsName = "devtools.binding_name: in every context it would stand in for what the scripts of agents " +
+		"use: name a context, or choose a name that no global has"
+	agentsWorld  = "devtools.agents_world: by its place in the heap it may be an object of the scripts of agents"
 	badAddress   = "devtools.address_refused: "
 	endsRuntime  = "devtools.ends_runtime: it would end the runtime: stop the runtime instead"
 	endsTab      = "devtools.ends_tab: it would end a tab that the agent may be using"
@@ -95,10 +98,13 @@ var clientRules = []rule{
 	// that pages made in it and those that a client put there, never one of a person.
 	{name: "WebAuthn.*"},
 	{name: "Runtime.*"},
+	{name: "Runtime.addBinding", check: checkBinding},
 	{name: "Schema.*"},
 
 	// The memory of pages, and what the browser does.
 	{name: "HeapProfiler.*"},
+	{name: "HeapProfiler.addInspectedHeapObject", refuse: agentsWorld},
+	{name: "HeapProfiler.getObjectByHeapObjectId", refuse: agentsWorld},
 	{name: "HeapProfiler.stopTrackingHeapObjects", check: checkNothingFilled},
 	{name: "HeapProfiler.takeHeapSnapshot", check: checkNothingFilled},
 	{name: "Memory.getDOMCounters"},

@@ -22,8 +22,10 @@ import (
 // agent sees, and where a login is filled.
 //
 // A world is known by its name, which nobody else knows, and by the answer to the command
-// that has made it. A client may name the contexts alone that it was told of: their numbers
-// can be guessed.
+// that has made it. A client may name the contexts and the call frames alone that it was told
+// of: their numbers can be guessed. It is handed no object by its place in the heap, which may
+// be one of a world, and puts no binding into every context under a name that scripts there
+// may use: rules.go.
 
 // worlds are those of the server. All of it is guarded by the lock of the mux.
 type worlds struct {
@@ -57,6 +59,8 @@ type sight struct {
 	scripts map[cdp.ScriptID]struct{}
 	ring    []cdp.ScriptID
 	next    int
+	// frames are the call frames that the client was told of where it is paused now.
+	frames map[debugger.CallFrameID]struct{}
 
 	// pauses says that the client's debugger is on. It has to pass over hidden contexts: see
 	// [Mux.passOver].
@@ -114,6 +118,22 @@ func (s *sight) hideScript(id cdp.ScriptID) {
 		s.next = (s.next + 1) % maxScripts
 	}
 	s.scripts[id] = struct{}{}
+}
+
+// tellFrames remembers the call frames of a pause that is told.
+func (s *sight) tellFrames(paused jsonv2.Value) {
+	var of struct {
+		CallFrames []struct {
+			ID debugger.CallFrameID `json:"callFrameId"`
+		} `json:"callFrames"`
+	}
+	s.frames = map[debugger.CallFrameID]struct{}{}
+	if jsonv2.Unmarshal(paused, &of, protocol.PageText()) != nil {
+		return
+	}
+	for _, frame := range of.CallFrames {
+		s.frames[frame.ID] = struct{}{}
+	}
 }
 
 func (s *sight) hidesScript(id cdp.ScriptID) bool {
@@ -256,6 +276,9 @@ func (m *Mux) withoutWorldsScripts(s *clientSession, msg message) (message, bool
 			}
 			return jsonv2.Unmarshal(frame, &of, protocol.PageText()) == nil && s.sight.hidesScript(of.Location.ScriptID)
 		})
+		s.sight.tellFrames(msg.Params)
+	case debugger.Resumed.Method:
+		s.sight.frames = nil
 	}
 	return msg, true
 }
@@ -295,13 +318,15 @@ func (s *sight) withoutScripts(msg message, method string) message {
 // there is no such thing.
 var (
 	errNoContext = &messageError{Code: codeServerError, Message: "Cannot find context with specified id"}
+	errNoFrame   = &messageError{Code: codeServerError, Message: "Could not find call frame with given id"}
+	errNotPaused = &messageError{Code: codeServerError, Message: "Can only perform operation while paused."}
 	errNoScript  = &messageError{Code: codeServerError, Message: "No script with given id found"}
 
 	errUnreadable = &messageError{Code: codeInvalidParams, Message: "Invalid parameters"}
 )
 
-// refusesWorld says why a client may not give a command that names a context or a script, nil
-// where it may. Call it with mu held.
+// refusesWorld says why a client may not give a command that names a context, a script or a
+// call frame, nil where it may. Call it with mu held.
 func (m *Mux) refusesWorld(s *clientSession, msg message) *messageError {
 	domain, _, _ := strings.Cut(msg.Method, ".")
 	names := domain == "Runtime" || domain == "Debugger" || msg.Method == dom.CommandResolveNode
@@ -312,6 +337,7 @@ func (m *Mux) refusesWorld(s *clientSession, msg message) *messageError {
 		ContextID          *runtime.ExecutionContextID `json:"contextId"`
 		ExecutionContextID *runtime.ExecutionContextID `json:"executionContextId"`
 		ScriptID           cdp.ScriptID                `json:"scriptId"`
+		CallFrameID        *debugger.CallFrameID       `json:"callFrameId"`
 		Location           place                       `json:"location"`
 		Start              place                       `json:"start"`
 	}
@@ -321,6 +347,14 @@ func (m *Mux) refusesWorld(s *clientSession, msg message) *messageError {
 	for _, id := range []cdp.ScriptID{named.ScriptID, named.Location.ScriptID, named.Start.ScriptID} {
 		if s.sight.hidesScript(id) {
 			return errNoScript
+		}
+	}
+	if named.CallFrameID != nil {
+		if s.sight.frames == nil {
+			return errNotPaused
+		}
+		if _, told := s.sight.frames[*named.CallFrameID]; !told {
+			return errNoFrame // the browser finds a frame by its place alone, which can be guessed
 		}
 	}
 	for _, id := range []*runtime.ExecutionContextID{named.ContextID, named.ExecutionContextID} {
