@@ -72,6 +72,8 @@ func translateState(state string) error {
 		return ErrExists
 	case "53100":
 		return ErrFull
+	case divisionByZero:
+		return ErrFenced
 	case "25006":
 		return ErrReadOnly
 	case "40001", "40P01":

@@ -250,6 +250,15 @@ func (d *dialect) leaseQuery() string {
 	return "SELECT lease_until - " + d.now() + " FROM nodes WHERE id = $1 AND state <> 'ended'"
 }
 
+// leaseOrError fails with [divisionByZero] where a node is without its lease, so that nothing
+// that is sent after it is done.
+func (d *dialect) leaseOrError() string {
+	return "SELECT 1 / COUNT(*) FROM nodes WHERE id = $1 AND " + d.holdsLease()
+}
+
+// divisionByZero is the SQLSTATE of it. Nothing else is divided.
+const divisionByZero = "22012"
+
 // checkLease refuses a transaction of a node of whose lease no more is left than a margin,
 // in milliseconds.
 func checkLease(row scanner, margin int64) error {

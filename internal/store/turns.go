@@ -151,6 +151,9 @@ func (b *batch) end(ctx context.Context, rows entryRows, news string) error {
 	if news != "" {
 		with.Queue("SELECT pg_notify("+channel+", $1)", news)
 	}
+	if b.node != "" {
+		with.Queue(b.on.leaseOrError(), b.node)
+	}
 	with.Queue("COMMIT")
 	return b.send(ctx, &with)
 }

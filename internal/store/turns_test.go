@@ -223,6 +223,29 @@ func TestANodeWritesNothingInTheLastMomentOfItsLease(t *testing.T) {
 	requireWholeChain(t, db, 2)
 }
 
+// TestACommitThatComesAfterTheLeaseChangesNothing: the server may be paused between its last look
+// at the lease and the commit.
+func TestACommitThatComesAfterTheLeaseChangesNothing(t *testing.T) {
+	dbs, at := sharedStores(t, 1)
+	db, b, raw := dbs[0], dbs[0].batch, onPostgres().raw(t, at)
+	register(t, db, "node", 6*testLease)
+	db.Fence("node")
+	require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
+	b.base = b.place
+	require.NoError(t, b.begin(t.Context(), true))
+	require.NoError(t, b.takePlace(t.Context()))
+	rows, err := b.link(t.Context(), []*Entry{{Org: "org", Body: []byte("{}")}}, b.now())
+	require.NoError(t, err)
+	_, err = raw.ExecContext(t.Context(), "UPDATE nodes SET lease_until = "+db.on.now()+" - 1")
+	require.NoError(t, err)
+	err = b.end(t.Context(), rows, "")
+	require.ErrorIs(t, translate(err), ErrFenced)
+	require.True(t, isRefusal(err), "nobody has to find out what became of it")
+	b.undo(t.Context())
+	b.place = b.base
+	requireWholeChain(t, db, 0)
+}
+
 // TestWhatIsInDoubtIsWaitedFor: a decision whose commit was not answered is looked for once
 // its transaction has ended, and not before.
 func TestWhatIsInDoubtIsWaitedFor(t *testing.T) {

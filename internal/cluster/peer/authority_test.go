@@ -182,6 +182,8 @@ func TestAServerWithoutItsKeySpeaksToNoNode(t *testing.T) {
 	other.transport.CloseIdleConnections()
 	require.ErrorIs(t, pass(here, other.at), errLocked)
 	require.ErrorIs(t, pass(other, here.at), ErrLost)
+	require.True(t, here.isThere(t.Context(), other.at), "what it has passed on goes on")
+	require.True(t, other.isThere(t.Context(), here.at), "it is there, and speaks to nobody")
 	locked = false
 	require.NoError(t, pass(here, other.at))
 	require.NoError(t, pass(other, here.at))

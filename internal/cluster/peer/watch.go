@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -133,8 +135,12 @@ func (p *Peers) endOfSilent(ctx context.Context) {
 	asked.Wait()
 }
 
-// isThere asks a node to answer.
+// isThere asks a node to answer. While this one is locked it can ask nobody, and gives nobody
+// up; that the other one refuses to speak, as while it is locked, is an answer too.
 func (p *Peers) isThere(ctx context.Context, n cluster.Node) bool {
+	if _, _, err := p.identity.current(ctx); err != nil {
+		return true
+	}
 	ctx, done := context.WithTimeout(ctx, probeTime)
 	defer done()
 	ctx = context.WithValue(ctx, nodeKey{}, n)
@@ -144,7 +150,8 @@ func (p *Peers) isThere(ctx context.Context, n cluster.Node) bool {
 	}
 	res, err := p.transport.RoundTrip(rq)
 	if err != nil {
-		return false
+		op, ok := errors.AsType[*net.OpError](err)
+		return ok && op.Op == "remote error" // as crypto/tls calls an alert of the other side
 	}
 	return res.Body.Close() == nil && res.StatusCode == http.StatusNoContent
 }

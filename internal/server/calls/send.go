@@ -26,7 +26,7 @@ func (s *Service) send(ctx context.Context, c *intendedCall) (*http.Response, er
 	if err != nil {
 		return nil, err
 	}
-	if err := web.EndedBecause(ctx); err != nil {
+	if err := s.StillUnderway(ctx); err != nil {
 		return nil, err
 	}
 	resp, err := client.Do(req)

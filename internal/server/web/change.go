@@ -75,10 +75,7 @@ func (k *Kernel) UseFound(ctx context.Context, find func(*store.Tx) (audit.Event
 	if err != nil {
 		return err
 	}
-	if err = EndedBecause(ctx); err == nil {
-		err = k.Cluster.Valid() // by now others may have ended the intent
-	}
-	if err == nil {
+	if err = k.StillUnderway(ctx); err == nil {
 		err = fn()
 	}
 	outcome := audit.OK
@@ -87,6 +84,15 @@ func (k *Kernel) UseFound(ctx context.Context, find func(*store.Tx) (audit.Event
 	}
 	k.RecordOutcome(e, done, audit.End{Outcome: outcome})
 	return err
+}
+
+// StillUnderway is nil as long as what an intent was recorded for may be done: nobody has ended
+// ctx since, and this node has its lease, without which others may have ended the intent.
+func (k *Kernel) StillUnderway(ctx context.Context) error {
+	if err := EndedBecause(ctx); err != nil {
+		return err
+	}
+	return k.Cluster.Valid()
 }
 
 // RecordOutcome records how an intent went, by the function that recording the
