@@ -35,9 +35,10 @@ RACE := $(if $(CC_FOUND),-race -gcflags=modernc.org/...=-d=checkptr=0 $(NOT_RACE
 # A test that fails is tried once more, alone, when all others have ended, since browsers on two
 # cores get in each other's way: what passes then is printed under "Failed" all the same, to be
 # mended. Nothing is tried again after a data race, a leak, or more than five failures, subtests counted.
-GO_TEST := $(if $(RACE),,CGO_ENABLED=0 )go tool -modfile=$(CURDIR)/tools/go.mod gotestsum -f standard-quiet \
+PACKAGES := ./...
+GO_TEST = $(if $(RACE),,CGO_ENABLED=0 )go tool -modfile=$(CURDIR)/tools/go.mod gotestsum -f standard-quiet \
 	--hide-summary=skipped --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race \
-	--rerun-fails-run-root-test --packages=./... -- $(RACE) -count=1
+	--rerun-fails-run-root-test --packages="$(PACKAGES)" -- $(RACE) -count=1
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -55,7 +56,9 @@ test: browser postgres compat miniwob-sample otlp s3server
 	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
-# A module of its own: nobody who uses bctrl gets these SDKs.
+# A module of its own: nobody who uses bctrl gets these SDKs. What it has of `make soak` takes
+# the time of many other tests, and runs at night.
+compat: PACKAGES := . ./clients
 compat: browser sdks postgres s3server
 	cd compat && $(GO_TEST) -timeout=10m
 

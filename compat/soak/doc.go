@@ -5,8 +5,8 @@
 // everything that was acknowledged has to be there, the audit log whole, and nothing left over.
 //
 // The scenario is drawn from a seed, which is printed; when things happen inside the processes is
-// not. `make soak` has 200 kills of nodes and 50 of the database, and the tests of each change a
-// few of both.
+// not. `make soak` has 200 kills of nodes and 50 of the database; `go test ./soak` a few of both, in
+// a minute.
 //
 //	BCTRL_SOAK=full      the long run
 //	BCTRL_SOAK_SEED=n    the scenario of a run before
