@@ -38,3 +38,12 @@ func checkBinding(_ *filter, p params) error {
 	}
 	return nil
 }
+
+// checkBreakpoint refuses a condition in scripts that are named by their hash: those of the
+// server's can be told in advance, and a condition runs where the script does.
+func checkBreakpoint(_ *filter, p params) error {
+	if p.has("scriptHash") && p.has("condition") {
+		return errors.New(agentsWorld)
+	}
+	return nil
+}

@@ -39,7 +39,7 @@ const (
 	badParams  = "devtools.params_unreadable: its parameters are not what the protocol has, each name once"
 	agentsName = "devtools.binding_name: in every context it would stand in for what the scripts of agents " +
 		"use: name a context, or choose a name that no global has"
-	agentsWorld  = "devtools.agents_world: by its place in the heap it may be an object of the scripts of agents"
+	agentsWorld  = "devtools.agents_world: it may reach the world of the scripts of agents"
 	badAddress   = "devtools.address_refused: "
 	endsRuntime  = "devtools.ends_runtime: it would end the runtime: stop the runtime instead"
 	endsTab      = "devtools.ends_tab: it would end a tab that the agent may be using"
@@ -79,6 +79,7 @@ var clientRules = []rule{
 	{name: "DOMSnapshot.captureSnapshot", scan: true},
 	{name: "DOMSnapshot.getSnapshot", scan: true},
 	{name: "Debugger.*"},
+	{name: "Debugger.setBreakpointByUrl", check: checkBreakpoint},
 	{name: "Debugger.getScriptSource", scan: true},
 	{name: "Debugger.searchInContent", scan: true},
 	{name: "DeviceOrientation.*"},
