@@ -121,7 +121,11 @@ func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 		"/copies": `const q = document.createElement('input'); q.style.top = '400px'; document.body.append(q);` +
 			` every(20, () => q.value = n % 2 ? p.value : '');`,
 		"/scrolls": `p.type = 'text'; document.body.style.height = '4000px'; every(16, () => scrollTo(0, n % 60 * 5));`,
-		"/renews":  `p.type = 'text'; every(40, () => { const q = p.cloneNode(); q.value = p.value; p.replaceWith(q); });`,
+		"/blinks":  `p.type = 'text'; every(20, () => p.style.display = p.style.display ? '' : 'none');`,
+		"/class": `const none = document.createElement('style'); none.textContent = '.none { display: none }';` +
+			` echo.textContent = p.value; echo.classList.add('none'); document.body.append(none, echo);` +
+			` every(20, () => echo.classList.toggle('none'));`,
+		"/renews": `p.type = 'text'; every(40, () => { const q = p.cloneNode(); q.value = p.value; p.replaceWith(q); });`,
 	}
 	ctx, p, _ := openPage(t)
 	served := map[string]string{"/control": castForm + `}; p.type = 'text'; p.value = 'Visible1';</script>`}

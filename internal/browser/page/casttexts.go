@@ -78,6 +78,8 @@ func (t *tab) watchTexts(ctx context.Context) (*textWatch, error) {
 	for _, f := range tree.order[:min(len(tree.order), maxFrames)] {
 		world, err := isolatedWorld(ctx, f)
 		if err == nil {
+			// First: what was begun is ended, also where the answer comes too late.
+			w.frames, w.worlds = append(w.frames, f), append(w.worlds, world)
 			err = evaluate(ctx, f, world, nil, jsWatchTexts, maxWatchedText, w.number)
 		}
 		if err != nil {
@@ -87,7 +89,6 @@ func (t *tab) watchTexts(ctx context.Context) (*textWatch, error) {
 			}
 			return nil, errUnsteady // the frame shows another document now
 		}
-		w.frames, w.worlds = append(w.frames, f), append(w.worlds, world)
 	}
 	return w, nil
 }

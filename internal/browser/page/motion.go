@@ -14,7 +14,8 @@ import (
 // A picture shows a node where it was at one moment between two looks at the page, and
 // nobody knows which. Where the node stands still that is where it was seen. Where it
 // moves steadily it is no farther from there than its speed takes it in that time, which
-// is painted over too. Where it jumps it could be anywhere: then no picture is shown.
+// is painted over too. Where it jumps it could be anywhere: then no picture is shown. Neither
+// is one while a node comes and goes: it could be there for that moment alone.
 
 const (
 	// restlessFor is how long what has moved is not believed to stand still: this, and
@@ -22,6 +23,13 @@ const (
 	restlessFor = time.Second
 	// steadyLooks is how often a node that moves has to be seen before its speed is believed.
 	steadyLooks = 16
+	// mostRestless is how often that time doubles for what is shown and hidden again and again.
+	mostRestless = 5
+	// hiddenLooks is how often a node has to be seen hidden before it is believed to stay so.
+	hiddenLooks = 6
+	// fewestTries is how often a picture is tried at least, however long that takes: a slow
+	// machine has to see what is hidden as often, and two pictures of what stands still.
+	fewestTries = hiddenLooks/2 + 2
 	// leastRoom is how far from where it was seen a node that moves may be at least, in CSS
 	// pixels, and roomMargin how many times farther than it was seen to go.
 	leastRoom  = 60
@@ -56,6 +64,11 @@ type motion struct {
 	way   float64   // the longest since then while a picture was taken, in CSS pixels
 	looks int       // since it began to move
 	until time.Time // it is not believed to stand still before
+
+	shown  bool      // at the newest look
+	hidden int       // the looks at which it was not
+	turns  int       // how often it came or went since it was believed to do neither
+	turned time.Time // it is not believed to stay shown or hidden before
 }
 
 // takeMasked takes a picture in which what was filled is painted over. What is masked has to
@@ -66,12 +79,12 @@ func (t *tab) takeMasked(
 	ctx context.Context, fullPage bool, maxHeight float64, atMost time.Duration, seen motions,
 ) (*shot, error) {
 	begun := time.Now()
-	for {
+	for n := 1; ; n++ {
 		taken, err := t.tryMasked(ctx, fullPage, maxHeight, seen)
 		if err == nil {
 			return taken, nil
 		}
-		if _, told := asRefusal(err); told || ctx.Err() != nil || time.Since(begun) > atMost {
+		if _, told := asRefusal(err); told || ctx.Err() != nil || time.Since(begun) > atMost && n >= fewestTries {
 			return nil, err
 		}
 		if err := t.session.pause(ctx, unsteadyPause); err != nil {
@@ -139,6 +152,11 @@ func (ms motions) cover(taken *shot) (boxes []box, known bool) {
 	}
 	for element, moved := range ms {
 		if !moved.seen {
+			moved.turn(false, taken.lookedAfter, took)
+		}
+		if taken.lookedAfter.Before(moved.turned) {
+			known = false // it may have been there for a moment
+		} else if !moved.seen {
 			delete(ms, element)
 		}
 		moved.seen = false
@@ -147,16 +165,19 @@ func (ms motions) cover(taken *shot) (boxes []box, known bool) {
 }
 
 // note takes note of where a node was seen, in the taking of a picture that took some time.
-// It reports false of one that was not seen before: nobody knows where it was a moment ago.
+// It reports false of one that was not seen before, and of a hidden one that was seen a few
+// times only: nobody knows where it was a moment ago.
 func (ms motions) note(m nodeMask, at time.Time, took time.Duration) (known bool) {
-	moved := ms[m.element]
-	if known = moved != nil || len(m.boxes) == 0; moved == nil {
-		moved = new(motion)
+	moved, shown := ms[m.element], len(m.boxes) > 0
+	if known = moved != nil; moved == nil {
+		moved = &motion{shown: shown}
 		ms[m.element] = moved
 	}
 	moved.seen = true
-	if len(m.boxes) == 0 {
-		return known
+	moved.turn(shown, at, took)
+	if !shown {
+		moved.hidden++
+		return moved.hidden > hiddenLooks
 	}
 	if at.After(moved.until) {
 		moved.speed, moved.way, moved.looks = 0, 0, 0
@@ -177,6 +198,19 @@ func (ms motions) note(m nodeMask, at time.Time, took time.Duration) (known bool
 	}
 	moved.last, moved.at = now, at
 	return known
+}
+
+// turn takes note of whether the node was shown. Each time that it comes or goes it is believed
+// later: what blinks is hidden at every look for a while, by chance.
+func (m *motion) turn(shown bool, at time.Time, took time.Duration) {
+	if at.After(m.turned) {
+		m.turns = 0
+	}
+	if m.shown != shown {
+		m.shown = shown
+		m.turned = at.Add(max(restlessFor, 3*took) << min(m.turns, mostRestless))
+		m.turns++
+	}
 }
 
 // roomIn is how far from where it was seen the node may have been, in a time that ended at.

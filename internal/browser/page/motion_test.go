@@ -34,19 +34,31 @@ func TestAPictureCoversWhereverItsNodeMayHaveBeen(t *testing.T) {
 			}
 		}
 	}
+	still := func() pathOf { return func(float64) (float64, float64) { return 40, 80 } }
+	// It is shown long enough to be seen first, and then for 30 ms of 45.
+	blinks := func(ms float64) bool { return ms > 1500 && int(ms/15)%3 == 0 }
 	for _, c := range []struct {
 		why   string
 		path  func() pathOf
 		shown bool // pictures of it have to be shown at all
+		// hidden is whether it is, at a time in milliseconds; nil for never. A node that is gone
+		// is not among what is masked meanwhile.
+		hidden func(ms float64) bool
+		gone   bool
 	}{
-		{"it stands still", func() pathOf { return func(float64) (float64, float64) { return 40, 80 } }, true},
-		{"it jumps to and fro faster than pictures are taken", jumping(15, 500, 600), false},
-		{"it jumps in a small room", jumping(15, 50, 50), true},
-		{"it jumps as often as pictures are taken", jumping(70, 500, 600), false},
-		{"it scrolls", func() pathOf {
+		{why: "it stands still", path: still, shown: true},
+		{why: "it blinks", path: still, hidden: blinks},
+		{why: "it comes and goes", path: still, hidden: blinks, gone: true},
+		{why: "it is hidden once", path: still, hidden: func(ms float64) bool { return ms > 1500 }, shown: true},
+		{why: "it goes once", path: still, hidden: func(ms float64) bool { return ms > 1500 }, gone: true, shown: true},
+		{why: "it appears once", path: still, hidden: func(ms float64) bool { return ms < 2500 }, shown: true},
+		{why: "it jumps to and fro faster than pictures are taken", path: jumping(15, 500, 600)},
+		{why: "it jumps in a small room", path: jumping(15, 50, 50), shown: true},
+		{why: "it jumps as often as pictures are taken", path: jumping(70, 500, 600)},
+		{why: "it scrolls", path: func() pathOf {
 			return func(ms float64) (float64, float64) { return 40, 4000 - ms/4 }
-		}, true},
-		{"it slides to and fro", func() pathOf {
+		}, shown: true},
+		{why: "it slides to and fro", path: func() pathOf {
 			return func(ms float64) (float64, float64) {
 				n := int(ms / 800)
 				ms -= float64(n) * 800
@@ -55,7 +67,7 @@ func TestAPictureCoversWhereverItsNodeMayHaveBeen(t *testing.T) {
 				}
 				return ms / 2, ms / 2
 			}
-		}, true},
+		}, shown: true},
 	} {
 		shown := 0
 		for range 100 { // pages
@@ -65,12 +77,19 @@ func TestAPictureCoversWhereverItsNodeMayHaveBeen(t *testing.T) {
 			for range 40 {
 				look := func(by float64) []nodeMask {
 					ms += by
-					return []nodeMask{{protocol.Element{Backend: 1}, []box{path.box(ms)}}}
+					element := protocol.Element{Backend: 1}
+					switch {
+					case c.hidden == nil || !c.hidden(ms):
+						return []nodeMask{{element, []box{path.box(ms)}}}
+					case c.gone:
+						return nil
+					}
+					return []nodeMask{{element: element}}
 				}
 				taken := &shot{begun: at()}
 				taken.before, taken.lookedBefore = look(5+rnd.Float64()*15), at()
 				ms += 5 + rnd.Float64()*15
-				pictured := path.box(ms)
+				pictured, inSight := path.box(ms), c.hidden == nil || !c.hidden(ms)
 				ms += 5 + rnd.Float64()*15
 				taken.after, taken.lookedAfter = look(5+rnd.Float64()*15), at()
 				boxes, known := seen.cover(taken)
@@ -79,7 +98,7 @@ func TestAPictureCoversWhereverItsNodeMayHaveBeen(t *testing.T) {
 					continue
 				}
 				shown++
-				covered := false
+				covered := !inSight
 				for _, b := range boxes {
 					covered = covered || b.holds(pictured)
 				}
@@ -90,4 +109,24 @@ func TestAPictureCoversWhereverItsNodeMayHaveBeen(t *testing.T) {
 			require.Greater(t, shown, 100*40/2, c.why)
 		}
 	}
+}
+
+// TestAHiddenNodeIsBelievedOnceItWasSeenAFewTimes has a node that is hidden from the first look
+// on, which a page may show for a moment, and one that is so for ever.
+func TestAHiddenNodeIsBelievedOnceItWasSeenAFewTimes(t *testing.T) {
+	seen, at := motions{}, time.Unix(1e9, 0)
+	cover := func(boxes ...box) bool {
+		node := []nodeMask{{protocol.Element{Backend: 1}, boxes}}
+		begun := at
+		at = at.Add(100 * time.Millisecond)
+		_, known := seen.cover(&shot{before: node, after: node, begun: begun, lookedBefore: at, lookedAfter: at})
+		return known
+	}
+	for n := range 20 {
+		require.Equal(t, 2*n >= hiddenLooks, cover(), "picture %d", n)
+	}
+	require.False(t, cover(box{0, 0, 10, 10}), "it appears")
+	require.False(t, cover(box{0, 0, 10, 10}), "and may go again")
+	at = at.Add(restlessFor)
+	require.True(t, cover(box{0, 0, 10, 10}), "it has stayed")
 }

@@ -250,7 +250,9 @@ func (t *tab) nodesToMask(ctx context.Context, f *frame,
 	texts := painted[f.session][f.id]
 	backends = append(backends, texts.passwords...)
 	if t.set.hasFilled() {
-		backends = append(append(backends, t.nodesEchoing(texts.laidOut)...), t.nodesEchoing(texts.fields)...)
+		for _, of := range [][]paintedText{texts.laidOut, texts.fields, texts.hidden} {
+			backends = append(backends, t.nodesEchoing(of)...)
+		}
 	}
 	return backends, nil
 }
@@ -280,7 +282,7 @@ func (t *tab) nodesShowingFilled(ctx context.Context, f *frame) ([]cdp.BackendNo
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	for _, n := range got.Nodes {
-		if n.property("editable") != "" && t.hidesValue(f.element(n.Backend)) {
+		if n.Backend != 0 && n.property("editable") != "" && t.hidesValue(f.element(n.Backend)) {
 			out = append(out, n.Backend)
 			continue
 		}

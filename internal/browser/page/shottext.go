@@ -19,6 +19,7 @@ type paintedText struct {
 type paintedTexts struct {
 	laidOut []paintedText // in the order of the page
 	fields  []paintedText // what fields and pictures show in boxes of their own
+	hidden  []paintedText // what is not laid out, and may be for a moment
 	// passwords are the inputs of that type.
 	passwords []cdp.BackendNodeID
 }
@@ -34,6 +35,10 @@ type snapshotDocument struct {
 	Frame int `json:"frameId"`
 	Nodes struct {
 		Backends   []cdp.BackendNodeID `json:"backendNodeId"`
+		Parents    []int               `json:"parentIndex"`
+		Types      []int               `json:"nodeType"`
+		Names      []int               `json:"nodeName"`
+		Values     []int               `json:"nodeValue"`
 		Attributes [][]int             `json:"attributes"` // names and values in turn
 		Inputs     snapshotValues      `json:"inputValue"`
 		Areas      snapshotValues      `json:"textValue"`
@@ -73,6 +78,7 @@ func paintedBy(ctx context.Context, session *session) (map[cdp.FrameID]paintedTe
 			laidOut: got.painted(d, d.Layout.Nodes, d.Layout.Texts),
 			fields: append(append(got.painted(d, d.Nodes.Inputs.Nodes, d.Nodes.Inputs.Texts),
 				got.painted(d, d.Nodes.Areas.Nodes, d.Nodes.Areas.Texts)...), got.hints(d)...),
+			hidden:    got.hidden(d),
 			passwords: got.passwords(d),
 		}
 	}
@@ -88,6 +94,30 @@ func (s *snapshot) painted(d *snapshotDocument, nodes, texts []int) []paintedTex
 		}
 	}
 	return out
+}
+
+// textNode is the type of the nodes of texts (DOM Standard, 4.4).
+const textNode = 3
+
+// hidden returns a document's texts that are not laid out, other than scripts and styles.
+func (s *snapshot) hidden(d *snapshotDocument) []paintedText {
+	laidOut := map[int]bool{}
+	for _, node := range d.Layout.Nodes {
+		laidOut[node] = true
+	}
+	var nodes, texts []int
+	for node := range min(len(d.Nodes.Types), len(d.Nodes.Values), len(d.Nodes.Parents)) {
+		if d.Nodes.Types[node] != textNode || laidOut[node] {
+			continue
+		}
+		if parent := d.Nodes.Parents[node]; parent >= 0 && parent < len(d.Nodes.Names) {
+			if name := strings.ToLower(s.text(d.Nodes.Names[parent])); name == "script" || name == "style" {
+				continue
+			}
+		}
+		nodes, texts = append(nodes, node), append(texts, d.Nodes.Values[node])
+	}
+	return s.painted(d, nodes, texts)
 }
 
 // hints returns what fields show while they are empty, and what is shown in the
