@@ -113,6 +113,7 @@ bench-smoke: browser sdks postgres s3server
 
 vuln:
 	$(TOOL) govulncheck ./...
+	cd otlp && go tool -modfile=$(CURDIR)/tools/go.mod govulncheck ./...
 
 check:
 	.ci/run
