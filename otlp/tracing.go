@@ -12,11 +12,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -32,6 +32,10 @@ import (
 // No request waits for the collector: spans wait in a queue of OTEL_BSP_MAX_QUEUE_SIZE, 2048
 // of them unless it says otherwise, and are dropped where it is full.
 func Start(ctx context.Context, log *slog.Logger) (_ trace.Tracer, stop func(context.Context), err error) {
+	otel.SetLogger(logr.Discard()) // else it writes what it cannot read to stderr, also headers
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		log.Warn("OpenTelemetry has met an error", "kind", fmt.Sprintf("%T", err)) // whose text quotes the environment
+	}))
 	wanted, err := isWanted()
 	if err != nil || !wanted {
 		return nil, func(context.Context) {}, err
@@ -58,28 +62,6 @@ func Start(ctx context.Context, log *slog.Logger) (_ trace.Tracer, stop func(con
 		}
 	}
 	return tracer{provider.Tracer("github.com/bctrl-go/bctrl")}, stop, nil
-}
-
-// isWanted reports whether the environment wants spans, or what it wants that is not there.
-func isWanted() (bool, error) {
-	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return false, nil
-	}
-	switch to := os.Getenv("OTEL_TRACES_EXPORTER"); to {
-	case "none":
-		return false, nil
-	case "", "otlp":
-	default:
-		return false, fmt.Errorf("OTEL_TRACES_EXPORTER %q: want otlp or none", to)
-	}
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		switch protocol := os.Getenv(name); protocol {
-		case "", "http/protobuf":
-		default:
-			return false, fmt.Errorf("%s %q: want http/protobuf", name, protocol)
-		}
-	}
-	return true, nil
 }
 
 // sayEvery is how often the log says that spans are not sent.
