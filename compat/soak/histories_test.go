@@ -10,9 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync"
+	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/histories"
@@ -156,7 +159,7 @@ func (p *player) renew(ctx context.Context) error {
 		return p.forget(ctx, ws.ID)
 	}
 	p.stage = &histories.Stage{
-		Next:      onAnyNode{p.machines},
+		Next:      newOnAnyNode(p.machines, p.rng),
 		Workspace: ws.ID,
 		Login:     name + "/login",
 		AI:        name,
@@ -210,11 +213,28 @@ func (p *player) mint(ctx context.Context) error {
 
 // onAnyNode has each request answered by some node. One without an answer, or whose answer says
 // that something was not there, is 503.
-type onAnyNode struct{ *machines }
+type onAnyNode struct {
+	*machines
+	mu  sync.Mutex
+	rng *rand.Rand
+}
+
+// newOnAnyNode has the seed of r draw the nodes. Which of a few requests at once has which draw is up
+// to those who make them.
+func newOnAnyNode(m *machines, r *rand.Rand) *onAnyNode {
+	return &onAnyNode{machines: m, rng: rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))}
+}
+
+// next draws a node. It may be called by several at once, unlike what a caller's own source does.
+func (a *onAnyNode) next() *node {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.nodes[a.rng.IntN(len(a.nodes))]
+}
 
 // ServeHTTP implements [http.Handler].
-func (a onAnyNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n := a.nodes[rand.IntN(len(a.nodes))]
+func (a *onAnyNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n := a.next()
 	ctx, done := context.WithTimeout(a.ctx, callTime)
 	defer done()
 	out := r.Clone(ctx)
@@ -233,4 +253,17 @@ func (a onAnyNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(resp.StatusCode)
 	_, _ = w.Write(answer.Body.Bytes())
+}
+
+func TestASeedAsksTheSameNodesAgain(t *testing.T) {
+	seed, _ := seeded(t)
+	m := &machines{nodes: []*node{{i: 0}, {i: 1}, {i: 2}}}
+	draw := func() (drawn []int) {
+		nodes := newOnAnyNode(m, rand.New(rand.NewPCG(seed, 0)))
+		for range 64 {
+			drawn = append(drawn, nodes.next().i)
+		}
+		return drawn
+	}
+	require.Equal(t, draw(), draw())
 }

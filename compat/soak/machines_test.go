@@ -53,10 +53,11 @@ type node struct {
 	// toDatabase, toBucket and toNode are the ways that it takes, and the one to it from the others.
 	toDatabase, toBucket, toNode *way
 	client                       *bctrl.Client
+	// program is changed by whoever starts the node, and by nobody else.
+	program string
 
 	mu      sync.Mutex
 	process *process
-	program string
 }
 
 const (
