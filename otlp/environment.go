@@ -34,7 +34,7 @@ func isWanted() (bool, error) {
 			}
 		}
 		if !isKeyPair(prefix) {
-			return false, fmt.Errorf("%sCLIENT_CERTIFICATE, %[1]sCLIENT_KEY: want the files of a certificate and its key, in PEM",
+			return false, fmt.Errorf("%sCLIENT_CERTIFICATE, %[1]sCLIENT_KEY: want PEM files of a certificate and its key",
 				prefix)
 		}
 	}
