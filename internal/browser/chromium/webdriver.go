@@ -26,6 +26,9 @@ func (b *instance) OpenWebDriver(
 	if b.life.Err() != nil {
 		return nil, devtools.ErrBrowserGone
 	}
+	if err := b.mux.EnsureTab(ctx, rights); err != nil {
+		return nil, err
+	}
 	d, err := chromedriver.Start(ctx, chromedriver.Options{
 		User: chromedriver.User{UID: b.user.uid, GID: b.user.gid, Switched: b.user.switched},
 		Dir:  b.dirs.root,
@@ -62,6 +65,10 @@ func (c drivenConn) OpenFile(ctx context.Context, path string) (browser.File, er
 	}
 	return file, err
 }
+
+// LeavesOutside says that a tab is left for the client that comes to show a host outside its
+// mounts: WebDriver has no command that does not look at the page first.
+func (drivenConn) LeavesOutside() {}
 
 // closeWebDrivers ends what drives the browser, which has ended.
 func (b *instance) closeWebDrivers() (err error) {

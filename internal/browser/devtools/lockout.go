@@ -1,6 +1,7 @@
 package devtools
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -126,13 +127,35 @@ func (f *filter) withoutHistoryOutside(history jsonv2.Value) jsonv2.Value {
 // it names, or that of its session.
 func (c servedClient) checkSeen(in target.SessionID, method string, p params) error {
 	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if c.m.isOutside(c.Client, target.ID(p.text("targetId"))) {
+	s := c.m.sessions[in]
+	outside := c.m.isOutside(c.Client, target.ID(p.text("targetId")))
+	locked := in != "" && s != nil && s.client == c.Client && c.m.isLockedOut(c.Client, s) && !showsNothing(method)
+	c.m.mu.Unlock()
+	switch {
+	case locked && c.leaves:
+		c.m.leave(in, s.target)
 		return errHostOutside
-	}
-	if s := c.m.sessions[in]; in != "" && s != nil && s.client == c.Client &&
-		c.m.isLockedOut(c.Client, s) && !showsNothing(method) {
+	case outside, locked:
 		return errHostOutside
 	}
 	return nil
+}
+
+// leave has a tab show nothing, for a client that cannot have it do so itself: a chromedriver
+// looks at the page before each navigation. Where it fails, the client stays locked out.
+func (m *Mux) leave(in target.SessionID, tab target.ID) {
+	ctx, cancel := context.WithTimeout(context.Background(), detachTimeout)
+	defer cancel()
+	if m.callIn(ctx, in, page.CommandNavigate, page.NavigateParams{URL: "about:blank"}, nil) != nil {
+		return
+	}
+	// The browser itself says what the tab shows by now: its event may come later.
+	var now target.GetTargetInfoResult
+	named := target.GetTargetInfoParams{TargetID: tab}
+	if m.Call(ctx, target.CommandGetTargetInfo, named, &now) != nil || now.TargetInfo == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shown[tab] = now.TargetInfo.URL
 }

@@ -1,7 +1,9 @@
 package devtools
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -52,6 +54,29 @@ func (c *Client) sees(address string) bool {
 	}
 	host := hostOf(address)
 	return host == "" || c.rights.SeesHost(host)
+}
+
+// EnsureTab opens an empty tab where a client with these rights would see none: a chromedriver
+// that is told of no tab waits for one, and gives up.
+func (m *Mux) EnsureTab(ctx context.Context, rights browser.ClientRights) error {
+	var got target.GetTargetsResult
+	if err := m.Call(ctx, target.CommandGetTargets, struct{}{}, &got); err != nil {
+		return fmt.Errorf("list the browser's tabs: %w", err)
+	}
+	would := &Client{rights: rights}
+	m.mu.Lock()
+	seen := slices.ContainsFunc(got.TargetInfos, func(info *target.Info) bool {
+		return info.Type == "page" && would.sees(info.URL) && m.owners.contexts[info.BrowserContextID] == nil
+	})
+	m.mu.Unlock()
+	if seen {
+		return nil
+	}
+	blank := target.CreateTargetParams{URL: "about:blank"}
+	if err := m.Call(ctx, target.CommandCreateTarget, blank, nil); err != nil {
+		return fmt.Errorf("open a tab: %w", err)
+	}
+	return nil
 }
 
 // noteTarget takes note of what targets show, and of who opened them. Call it with mu held.

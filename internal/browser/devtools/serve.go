@@ -74,6 +74,8 @@ type servedClient struct {
 	files browser.ClientFiles
 	// rights are the client's; nil where nobody is asked, and nobody told.
 	rights browser.ClientRights
+	// leaves says that a tab which comes to show a host outside is left for the client.
+	leaves bool
 }
 
 // Serve serves one client from outside until either side or ctx ends; what it
@@ -91,7 +93,10 @@ func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
 		client.Close(ctx)
 	}()
 	files, _ := conn.(browser.ClientFiles)
-	return copyMessages(ctx, conn, client, newFilter(servedClient{by, client, files, rights}))
+	_, leaves := conn.(interface{ LeavesOutside() })
+	return copyMessages(ctx, conn, client, newFilter(servedClient{
+		Host: by, Client: client, files: files, rights: rights, leaves: leaves,
+	}))
 }
 
 // copyMessages copies between conn and client through f until one of them ends.
