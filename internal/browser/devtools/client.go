@@ -28,9 +28,6 @@ type Client struct {
 	// downloads are its sessions that want events of downloads, "" for the connection's
 	// own; guarded by m.mu.
 	downloads map[target.SessionID]struct{}
-	// told are the targets that it was told of and that are there, as it was told of them
-	// last; guarded by m.mu.
-	told map[target.ID]params
 
 	// pauses are the requests that wait for the client; guarded by m.mu.
 	pauses map[pauseKey]*pause
@@ -162,7 +159,6 @@ func (m *Mux) attach(ctx context.Context, by Host, rights browser.ClientRights, 
 		host:     by,
 		rights:   rights,
 		changed:  make(chan struct{}, 1),
-		told:     map[target.ID]params{},
 
 		downloads: map[target.SessionID]struct{}{},
 		pauses:    map[pauseKey]*pause{},
@@ -173,7 +169,7 @@ func (m *Mux) attach(ctx context.Context, by Host, rights browser.ClientRights, 
 	if m.gone {
 		return nil, ErrBrowserGone
 	}
-	m.sessions[c.root] = &clientSession{client: c, whole: true, sight: newSight()}
+	m.sessions[c.root] = newClientSession(c, "", true)
 	m.clients[c] = struct{}{}
 	return c, nil
 }

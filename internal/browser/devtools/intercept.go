@@ -90,7 +90,7 @@ func (m *Mux) keepPaused(msg message) bool {
 	}
 	key := pauseKey{msg.SessionID, ev.RequestID}
 	m.mu.Lock()
-	others := s.whole && m.owners.hidesFrame(s.client, ev.FrameID)
+	others := s.whole && m.hidesFrame(s.client, ev.FrameID)
 	m.mu.Unlock()
 	by := s.client.host
 	others = others || !s.client.sees(ev.Request.URL)

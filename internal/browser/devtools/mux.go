@@ -249,13 +249,13 @@ func (m *Mux) route(msg message) {
 	case page.JavascriptDialogOpening.Method, page.JavascriptDialogClosed.Method:
 		m.onEvent(s.target, msg.Method, msg.Params)
 	}
-	if !m.showsEvent(c, &msg) {
+	if !m.showsEvent(s, &msg) {
 		return
 	}
 	switch msg.Method {
 	case target.AttachedToTarget.Method:
 		id, of := attachmentOf(msg.Params)
-		m.sessions[id] = &clientSession{client: c, target: of, whole: isOfBrowser(msg.Params), sight: newSight()}
+		m.sessions[id] = newClientSession(c, of, isOfBrowser(msg.Params))
 		m.tellAttached(m.sessions[id])
 	case target.DetachedFromTarget.Method:
 		id, _ := attachmentOf(msg.Params)
@@ -274,7 +274,7 @@ func (m *Mux) route(msg message) {
 		return
 	}
 	msg = m.asSeenBy(c, msg, msg.Method)
-	if c.wasTold(msg) {
+	if s.wasTold(msg) {
 		return
 	}
 	if msg.SessionID == c.root {

@@ -112,9 +112,9 @@ func (o *owners) hides(c *Client, info jsonv2.Value) bool {
 
 // hidesFrame reports whether a frame may be of a context that another client made, as far
 // as the targets tell that the client knows of: those of frames are known that have a
-// process of their own alone.
-func (o *owners) hidesFrame(c *Client, frame cdp.FrameID) bool {
-	id, others := target.ID(frame), false
+// process of their own alone. Call it with mu held.
+func (m *Mux) hidesFrame(c *Client, frame cdp.FrameID) bool {
+	id, others, o := target.ID(frame), false, &m.owners
 	for _, by := range o.contexts {
 		others = others || by != c
 	}
@@ -124,8 +124,12 @@ func (o *owners) hidesFrame(c *Client, frame cdp.FrameID) bool {
 	if by := o.hidden[id]; by != nil {
 		return by != c
 	}
-	_, told := c.told[id]
-	return !told && o.opened[id] == nil
+	for _, s := range m.sessions {
+		if _, told := s.told[id]; told && s.client == c {
+			return false
+		}
+	}
+	return o.opened[id] == nil
 }
 
 // refuses says why a client may not give a command, in the words of the browser where
@@ -204,10 +208,11 @@ func withoutSome(in jsonv2.Value, name string, which func(jsonv2.Value) bool) js
 	return whole
 }
 
-// showsEvent reports whether an event is for a client to see. It lets go of a target of
+// showsEvent reports whether an event is for a session of a client to see. It lets go of a target of
 // another client that the browser has attached to this one by itself. Call it with mu
 // held.
-func (m *Mux) showsEvent(c *Client, msg *message) bool {
+func (m *Mux) showsEvent(s *clientSession, msg *message) bool {
+	c := s.client
 	switch msg.Method {
 	case target.TargetCreated.Method, target.TargetInfoChanged.Method, target.AttachedToTarget.Method:
 		var p params
@@ -221,17 +226,17 @@ func (m *Mux) showsEvent(c *Client, msg *message) bool {
 			return false
 		}
 		id := namedIn(p["targetInfo"]).target
-		if _, told := c.told[id]; !told && c.rights != nil && msg.Method == target.TargetInfoChanged.Method {
+		if _, told := s.told[id]; !told && c.rights != nil && msg.Method == target.TargetInfoChanged.Method {
 			msg.Method = target.TargetCreated.Method // it may be seen from now on
 		}
 		if msg.Method == target.TargetCreated.Method {
-			c.told[id] = nil
+			s.told[id] = nil
 		}
 	case target.TargetDestroyed.Method, target.TargetCrashed.Method:
 		id := namedIn(msg.Params).target
-		_, told := c.told[id]
+		_, told := s.told[id]
 		if msg.Method == target.TargetDestroyed.Method {
-			delete(c.told, id)
+			delete(s.told, id)
 			delete(m.owners.hidden, id)
 			delete(m.owners.opened, id)
 		}

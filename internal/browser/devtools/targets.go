@@ -31,8 +31,20 @@ type clientSession struct {
 	// metrics are the parameters of the client's emulation of a screen; nil is
 	// none.
 	metrics jsonv2.Value
+	// told are the targets that it was told of and that are there, as it was told of them last.
+	told map[target.ID]params
 	// sight is what it sees of the scripts of its target.
 	sight *sight
+}
+
+func newClientSession(c *Client, of target.ID, whole bool) *clientSession {
+	return &clientSession{
+		client: c,
+		target: of,
+		whole:  whole,
+		told:   map[target.ID]params{},
+		sight:  newSight(),
+	}
 }
 
 // attachmentOf returns the session and the target in the parameters of an
@@ -226,14 +238,14 @@ func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 	}
 }
 
-// wasTold reports whether an event says of a target what the client knows: the browser has
+// wasTold reports whether an event says of a target what the session was told: the browser has
 // told of what is the server's. Call it with mu of the mux held.
-func (c *Client) wasTold(msg message) bool {
+func (s *clientSession) wasTold(msg message) bool {
 	var p struct {
 		Info params `json:"targetInfo"`
 	}
 	switch {
-	case c.isServer:
+	case s.client.isServer:
 		return false
 	case msg.Method != target.TargetCreated.Method && msg.Method != target.TargetInfoChanged.Method:
 		return false
@@ -241,11 +253,11 @@ func (c *Client) wasTold(msg message) bool {
 		return false
 	}
 	id := target.ID(p.Info.text("targetId"))
-	before, told := c.told[id]
+	before, told := s.told[id]
 	if !told {
 		return false
 	}
-	c.told[id] = p.Info
+	s.told[id] = p.Info
 	return maps.EqualFunc(before, p.Info, func(a, b jsonv2.Value) bool { return bytes.Equal(a, b) })
 }
 
@@ -270,17 +282,22 @@ func (m *Mux) tellAttached(changed *clientSession) {
 	if !servers {
 		return
 	}
-	for c := range m.clients {
-		info := c.told[changed.target]
+	for id, s := range m.sessions {
+		info := s.told[changed.target]
 		if info.text("type") != "page" {
 			continue
 		}
 		info = maps.Clone(info)
 		info["attached"] = jsonv2.Value(strconv.FormatBool(attached))
-		c.told[changed.target] = info
+		s.told[changed.target] = info
 		told, err := jsonv2.Marshal(map[string]params{"targetInfo": info}, protocol.PageText())
-		if err == nil {
-			c.enqueue(message{Method: target.TargetInfoChanged.Method, Params: told}, target.TargetInfoChanged.Method)
+		if err != nil {
+			continue
 		}
+		if id == s.client.root {
+			id = ""
+		}
+		method := target.TargetInfoChanged.Method
+		s.client.enqueue(message{SessionID: id, Method: method, Params: told}, method)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -38,9 +39,20 @@ type transcript struct {
 	lines []string
 }
 
-// follow begins a transcript, which goes on for as long as its test.
-func follow(o *browsertest.Outsider, waits bool, domains ...string) *transcript {
+// follow begins a transcript, which goes on for as long as its test, once the first tab shows a
+// page of the site: how a browser begins depends on how fast it is.
+func follow(o *browsertest.Outsider, s *browsertest.Site, waits bool, domains ...string) *transcript {
 	o.Helper()
+	require.Eventually(o, func() bool { return len(o.Tabs()) == 1 && o.Tabs()[0].URL == "about:blank" },
+		20*time.Second, 5*time.Millisecond)
+	first := o.AttachTab(o.Tabs()[0].TargetID)
+	require.NoError(o, first.Call(o.Context(), "Page.navigate", map[string]string{"url": s.URL + "/inner"}, nil))
+	require.Eventually(o, func() bool {
+		return o.Evaluate(first, "document.title + document.readyState") == `"innercomplete"`
+	}, 20*time.Second, 5*time.Millisecond)
+	require.NoError(o, protocol.Tell(o.Context(), o.Root, target.DetachFromTarget,
+		target.DetachFromTargetParams{SessionID: first.ID}))
+	o.ForgetEvents()
 	r := &transcript{
 		Outsider: o,
 		domains:  domains,
@@ -167,6 +179,7 @@ func (r *transcript) until(expression, want string) {
 
 func (r *transcript) show(address string) {
 	r.Helper()
+	r.until("document.title", "inner") // so that the domains are on
 	require.NoError(r, r.tab().Call(r.Context(), "Page.navigate", map[string]string{"url": address}, nil))
 	r.until("document.title + document.readyState", "maincomplete")
 }
@@ -228,7 +241,7 @@ func TestAClientIsToldWhatAPlainBrowserTells(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			s := followedSite(t)
 			ctx, p, b := openPage(t)
-			ours := follow(browsertest.Join(t, b), false, c.domains...)
+			ours := follow(browsertest.Join(t, b), s, false, c.domains...)
 			ours.show(s.URL + "/")
 			obs := browsertest.Observe(ctx, t, p)
 			require.NoError(t, p.Type(ctx, browsertest.Find(t, obs, "textbox", "Name").Ref, "Ada"))
@@ -240,7 +253,7 @@ func TestAClientIsToldWhatAPlainBrowserTells(t *testing.T) {
 			browsertest.Observe(ctx, t, p)
 			length := strings.Trim(ours.Evaluate(ours.tab(), "String(word.value.length)"), `"`) // of what stands for it
 
-			plain := follow(browsertest.Plain(t, "--disable-features=BackForwardCache"), false, c.domains...)
+			plain := follow(browsertest.Plain(t, "--disable-features=BackForwardCache"), s, false, c.domains...)
 			plain.show(s.URL + "/")
 			plain.Evaluate(plain.tab(), "document.getElementById('name').focus()")
 			for _, typed := range []string{"Ada", ""} {
@@ -249,9 +262,9 @@ func TestAClientIsToldWhatAPlainBrowserTells(t *testing.T) {
 			plain.Evaluate(plain.tab(), "word.value = 'x'.repeat("+length+"); document.querySelector('button').click()")
 			plain.until("document.title", "done Ada"+length)
 
-			require.Eventually(t, func() bool { return slices.Equal(plain.kindsOf(), ours.kindsOf()) },
-				5*time.Second, 20*time.Millisecond)
-			require.Equal(t, plain.kindsOf(), ours.kindsOf())
+			require.EventuallyWithT(t, func(c *assert.CollectT) {
+				assert.Equal(c, plain.kindsOf(), ours.kindsOf())
+			}, 5*time.Second, 20*time.Millisecond)
 		})
 	}
 }
@@ -264,8 +277,8 @@ func TestPopupsAreToldOfAsAPlainBrowserTells(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		_, _, b := openPage(t)
 		both := []*transcript{
-			follow(browsertest.Plain(t, "--disable-features=BackForwardCache"), waits, "Page"),
-			follow(browsertest.Join(t, b), waits, "Page"),
+			follow(browsertest.Plain(t, "--disable-features=BackForwardCache"), s, waits, "Page"),
+			follow(browsertest.Join(t, b), s, waits, "Page"),
 		}
 		for _, r := range both {
 			r.show(s.URL + "/")
@@ -344,4 +357,55 @@ func TestATabIsToldOfAsAttachedWhereAClientAttachesIt(t *testing.T) {
 		}
 		require.Contains(t, string(o.NextEvent(target.TargetInfoChanged.Method).Params), `"attached":false`)
 	}
+}
+
+// TestEachSessionThatDiscoversIsToldOfEachTab has a client discover tabs by its connection and by
+// a tab that it has attached, as chromedp does.
+func TestEachSessionThatDiscoversIsToldOfEachTab(t *testing.T) {
+	s := followedSite(t)
+	_, p, b := openPage(t)
+	require.NotNil(t, p)
+	told := map[string][]string{}
+	for i, o := range []*browsertest.Outsider{browsertest.Plain(t), browsertest.Join(t, b)} {
+		tab := o.AttachTab(o.Tabs()[0].TargetID)
+		for _, in := range []protocol.Session{o.Root, tab.Session} {
+			require.NoError(t, in.Call(t.Context(), target.CommandSetDiscoverTargets, jsonv2.Value(`{"discover":true}`), nil))
+		}
+		made := o.OpenTab(s.URL+"/popup", "")
+		require.Eventually(t, func() bool { return o.Evaluate(made, "document.title") == `"popup"` },
+			20*time.Second, 10*time.Millisecond)
+		require.NoError(t, o.Root.Call(t.Context(), target.CommandCloseTarget,
+			map[string]target.ID{"targetId": made.TargetID}, nil))
+		for destroyed := 0; destroyed < 2; {
+			var ev browsertest.Event
+			select {
+			case ev = <-o.Events():
+			case <-time.After(20 * time.Second):
+				require.Fail(t, "a session is not told of the end")
+			}
+			var of struct {
+				TargetID   target.ID
+				TargetInfo struct {
+					TargetID target.ID
+					Attached bool
+				}
+			}
+			require.NoError(t, json.Unmarshal(ev.Params, &of))
+			if of.TargetID != made.TargetID && of.TargetInfo.TargetID != made.TargetID ||
+				ev.Method == target.AttachedToTarget.Method || ev.Method == target.DetachedFromTarget.Method {
+				continue
+			}
+			line := strings.TrimSpace(ev.Method + " " + said(of.TargetInfo.Attached, "attached"))
+			in := fmt.Sprint(i, ev.Session == "")
+			if !slices.Contains(told[in], line) {
+				told[in] = append(told[in], line)
+			}
+			if ev.Method == target.TargetDestroyed.Method {
+				destroyed++
+			}
+		}
+	}
+	require.Equal(t, told["0true"], told["0false"], "a plain browser tells both")
+	require.Equal(t, told["0true"], told["1true"])
+	require.Equal(t, told["0false"], told["1false"])
 }
