@@ -46,6 +46,9 @@ func translate(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
+	if errors.Is(err, ErrFenced) {
+		return ErrFenced
+	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() {
 		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
@@ -72,8 +75,6 @@ func translateState(state string) error {
 		return ErrExists
 	case "53100":
 		return ErrFull
-	case divisionByZero:
-		return ErrFenced
 	case "25006":
 		return ErrReadOnly
 	case "40001", "40P01":

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // NodeState is what a node is at.
@@ -250,13 +253,24 @@ func (d *dialect) leaseQuery() string {
 	return "SELECT lease_until - " + d.now() + " FROM nodes WHERE id = $1 AND state <> 'ended'"
 }
 
-// leaseOrError fails with [divisionByZero] where a node is without its lease, so that nothing
-// that is sent after it is done.
+// leaseOrError fails where a node is without its lease, so that nothing that is sent after
+// it is done: it divides by zero, since SQL alone has no statement that raises an error.
 func (d *dialect) leaseOrError() string {
 	return "SELECT 1 / COUNT(*) FROM nodes WHERE id = $1 AND " + d.holdsLease()
 }
 
-// divisionByZero is the SQLSTATE of it. Nothing else is divided.
+// scanLease reads the answer to leaseOrError. What it returns is [ErrFenced] and the
+// driver's own error.
+func scanLease(row pgx.Row) error {
+	var one int
+	err := row.Scan(&one)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == divisionByZero {
+		return errors.Join(ErrFenced, err)
+	}
+	return err
+}
+
+// divisionByZero is a SQLSTATE.
 const divisionByZero = "22012"
 
 // checkLease refuses a transaction of a node of whose lease no more is left than a margin,

@@ -152,7 +152,7 @@ func (b *batch) end(ctx context.Context, rows entryRows, news string) error {
 		with.Queue("SELECT pg_notify("+channel+", $1)", news)
 	}
 	if b.node != "" {
-		with.Queue(b.on.leaseOrError(), b.node)
+		with.Queue(b.on.leaseOrError(), b.node).QueryRow(scanLease)
 	}
 	with.Queue("COMMIT")
 	return b.send(ctx, &with)
