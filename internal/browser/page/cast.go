@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 
@@ -114,15 +115,36 @@ func (c *cast) start(ctx context.Context) error {
 	quality, last := int64(castQuality), true
 	starting, cancel := context.WithTimeout(ctx, maskTimeout)
 	defer cancel()
-	return protocol.Tell(starting, c.t.session, page.StartScreencast, page.StartScreencastParams{
-		Format:            page.StartScreencastFormatJpeg,
-		Quality:           &quality,
-		MaxWidth:          maxCastSide,
-		MaxHeight:         maxCastSide,
-		MaxFramesInFlight: 1,
-		SendLastFrame:     &last,
+	return c.t.onceActive(starting, func() error {
+		return protocol.Tell(starting, c.t.session, page.StartScreencast, page.StartScreencastParams{
+			Format:            page.StartScreencastFormatJpeg,
+			Quality:           &quality,
+			MaxWidth:          maxCastSide,
+			MaxHeight:         maxCastSide,
+			MaxFramesInFlight: 1,
+			SendLastFrame:     &last,
+		})
 	})
 }
+
+// onceActive runs what only a page that is shown answers: again where the tab is just
+// between two of them, until ctx ends.
+func (t *tab) onceActive(ctx context.Context, run func() error) error {
+	for {
+		err := run()
+		refused, ok := errors.AsType[*cdproto.Error](err)
+		if !ok || refused.Message != notActive || t.session.pause(ctx, replacedPause) != nil {
+			return err
+		}
+	}
+}
+
+const (
+	// notActive is what the browser says of a tab that is between two pages.
+	notActive = "Not attached to an active page"
+	// replacedPause is the time after which such a tab is asked again.
+	replacedPause = 30 * time.Millisecond
+)
 
 // run shows the tab until ctx ends or the tab is gone.
 func (c *cast) run(ctx context.Context, show func(browser.Frame)) error {

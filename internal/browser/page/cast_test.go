@@ -155,6 +155,34 @@ func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 	}
 }
 
+// TestATabIsShownWhileItsPageIsReplaced begins to show a tab over and over while it goes from
+// site to site: between two of them it has no page that could be shown.
+func TestATabIsShownWhileItsPageIsReplaced(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	one, other := browsertest.NewSite(t, map[string]string{"/": "one"}), browsertest.NewSite(t, map[string]string{"/": "other"})
+	there := strings.Replace(other.URL, "127.0.0.1", "localhost", 1) // another site for the browser
+	gone := make(chan error, 1)
+	go func() {
+		var errs []error
+		for range 10 {
+			errs = append(errs, p.Goto(ctx, one.URL, ""), p.Goto(ctx, there, ""))
+		}
+		gone <- errors.Join(errs...)
+	}()
+	for {
+		select {
+		case err := <-gone:
+			require.NoError(t, err)
+			return
+		default:
+		}
+		shown, cancel := context.WithCancel(ctx)
+		err := p.Screen().Cast(shown, "t1", func(browser.Frame) { cancel() })
+		cancel()
+		require.NoError(t, err)
+	}
+}
+
 // TestAPersonUsesAPageByWhatTheScreenShows does what a person does, by shares of the
 // picture.
 func TestAPersonUsesAPageByWhatTheScreenShows(t *testing.T) {
