@@ -121,7 +121,15 @@ func (t *tab) capture(ctx context.Context, fullPage bool, maxHeight float64) (*s
 }
 
 // take is [tab.capture] of a picture with nothing painted over yet.
-func (t *tab) take(ctx context.Context, fullPage bool, maxHeight float64) (*shot, error) {
+func (t *tab) take(ctx context.Context, fullPage bool, maxHeight float64) (taken *shot, err error) {
+	err = t.onceActive(ctx, func() error {
+		taken, err = t.takeOnce(ctx, fullPage, maxHeight)
+		return err
+	})
+	return taken, err
+}
+
+func (t *tab) takeOnce(ctx context.Context, fullPage bool, maxHeight float64) (*shot, error) {
 	metrics, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil {
 		return nil, fmt.Errorf("measuring the page: %w", err)
