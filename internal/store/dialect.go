@@ -43,6 +43,14 @@ func (d *dialect) listedNumbers() string {
 	return "SELECT value FROM json_each($2)"
 }
 
+// listedTexts is the query of the texts in a list, which the first argument gives as JSON.
+func (d *dialect) listedTexts() string {
+	if d.remote() {
+		return "SELECT json_array_elements_text($1::json)"
+	}
+	return "SELECT value FROM json_each($1)"
+}
+
 // sqliteDialect is that of a file. The driver's own transactions begin with the
 // writer's lock, so that both are statements.
 func sqliteDialect() *dialect {

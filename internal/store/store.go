@@ -51,10 +51,9 @@ type DB struct {
 	leaseMargin atomic.Int64
 	listener    *listener // nil where nobody else writes
 	feed        *ruleFeed // nil in a file, where no change is heard of later
-	// releasing are the names of [DB.Hold] that are still to be given back.
-	releasing sync.WaitGroup
-	laterMu   sync.Mutex
-	later     []*Entry // waits for a transaction to share
+	owed        owed      // what is to be given back of [DB.Hold]
+	laterMu     sync.Mutex
+	later       []*Entry // waits for a transaction to share
 	// unwritten counts the entries of AppendLater that are not durable yet, those in
 	// a running transaction included. laterMu guards it.
 	unwritten int
@@ -209,7 +208,7 @@ func (db *DB) Close() error {
 	close(db.jobs)
 	db.mu.Unlock()
 	<-db.done
-	db.releasing.Wait()
+	db.owed.giving.Wait()
 	db.listener.close()
 	db.feed.close()
 	return errors.Join(db.index.close(), db.batch.checkpoints.close(), db.batch.close(), db.reader.Close(),
