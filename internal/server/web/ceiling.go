@@ -112,8 +112,8 @@ func ReadConsistently[T any](
 // are now, and where it is not makes it so, with nothing permitted yet.
 func (rq *Request) isUnderNewest(ctx context.Context) (bool, error) {
 	g := &rq.Granted
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.renewing.Lock()
+	defer g.renewing.Unlock()
 	if why := EndedBecause(ctx); why != nil {
 		return false, why
 	}
@@ -121,6 +121,8 @@ func (rq *Request) isUnderNewest(ctx context.Context) (bool, error) {
 	if err != nil || SameCeiling(rq.Caller, now) {
 		return err == nil, err
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	rq.Caller, g.Caller, g.Actions = now, now, nil
 	return false, nil
 }

@@ -13,6 +13,11 @@ import (
 // all that is needed to decide about it once more, by the rules of a
 // transaction or by the newest ones.
 type Grant struct {
+	// renewing is held by who decides by the newest rules, so that older ones never take
+	// their place. It may be held for as long as the database takes.
+	renewing sync.Mutex
+	// mu guards what follows but Workspace. Transactions wait for it, so that it is held for
+	// moments.
 	mu sync.Mutex
 	// Caller is who was permitted, under the newest rules that were looked at.
 	Caller access.Caller
@@ -26,7 +31,8 @@ type Grant struct {
 }
 
 // Condition is what must go on being so beside the caller and its mounts. It
-// asks q, for the caller under the mounts as q has them.
+// asks q, for the caller under the mounts as q has them. It may be asked by several at
+// once, and by one who has begun to when it is taken out.
 type Condition func(ctx context.Context, q store.Queries, c access.Caller) error
 
 // Require adds a condition, by which all is decided from then on; what was decided
@@ -76,19 +82,37 @@ func (g *Grant) Decide(c *access.Caller, a access.Action) bool {
 	return true
 }
 
-// check decides about all that is granted, for its caller as q has it.
-func (g *Grant) check(ctx context.Context, q store.Queries, c access.Caller) error {
+// checkActions decides about all that was permitted, for a caller under some rules, and
+// returns what else to ask. Where they are to stay, the grant decides by them from then on.
+func (g *Grant) checkActions(c access.Caller, stay bool) ([]*Condition, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if stay {
+		g.Caller = c
+	}
 	for _, a := range g.Actions {
 		if !access.Decide(c, a) {
-			return OutsideMount(a.Verb)
+			return nil, OutsideMount(a.Verb)
 		}
 	}
-	for _, met := range g.conditions {
-		if err := (*met)(ctx, q, c); err != nil {
+	return slices.Clone(g.conditions), nil
+}
+
+// checkConditions asks conditions that the grant has had, but those that were taken out
+// since.
+func (g *Grant) checkConditions(ctx context.Context, q store.Queries, c access.Caller, had []*Condition) error {
+	for _, met := range had {
+		if err := (*met)(ctx, q, c); err != nil && g.has(met) {
 			return err
 		}
 	}
 	return nil
+}
+
+func (g *Grant) has(c *Condition) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Contains(g.conditions, c)
 }
 
 // StillPermitted decides once more about all that is granted, by the rules as q
@@ -98,31 +122,31 @@ func (g *Grant) check(ctx context.Context, q store.Queries, c access.Caller) err
 // whoever ends one ends all that it has underway; and a transaction that has
 // begun by then is one that came before.
 func (k *Kernel) StillPermitted(ctx context.Context, q store.Queries, g *Grant) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now, err := k.UnderCeiling(ctx, q, g.Caller)
+	now, err := k.UnderCeiling(ctx, q, g.caller())
 	if err != nil {
 		return err
 	}
-	return g.check(ctx, q, now)
+	conditions, err := g.checkActions(now, false)
+	if err != nil {
+		return err
+	}
+	return g.checkConditions(ctx, q, now, conditions)
 }
 
 // StillPermittedNow is [Kernel.StillPermitted] by the newest rules, by which the
 // grant decides from then on. It refuses a caller that has ended, too.
 func (k *Kernel) StillPermittedNow(ctx context.Context, g *Grant) error {
-	// Without the lock, for which a transaction may wait: who the caller is does not
-	// change with its mounts.
-	if err := k.callerLives(ctx, g.caller()); err != nil {
-		return err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now, err := k.UnderCeiling(ctx, k.DB.Read(), g.Caller)
+	g.renewing.Lock()
+	defer g.renewing.Unlock()
+	now, err := k.CallerNow(ctx, g.caller())
 	if err != nil {
 		return err
 	}
-	g.Caller = now
-	return g.check(ctx, k.DB.Read(), now)
+	conditions, err := g.checkActions(now, true)
+	if err != nil {
+		return err
+	}
+	return g.checkConditions(ctx, k.DB.Read(), now, conditions)
 }
 
 // entryOf is what begins with a grant that was decided.

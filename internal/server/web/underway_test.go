@@ -149,3 +149,40 @@ func TestAConditionIsAskedByEveryDecisionUntilItIsTakenOut(t *testing.T) {
 	require.NoError(t, decide(), "it is asked no more")
 	require.Equal(t, [2]int{2, 2}, [2]int{asked, other}, "the other still is")
 }
+
+// beside marks what is decided beside a transaction.
+type beside struct{}
+
+// TestATransactionDoesNotWaitForWhatIsDecidedBesideIt has a condition read for long, as where
+// the database is slow.
+func TestATransactionDoesNotWaitForWhatIsDecidedBesideIt(t *testing.T) {
+	k := Kernel{DB: &store.DB{}}
+	granted := &Grant{Caller: access.Caller{Org: "o"}}
+	reads, goOn := make(chan struct{}), make(chan struct{})
+	drop := granted.Require(func(ctx context.Context, _ store.Queries, _ access.Caller) error {
+		if ctx.Value(beside{}) == nil {
+			return nil
+		}
+		close(reads)
+		<-goOn
+		return ErrLocked
+	})
+	renewed := make(chan error, 1)
+	go func() { renewed <- k.StillPermittedNow(context.WithValue(t.Context(), beside{}, true), granted) }()
+	<-reads
+	transaction := make(chan error, 1)
+	go func() {
+		err := k.StillPermitted(t.Context(), store.Queries{}, granted)
+		granted.Require(func(context.Context, store.Queries, access.Caller) error { return nil })()
+		drop()
+		transaction <- err
+	}()
+	select {
+	case err := <-transaction:
+		require.NoError(t, err)
+	case <-time.After(time.Minute):
+		require.Fail(t, "the transaction waits")
+	}
+	close(goOn)
+	require.NoError(t, <-renewed, "the condition that refuses was taken out")
+}
