@@ -130,7 +130,8 @@ func (c *Custodian) Keys() *seal.Keyring { return c.keys }
 func (c *Custodian) Locked() bool { return c.key.Load() == nil }
 
 // OnLock has fn called on each lock, once nothing can be opened any more and
-// before the lock is acknowledged.
+// before the lock is acknowledged. It must not wait for the database: other nodes wait for
+// the lock.
 func (c *Custodian) OnLock(fn func()) {
 	c.keyMu.Lock()
 	defer c.keyMu.Unlock()
@@ -234,7 +235,7 @@ func (c *Custodian) unlock(ctx context.Context, locks int, given bctrl.Secret, c
 	defer func() {
 		if err != nil {
 			c.keys.Lock()
-			c.cfg.Rows.Lock()
+			c.cfg.Rows.Relock()
 			got.key.Forget()
 		}
 	}()

@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -22,12 +23,14 @@ func (c *Custodian) Lock() { c.lockUnless(func() bool { return false }) }
 // after each wait. It returns how often the key was forgotten then, 0 where it was not here.
 func (c *Custodian) lockUnless(noReason func() bool) (locks int) {
 	before := c.locksSoFar()
-	forget := func() int {
+	// Once: whether it is called first when all is prepared, or when that takes too long, both
+	// are told how it went.
+	forget := sync.OnceValue(func() int {
 		if c.locksSoFar() != before || noReason() {
 			return 0
 		}
 		return c.forgetKey()
-	}
+	})
 	prepared := make(chan int, 1)
 	if !c.goBeside(func() {
 		c.mu.Lock()
@@ -59,16 +62,30 @@ func (c *Custodian) lockUnless(noReason func() bool) (locks int) {
 	return locks
 }
 
-// prepareLock does what needs the key that is about to be forgotten. mu is held.
+// prepareLock does what needs the key that is about to be forgotten. mu is held. Where the
+// lock does not wait for it any more, it leaves the rest.
 func (c *Custodian) prepareLock() {
 	if _, err := c.stopSigning(); err != nil {
 		c.cfg.Log.Error("the audit log was not signed before the lock", "error", err)
 	}
-	// While locked, rows are compared with those noted here.
-	c.cfg.Rows.Note()
+	if !c.beginNoting() {
+		return
+	}
 	if err := c.cfg.DB.NoteRows(context.Background()); err != nil {
 		c.cfg.Log.Error("not every row will be known while locked", "error", err)
 	}
+}
+
+// beginNoting begins to note the rows that those are compared with which are read while the
+// server is locked. It does not where the key is forgotten already.
+func (c *Custodian) beginNoting() bool {
+	c.keyMu.Lock()
+	defer c.keyMu.Unlock()
+	if c.Locked() {
+		return false
+	}
+	c.cfg.Rows.Note()
+	return true
 }
 
 // lockNow locks without preparing anything that was not prepared yet. mu is held.
@@ -79,18 +96,23 @@ func (c *Custodian) lockNow() {
 	c.forgetKey()
 }
 
-// forgetKey forgets the key and what was opened with it, and waits for nobody. It returns
-// how often that was done.
+// forgetKey forgets the key and what was opened with it. It waits for locks that are held
+// for moments, and neither for the database nor for what keeps the log's head: that holds of
+// all functions of [Custodian.OnLock] too. It returns how often the key was forgotten.
 func (c *Custodian) forgetKey() (locks int) {
 	c.keyMu.Lock()
 	defer c.keyMu.Unlock()
 	c.locks++
-	if c.key.Load() == nil && !c.unlocking {
+	unlocked := c.key.Swap(nil) != nil
+	if !unlocked && !c.unlocking {
 		return c.locks
 	}
-	c.key.Store(nil)
 	c.keys.Lock()
-	c.cfg.Rows.Lock()
+	if unlocked {
+		c.cfg.Rows.Lock()
+	} else {
+		c.cfg.Rows.Relock() // it still knows what it knew at the lock before
+	}
 	for _, fn := range c.forget {
 		fn()
 	}

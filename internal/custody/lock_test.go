@@ -11,6 +11,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // slowHead keeps the head of the log as a bucket does that does not answer, while hangs is
@@ -128,4 +129,51 @@ func TestARotationThatIsFinishedSlowlyIsFollowedAtOnce(t *testing.T) {
 	answer()
 	require.NoError(t, <-rotated)
 	p.verified("rotated")
+}
+
+// addOrganization writes a row that is proven.
+func (p *place) addOrganization(id string) {
+	p.Helper()
+	require.NoError(p, p.db.Write(p.Context(), func(tx *store.Tx) error {
+		if err := tx.InsertOrganization(p.Context(), store.Organization{ID: id, Name: id, CreatedAt: store.Now()}); err != nil {
+			return err
+		}
+		return auditAppend(tx)
+	}))
+}
+
+// TestALateLockKnowsNothingOfAnEarlierOne has a row be noted by a lock, and the next lock not
+// wait until it is noted again: it may have ended in between.
+func TestALateLockKnowsNothingOfAnEarlierOne(t *testing.T) {
+	p, head := newSlowPlace(t)
+	p.addOrganization("org")
+	read := func() error {
+		_, err := p.db.Read().Organization(t.Context(), "org")
+		return err
+	}
+	unlock := func() { require.NoError(t, p.c.Unlock(t.Context(), bctrl.Secret{}, nil)) }
+	p.c.Lock()
+	require.NoError(t, read(), "it was noted")
+	unlock()
+	answer := head.hang()
+	p.note(1)
+	p.c.Lock()
+	require.ErrorIs(t, read(), seal.ErrLocked)
+	answer()
+	p.c.mu.Lock() // until what prepares the lock has come to its end
+	p.c.mu.Unlock()
+	require.ErrorIs(t, read(), seal.ErrLocked)
+	unlock()
+	require.NoError(t, read())
+	p.c.Lock()
+	require.NoError(t, read(), "it was noted again")
+}
+
+// TestALockThatComesToItsEndLateIsStillKnownForOne has the lock itself take long: whoever asked
+// for it goes on only once it is done, and is told that it was theirs.
+func TestALockThatComesToItsEndLateIsStillKnownForOne(t *testing.T) {
+	p, _ := newSlowPlace(t)
+	p.c.OnLock(func() { <-time.After(lockBound + lockBound/2) })
+	require.Equal(t, 1, p.c.lockUnless(func() bool { return false }))
+	require.True(t, p.c.Locked())
 }

@@ -52,7 +52,7 @@ func (r *Rows) Unlock(key Key, dek WrappedDEK) error {
 	r.mu.Lock()
 	r.live, r.ended = newRowKey(live), newRowKey(ended)
 	r.mu.Unlock()
-	r.noting.Store(false) // the notes stay: a caller that fails after this locks Rows without noting anew
+	r.noting.Store(false) // the notes stay for Relock
 	return nil
 }
 
@@ -65,15 +65,33 @@ func (r *Rows) Note() {
 	r.noting.Store(true)
 }
 
-// Lock overwrites and forgets the key that proves what is good.
+// Lock overwrites and forgets the key that proves what is good. Where [Rows.Note] was not
+// called since the unlock, no row is known any more: what was noted before an earlier lock may
+// have ended since.
 func (r *Rows) Lock() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget()
+	r.noteMu.Lock()
+	defer r.noteMu.Unlock()
+	if !r.noting.Swap(false) {
+		r.noted = nil
+	}
+}
+
+// Relock takes back an unlock that came to nothing: what was known while locked is known again.
+func (r *Rows) Relock() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget()
+}
+
+// forget is called with mu held.
+func (r *Rows) forget() {
 	if r.live != nil {
 		clear(r.live.key())
 		r.live = nil
 	}
-	r.mu.Unlock()
-	r.noting.Store(false)
 }
 
 // Prove makes the proof of a row, whose encoding holds the name of its table and

@@ -71,6 +71,38 @@ func TestLockedRowsKnowWhatTheyMetAndProveWhatEnds(t *testing.T) {
 	require.True(t, genuine, "and still can when unlocked")
 }
 
+// TestALockThatNotesNothingKnowsNothing has a row end between two locks: what was noted
+// before the first is not good after the second.
+func TestALockThatNotesNothingKnowsNothing(t *testing.T) {
+	rows, key, dek := unlockedRows(t)
+	knows := func(want bool, why string) {
+		t.Helper()
+		genuine, err := rows.Check([]byte("row"), nil, false)
+		if !want {
+			require.ErrorIs(t, err, ErrLocked, why)
+			return
+		}
+		require.NoError(t, err, why)
+		require.True(t, genuine, why)
+	}
+	rows.Note()
+	_, err := rows.Prove([]byte("row"), false)
+	require.NoError(t, err)
+	rows.Lock()
+	require.NoError(t, rows.Unlock(key, dek))
+	rows.Relock()
+	knows(true, "an unlock that came to nothing")
+	require.NoError(t, rows.Unlock(key, dek))
+	rows.Lock()
+	knows(false, "it was unlocked, and not noted since")
+	require.NoError(t, rows.Unlock(key, dek))
+	rows.Note()
+	_, err = rows.Prove([]byte("row"), false)
+	require.NoError(t, err)
+	rows.Lock()
+	knows(true, "it was noted again")
+}
+
 // BenchmarkCheckRow is what authenticating a row of usual size costs.
 func BenchmarkCheckRow(b *testing.B) {
 	rows, _, _ := unlockedRows(b)

@@ -97,8 +97,10 @@ type identity struct {
 	self func() string
 	now  func() time.Time
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards what follows, and is held for moments
 	authority *authority
+	// forgotten counts how often all was: an authority that was made before is not kept.
+	forgotten int
 	cert      *tls.Certificate
 	node      string
 	renewAt   time.Time
@@ -107,17 +109,49 @@ type identity struct {
 // current returns the authority and this node's certificate, or the error of the seed, as
 // while the server is locked.
 func (id *identity) current(ctx context.Context) (*authority, *tls.Certificate, error) {
+	for {
+		a, cert, err := id.known()
+		if a != nil || err != nil {
+			return a, cert, err
+		}
+		if err := id.makeAuthority(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// makeAuthority makes the authority of the seed, for which it may wait, and keeps it unless
+// all was forgotten meanwhile, or another caller was first.
+func (id *identity) makeAuthority(ctx context.Context) error {
+	id.mu.Lock()
+	forgotten := id.forgotten
+	id.mu.Unlock()
+	seed, err := id.seed(ctx)
+	if err != nil {
+		return err
+	}
+	defer clear(seed)
+	made, err := newAuthority(seed)
+	if err != nil {
+		return err
+	}
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	if id.forgotten == forgotten && id.authority == nil {
+		id.authority = made
+	} else {
+		clear(made.key)
+	}
+	return nil
+}
+
+// known returns the authority and this node's certificate, which it makes where it is not
+// good any more; neither where there is no authority.
+func (id *identity) known() (*authority, *tls.Certificate, error) {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	if id.authority == nil {
-		seed, err := id.seed(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer clear(seed)
-		if id.authority, err = newAuthority(seed); err != nil {
-			return nil, nil, err
-		}
+		return nil, nil, nil
 	}
 	now, node := id.now(), id.self()
 	if id.cert == nil || id.node != node || now.After(id.renewAt) {
@@ -130,7 +164,7 @@ func (id *identity) current(ctx context.Context) (*authority, *tls.Certificate, 
 	return id.authority, id.cert, nil
 }
 
-// forget lets go of all keys, until they are needed again.
+// forget lets go of all keys, until they are needed again. It does not wait for who makes them.
 func (id *identity) forget() {
 	id.mu.Lock()
 	defer id.mu.Unlock()
@@ -138,6 +172,7 @@ func (id *identity) forget() {
 		clear(id.authority.key)
 	}
 	id.authority, id.cert = nil, nil
+	id.forgotten++
 }
 
 // serverConfig is for connections that come from other nodes.

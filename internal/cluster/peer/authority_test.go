@@ -215,3 +215,37 @@ func TestACertificateIsMadeAnewInTime(t *testing.T) {
 	self = uuid.NewString()
 	require.Equal(t, []string{nameOf(self)}, current().DNSNames)
 }
+
+// TestForgettingKeysDoesNotWaitForWhoMakesThem has the seed be slow: an authority that was made
+// of it before is not kept.
+func TestForgettingKeysDoesNotWaitForWhoMakesThem(t *testing.T) {
+	asked, goOn := make(chan struct{}, 2), make(chan struct{})
+	id := identity{
+		seed: func(context.Context) ([]byte, error) {
+			asked <- struct{}{}
+			<-goOn
+			return seedOf(1), nil
+		},
+		self: uuid.NewString,
+		now:  time.Now,
+	}
+	made := make(chan error, 1)
+	go func() {
+		_, _, err := id.current(context.WithoutCancel(t.Context()))
+		made <- err
+	}()
+	<-asked
+	forgotten := make(chan struct{})
+	go func() {
+		id.forget()
+		close(forgotten)
+	}()
+	select {
+	case <-forgotten:
+	case <-time.After(time.Minute):
+		require.Fail(t, "it waits")
+	}
+	close(goOn)
+	require.NoError(t, <-made)
+	require.Len(t, asked, 1, "the seed is asked for again")
+}

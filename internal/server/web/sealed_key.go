@@ -27,8 +27,11 @@ type SealedKey struct {
 	kernel *Kernel
 	name   string
 
-	mu  sync.Mutex // guards key
-	key []byte     // nil until it is used
+	opening sync.Mutex // held by who opens it, which may wait for the database
+	mu      sync.Mutex // guards what follows, and is held for moments
+	key     []byte     // nil until it is used
+	// forgotten counts how often it was: what was opened before is not kept.
+	forgotten int
 }
 
 // NewSealedKey returns the key of a name, which tells it from the server's other
@@ -39,27 +42,54 @@ func (k *Kernel) NewSealedKey(name string) *SealedKey { return &SealedKey{kernel
 // store has none. While the server is locked and the key is not in memory, it
 // fails with [seal.ErrLocked].
 func (sk *SealedKey) Get(ctx context.Context) ([]byte, error) {
-	sk.mu.Lock()
-	defer sk.mu.Unlock()
-	if sk.key == nil {
-		if err := sk.open(ctx); err != nil {
+	if key, _ := sk.known(); key != nil {
+		return key, nil
+	}
+	sk.opening.Lock()
+	defer sk.opening.Unlock()
+	for {
+		key, forgotten := sk.known()
+		if key != nil {
+			return key, nil
+		}
+		opened, err := sk.open(ctx)
+		if err != nil {
 			return nil, err
 		}
+		sk.keep(opened, forgotten)
 	}
-	return bytes.Clone(sk.key), nil
+}
+
+// known returns a copy of the key where it is in memory, and how often it was forgotten.
+func (sk *SealedKey) known() (key []byte, forgotten int) {
+	sk.mu.Lock()
+	defer sk.mu.Unlock()
+	return bytes.Clone(sk.key), sk.forgotten
+}
+
+// keep keeps the key in memory, unless it was forgotten since it had been so often.
+func (sk *SealedKey) keep(key []byte, forgotten int) {
+	sk.mu.Lock()
+	defer sk.mu.Unlock()
+	if sk.forgotten != forgotten {
+		clear(key)
+		return
+	}
+	sk.key = key
 }
 
 // Forget overwrites the key in memory, as a server does that is locked. The next
-// [SealedKey.Get] opens it again.
+// [SealedKey.Get] opens it again. It does not wait for one that opens it.
 func (sk *SealedKey) Forget() {
 	sk.mu.Lock()
 	defer sk.mu.Unlock()
 	clear(sk.key)
 	sk.key = nil
+	sk.forgotten++
 }
 
-// open reads the key from the store, or makes it and stores it. mu is held.
-func (sk *SealedKey) open(ctx context.Context) error {
+// open reads the key from the store, or makes it and stores it. opening is held.
+func (sk *SealedKey) open(ctx context.Context) ([]byte, error) {
 	k := sk.kernel
 	record := seal.Record{
 		Kind:    "server",
@@ -72,7 +102,7 @@ func (sk *SealedKey) open(ctx context.Context) error {
 		fresh := make([]byte, sha256.Size)
 		_, _ = rand.Read(fresh) // never fails, by its contract
 		if sealed, err = k.Keys.Seal(record, fresh); err != nil {
-			return err
+			return nil, err
 		}
 		err = k.DB.Write(ctx, func(tx *store.Tx) error {
 			if err := tx.InsertSealedValue(ctx, sk.name, sealed); err != nil {
@@ -85,10 +115,11 @@ func (sk *SealedKey) open(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if sk.key, err = k.Keys.Open(record, sealed); err != nil {
-		return Unopened(err, "storage.tampered")
+	key, err := k.Keys.Open(record, sealed)
+	if err != nil {
+		return nil, Unopened(err, "storage.tampered")
 	}
-	return nil
+	return key, nil
 }
