@@ -185,10 +185,25 @@ func (l *Log) Begin(ctx context.Context, e Event) (RecordOutcome, error) {
 // BeginIn is Begin for an intent that names what the transaction finds: what is
 // recorded is then what is used. It returns the event, or find's error.
 func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) (Event, RecordOutcome, error) {
+	return l.beginIn(ctx, l.db.Decide, find)
+}
+
+// BeginChanging is BeginIn for a transaction that changes rows: see [store.DB.Decide], which
+// would run find twice.
+func (l *Log) BeginChanging(
+	ctx context.Context, find func(*store.Tx) (Event, error),
+) (Event, RecordOutcome, error) {
+	return l.beginIn(ctx, l.db.Write, find)
+}
+
+func (l *Log) beginIn(
+	ctx context.Context, transact func(context.Context, func(*store.Tx) error) error,
+	find func(*store.Tx) (Event, error),
+) (Event, RecordOutcome, error) {
 	var e Event
 	var notFound error
 	var intent *store.Entry
-	err := l.db.Decide(ctx, func(tx *store.Tx) (err error) {
+	err := transact(ctx, func(tx *store.Tx) (err error) {
 		if e, notFound = find(tx); notFound != nil {
 			return notFound
 		}

@@ -150,6 +150,29 @@ func TestADecisionThatChangesARowIsMadeAgainAlone(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
+// TestWhatIsToRunAgainTakesNoTurnOnTheChain: nothing of it is added to the log, and others
+// wait for their turns.
+func TestWhatIsToRunAgainTakesNoTurnOnTheChain(t *testing.T) {
+	dbs, at := sharedStores(t, 2)
+	raw := onPostgres().raw(t, at)
+	b := dbs[1].batch
+	b.base = b.place
+	require.NoError(t, b.begin(t.Context(), true))
+	require.NoError(t, b.takePlace(t.Context())) // and keeps it
+	decided := make(chan error, 1)
+	go func() {
+		decided <- dbs[0].Decide(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) })
+	}()
+	require.Eventually(t, func() (waits bool) {
+		return raw.QueryRowContext(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '"+
+			versionTable+"'::regclass)").Scan(&waits) == nil && waits
+	}, time.Minute, time.Millisecond, "it waits to change the row, and not for its turn")
+	b.undo(t.Context())
+	b.place = b.base
+	require.NoError(t, <-decided)
+	requireWholeChain(t, dbs[0], 1)
+}
+
 // TestAServerThatStandsStillHoldsUpNobody freezes the connection of one in the middle of a
 // decision, and of a change: the other goes on well before a lease would have run out, and
 // of the one that stood still nothing is left.

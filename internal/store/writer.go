@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -446,6 +447,10 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 			return err
 		}
 	}
+	if b.deciding && len(later) == 0 && !slices.ContainsFunc(jobs, decided) {
+		b.undo(ctx) // none of it is decided here, and nobody waits for a turn on the chain
+		return nil
+	}
 	news, err := b.notice(ctx, jobs)
 	if err != nil {
 		return err
@@ -473,6 +478,10 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 	}
 	return nil
 }
+
+// decided reports whether a job in a transaction that only decides has come to its end there:
+// it was neither refused, nor is it to be run again.
+func decided(j *job) bool { return j.err == nil && !j.again && j.fn != nil }
 
 // runJob runs one job so that its failure undoes nothing else. The error it
 // returns is the batch's, not the job's.

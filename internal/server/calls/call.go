@@ -65,8 +65,12 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 		},
 		dropCondition: func() {},
 	}
+	begin := s.Audit.BeginIn
+	if req.keepSent != nil { // a row of its own
+		begin = s.Audit.BeginChanging
+	}
 	var call *intendedCall
-	ev, done, err := s.Audit.BeginIn(ctx, func(tx *store.Tx) (ev audit.Event, err error) {
+	ev, done, err := begin(ctx, func(tx *store.Tx) (ev audit.Event, err error) {
 		a.dropCondition() // of a transaction that came to nothing
 		a.description = callDescription{request: req}
 		if call, ev, err = s.intend(ctx, tx, req, &a.description); err == nil {

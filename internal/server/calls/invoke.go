@@ -70,7 +70,9 @@ func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	if req.sentRequest, err = req.permittedBy(req.capability); err != nil {
 		return err
 	}
-	req.keepSent = func(ctx context.Context, tx *store.Tx) error { return s.keepSent(ctx, tx, rq) }
+	if rq.HasIdempotencyKey() {
+		req.keepSent = func(ctx context.Context, tx *store.Tx) error { return s.keepSent(ctx, tx, rq) }
+	}
 	if req.maxAnswer = maxWholeAnswer; stream {
 		req.maxAnswer = maxStreamedAnswer
 	}

@@ -78,7 +78,7 @@ func (s *Service) startOperation(
 		CreatedAt:   now,
 		UpdatedAt:   now,
 	}
-	ev, done, err := s.Audit.BeginIn(ctx, func(tx *store.Tx) (e audit.Event, err error) {
+	ev, done, err := s.Audit.BeginChanging(ctx, func(tx *store.Tx) (e audit.Event, err error) {
 		e = rq.Event()
 		e.Workspace, e.Group, e.Runtime, e.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
 		if err := tx.InsertOperation(ctx, x.org, info); err != nil {

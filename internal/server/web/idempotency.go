@@ -228,6 +228,9 @@ func (rq *Request) contentType() string {
 	return text
 }
 
+// HasIdempotencyKey reports whether something is kept of how the request goes.
+func (rq *Request) HasIdempotencyKey() bool { return rq.idempotent != nil }
+
 // KeepAnswer encodes what the request is answered with once tx is durable, and
 // where the request has an idempotency key keeps it for that in tx.
 func (rq *Request) KeepAnswer(ctx context.Context, tx *store.Tx, out any) error {
