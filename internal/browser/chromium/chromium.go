@@ -115,8 +115,9 @@ type instance struct {
 	// actionTimeout is [Options.ActionTimeout].
 	actionTimeout time.Duration
 
-	pagesMu sync.Mutex // held while pages is made
-	pages   atomic.Pointer[page.Set]
+	pagesMu   sync.Mutex // held while pages is made
+	pages     atomic.Pointer[page.Set]
+	listening bool // to the dialogs of clients' tabs; guarded by pagesMu
 
 	ready chan struct{} // closed when it has answered first
 	guard sync.WaitGroup
@@ -503,7 +504,22 @@ func (b *instance) ServeCDP(ctx context.Context, conn browser.CDPConn) error {
 	default:
 		return errTooManyClients
 	}
+	if err := b.listenForDialogs(ctx); err != nil {
+		return err
+	}
 	return b.mux.Serve(ctx, conn, b)
+}
+
+// listenForDialogs has somebody hear of dialogs in every tab: who watches pages does.
+func (b *instance) listenForDialogs(ctx context.Context) error {
+	b.pagesMu.Lock()
+	defer b.pagesMu.Unlock()
+	if b.listening || b.pages.Load() != nil {
+		return nil
+	}
+	err := b.mux.ListenForDialogs(ctx)
+	b.listening = err == nil
+	return err
 }
 
 // Done is closed when the browser and all it left are gone. See [browser.Browser].

@@ -52,6 +52,7 @@ func TestATabThatShowsAnotherHostIsLeftAndNotRead(t *testing.T) {
 	rights := &browsertest.Rights{Hosts: []string{"localhost"}}
 	o := browsertest.JoinWithRights(t, b, rights)
 	other := wide.OpenTab(s.URL+"/", "")
+	shows(other, outside) // one that shows nothing yet is of no host
 	require.NoError(t, o.Root.Call(ctx, "Target.setAutoAttach",
 		jsonv2.Value(`{"autoAttach":true,"waitForDebuggerOnStart":false,"flatten":true}`), nil))
 	ours := o.AttachTab(tab.TargetID)

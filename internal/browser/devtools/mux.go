@@ -122,6 +122,8 @@ type Mux struct {
 	// released has an element when a client has let go of a tab: its dialogs may
 	// have nobody left who hears of them.
 	released chan struct{}
+	// listener hears of the dialogs of all tabs; nil while none does.
+	listener *listener
 	// finishing are the downloads whose end clients are told of once it is known what
 	// became of the file.
 	finishing finishing
@@ -284,6 +286,7 @@ func (m *Mux) route(msg message) {
 		m.tellProgress(c, msg)
 		return
 	}
+	s.noteAsked(msg.Method)
 	c.enqueue(msg, msg.Method)
 }
 

@@ -26,8 +26,9 @@ type clientSession struct {
 	target target.ID
 	// whole says that it is a browser session, which tells of every tab.
 	whole bool
-	// dialogs is set while the client hears of the dialogs of its tab.
-	dialogs bool
+	// dialogs is set while the client hears of the dialogs of its tab, asked while it has been
+	// told of one that is open.
+	dialogs, asked bool
 	// metrics are the parameters of the client's emulation of a screen; nil is
 	// none.
 	metrics jsonv2.Value
@@ -85,8 +86,11 @@ func (m *Mux) forgetSession(id target.SessionID) {
 	}
 }
 
-// signalRelease says that a client has let go of a tab.
+// signalRelease says that a client has let go of a tab. Call it with mu held.
 func (m *Mux) signalRelease() {
+	if m.listener != nil {
+		m.listener.signal()
+	}
 	select {
 	case m.released <- struct{}{}:
 	default: // there is one already
@@ -105,7 +109,7 @@ func (m *Mux) recordSetting(s *clientSession, msg message) {
 	case page.CommandEnable:
 		s.dialogs = true
 	case page.CommandDisable:
-		s.dialogs = false
+		s.dialogs, s.asked = false, false
 		m.signalRelease()
 	case emulation.CommandSetDeviceMetricsOverride, "Page.setDeviceMetricsOverride":
 		s.metrics = msg.Params

@@ -276,6 +276,9 @@ func TestPopupsAreToldOfAsAPlainBrowserTells(t *testing.T) {
 	const link = `document.body.append(Object.assign(document.createElement("a"), {href: "/popup", target: "_blank", `
 	for _, waits := range []bool{false, true} {
 		_, _, b := openPage(t)
+		if waits { // nor does it matter whether there is an agent
+			b = launch(t, browser.Spec{ID: "clients", Egress: browsertest.Loopback()})
+		}
 		both := []*transcript{
 			follow(browsertest.Plain(t, "--disable-features=BackForwardCache"), s, waits, "Page"),
 			follow(browsertest.Join(t, b), s, waits, "Page"),
@@ -341,9 +344,9 @@ func (r *transcript) opened(script string) []string {
 // TestATabIsToldOfAsAttachedWhereAClientAttachesIt attaches a tab that the agent has as well, and
 // lets go of it.
 func TestATabIsToldOfAsAttachedWhereAClientAttachesIt(t *testing.T) {
-	_, p, b := openPage(t)
-	require.NotNil(t, p)
-	for _, o := range []*browsertest.Outsider{browsertest.Plain(t), browsertest.Join(t, b)} {
+	_, _, b := openPage(t)
+	alone := launch(t, browser.Spec{ID: "alone", Egress: browsertest.Loopback()})
+	for _, o := range []*browsertest.Outsider{browsertest.Plain(t), browsertest.Join(t, b), browsertest.Join(t, alone)} {
 		id := o.Tabs()[0].TargetID
 		require.NoError(t, o.Root.Call(t.Context(), "Target.setDiscoverTargets", jsonv2.Value(`{"discover":true}`), nil))
 		created := string(o.NextEvent(target.TargetCreated.Method).Params)
