@@ -216,6 +216,7 @@ func (c *Client) sendCommand(msg message) error {
 		p.context = namedIn(msg.Params).context
 	}
 	p.frame = m.noteWorldAsked(session, msg)
+	p.undiscovers = endsDiscovery(msg)
 	c.stalled = false
 	c.decidePause(&p, msg.Params)
 	c.pending++

@@ -93,8 +93,10 @@ type pendingCommand struct {
 	// context is the browser context that the command ends, if it does.
 	context cdp.BrowserContextID
 	// frame is where the server asks for a world, if it does.
-	frame  cdp.FrameID
-	answer chan message // for the mux's own commands
+	frame cdp.FrameID
+	// undiscovers says that the command has the session be told of targets no more.
+	undiscovers bool
+	answer      chan message // for the mux's own commands
 	// paused is the request that the command decides about, decided what waited for that.
 	paused  pauseKey
 	decided *pause
@@ -224,6 +226,7 @@ func (m *Mux) route(msg message) {
 		m.owners.answered(p, msg)
 		m.noteWorld(p, msg)
 		m.noteDebugger(p, msg)
+		m.noteDiscovery(p, msg)
 		msg, _ = m.withoutLockedOut(p.client, m.sessions[p.session], msg, p.method)
 		msg = m.withoutOutside(p.client, m.owners.answerTo(p.client, msg, p.method), p.method)
 		msg = m.asSeenBy(p.client, msg, p.method)

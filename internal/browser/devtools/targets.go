@@ -242,6 +242,27 @@ func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 	}
 }
 
+// endsDiscovery reports whether a command has its session be told of targets no more.
+func endsDiscovery(msg message) bool {
+	var p struct {
+		Discover bool `json:"discover"`
+	}
+	return msg.Method == target.CommandSetDiscoverTargets &&
+		jsonv2.Unmarshal(msg.Params, &p, protocol.PageText()) == nil && !p.Discover
+}
+
+// noteDiscovery forgets what a session was told of that is told of targets no more. Call it with
+// mu held.
+func (m *Mux) noteDiscovery(p pendingCommand, answer message) {
+	in := p.session
+	if in == "" {
+		in = p.client.root
+	}
+	if s := m.sessions[in]; s != nil && p.undiscovers && answer.Error == nil {
+		clear(s.told)
+	}
+}
+
 // wasTold reports whether an event says of a target what the session was told: the browser has
 // told of what is the server's. Call it with mu of the mux held.
 func (s *clientSession) wasTold(msg message) bool {

@@ -362,6 +362,34 @@ func TestATabIsToldOfAsAttachedWhereAClientAttachesIt(t *testing.T) {
 	}
 }
 
+// TestASessionThatDiscoversNoMoreIsToldNothing has a client discover tabs, stop, and begin anew.
+func TestASessionThatDiscoversNoMoreIsToldNothing(t *testing.T) {
+	_, _, b := openPage(t)
+	var told [2][]string
+	for i, o := range []*browsertest.Outsider{browsertest.Plain(t), browsertest.Join(t, b)} {
+		discover := func(is bool) {
+			require.NoError(t, protocol.Tell(t.Context(), o.Root, target.SetDiscoverTargets,
+				target.SetDiscoverTargetsParams{Discover: is}))
+		}
+		for range 2 { // it is told of each tab anew
+			discover(true)
+			o.NextEvent(target.TargetCreated.Method)
+			discover(false)
+			o.ForgetEvents()
+			tab := o.AttachTab(o.Tabs()[0].TargetID)
+			require.NoError(t, protocol.Tell(t.Context(), o.Root, target.DetachFromTarget,
+				target.DetachFromTargetParams{SessionID: tab.ID}))
+			o.Tabs()
+			for _, seen := range o.Seen() {
+				method, _, _ := strings.Cut(seen, " ")
+				told[i] = append(told[i], method)
+			}
+		}
+	}
+	require.Equal(t, told[0], told[1])
+	require.Equal(t, []string{target.AttachedToTarget.Method, target.DetachedFromTarget.Method}, told[0][:2])
+}
+
 // TestEachSessionThatDiscoversIsToldOfEachTab has a client discover tabs by its connection and by
 // a tab that it has attached, as chromedp does.
 func TestEachSessionThatDiscoversIsToldOfEachTab(t *testing.T) {
