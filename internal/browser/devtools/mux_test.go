@@ -231,6 +231,47 @@ func TestAnAnswerThatNobodyWaitsForIsDropped(t *testing.T) {
 	require.Contains(t, read(t, other), "frameResized", "a lone surrogate in a page's text loses nothing")
 }
 
+// TestAClientSetsNoBreakpointInAScriptThatItWasNotToldOf has it guess the number of the server's
+// next script, which the browser may have by the time that it reads the command.
+func TestAClientSetsNoBreakpointInAScriptThatItWasNotToldOf(t *testing.T) {
+	m, browser := newScripted(t)
+	c := attach(t, m)
+	server, err := m.AttachServer(t.Context())
+	require.NoError(t, err)
+	for session, root := range map[string]string{"TAB": "S1", "OURS": "S2"} {
+		browser.say(t, `{"sessionId":"%s","method":"Target.attachedToTarget","params":{"sessionId":"%s",`+
+			`"targetInfo":{"targetId":"T","type":"page"}}}`, root, session)
+	}
+	require.Contains(t, read(t, c), "attachedToTarget")
+	require.Contains(t, read(t, server), "attachedToTarget")
+	parsed := func(id string) {
+		browser.say(t, `{"sessionId":"TAB","method":"Debugger.scriptParsed","params":{"scriptId":"%s",`+
+			`"executionContextId":1,"executionContextAuxData":{"type":"default"}}}`, id)
+		require.Contains(t, read(t, c), "scriptParsed")
+	}
+	breakAt := func(id string) {
+		require.NoError(t, c.Write(t.Context(), []byte(`{"id":1,"sessionId":"TAB","method":"Debugger.setBreakpoint",`+
+			`"params":{"location":{"scriptId":"`+id+`","lineNumber":0},"condition":"1"}}`)))
+	}
+	parsed("6")
+	breakAt("7")
+	require.Equal(t, "Debugger.setBreakpoint", (<-browser.commands).Method, "the server has no script there")
+	require.NoError(t, server.Write(t.Context(), []byte(
+		`{"id":1,"sessionId":"OURS","method":"Page.createIsolatedWorld","params":{"frameId":"T"}}`)))
+	require.Equal(t, "Page.createIsolatedWorld", (<-browser.commands).Method)
+	breakAt("7")
+	require.Contains(t, read(t, c), "Could not resolve breakpoint")
+	breakAt("6")
+	require.Equal(t, "Debugger.setBreakpoint", (<-browser.commands).Method)
+	parsed("7")
+	breakAt("7")
+	require.Equal(t, "Debugger.setBreakpoint", (<-browser.commands).Method, "it is the page's")
+	browser.say(t, `{"sessionId":"TAB","method":"Runtime.executionContextsCleared","params":{}}`)
+	require.Contains(t, read(t, c), "executionContextsCleared")
+	breakAt("6")
+	require.Contains(t, read(t, c), "Could not resolve breakpoint", "numbers begin anew in another process")
+}
+
 // A browser that does not read its pipe is hung, and its end is decided.
 func TestABrowserThatDoesNotReadIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -55,10 +55,10 @@ type sight struct {
 	told map[runtime.ExecutionContextID]struct{}
 	// hidden are contexts of the server's, each with the name that it has among all.
 	hidden map[runtime.ExecutionContextID]string
-	// scripts are the newest of the server's, and next is the place of the oldest in ring.
-	scripts map[cdp.ScriptID]struct{}
-	ring    []cdp.ScriptID
-	next    int
+	// scripts are the newest of the server's.
+	scripts newestScripts
+	// toldScripts are the newest that the client was told of.
+	toldScripts newestScripts
 	// frames are the call frames that the client was told of where it is paused now.
 	frames map[debugger.CallFrameID]struct{}
 
@@ -73,18 +73,70 @@ type sight struct {
 	telling sync.Mutex
 }
 
-// maxScripts bounds the server's scripts that are remembered. What a page still runs is
-// among the newest.
-const maxScripts = 1024
+const (
+	// maxScripts bounds the server's scripts that are remembered. What a page still runs is
+	// among the newest.
+	maxScripts = 1024
+	// maxToldScripts bounds those of pages.
+	maxToldScripts = 1 << 17
+)
+
+// newestScripts are the newest of the scripts that were added, up to a bound.
+type newestScripts struct {
+	ids  map[cdp.ScriptID]struct{}
+	ring []cdp.ScriptID
+	next int // the place of the oldest in ring, once it is full
+	most int
+}
+
+func newNewestScripts(most int) newestScripts {
+	return newestScripts{ids: map[cdp.ScriptID]struct{}{}, most: most}
+}
+
+func (n *newestScripts) has(id cdp.ScriptID) bool {
+	_, has := n.ids[id]
+	return has
+}
+
+// add remembers a script, in the place of the oldest where there is no room.
+func (n *newestScripts) add(id cdp.ScriptID) {
+	switch {
+	case n.has(id):
+		return
+	case len(n.ring) < n.most:
+		n.ring = append(n.ring, id)
+	default:
+		delete(n.ids, n.ring[n.next])
+		n.ring[n.next] = id
+		n.next = (n.next + 1) % n.most
+	}
+	n.ids[id] = struct{}{}
+}
+
+// remove forgets a script, whose id another one has by now: ids are a process's own.
+func (n *newestScripts) remove(id cdp.ScriptID) { delete(n.ids, id) }
 
 func newSight() *sight {
-	s := &sight{scripts: map[cdp.ScriptID]struct{}{}}
+	s := &sight{scripts: newNewestScripts(maxScripts)}
 	s.forgetContexts()
 	return s
 }
 
+// forgetContexts forgets what the client was told of a document that is gone. Scripts of the
+// server's may still be told of by a profiler.
 func (s *sight) forgetContexts() {
 	s.told, s.hidden = map[runtime.ExecutionContextID]struct{}{}, map[runtime.ExecutionContextID]string{}
+	s.toldScripts = newNewestScripts(maxToldScripts)
+}
+
+func (s *sight) hideScript(id cdp.ScriptID) {
+	s.toldScripts.remove(id)
+	s.scripts.add(id)
+}
+
+func (s *sight) tellScript(id cdp.ScriptID) {
+	s.scripts.remove(id)
+	s.toldScripts.add(id)
 }
 
 func (s *sight) forgetContext(id runtime.ExecutionContextID) {
@@ -108,18 +160,6 @@ func (s *sight) hides(id runtime.ExecutionContextID) bool {
 	return hidden
 }
 
-// hideScript remembers a script of the server's, in the place of the oldest.
-func (s *sight) hideScript(id cdp.ScriptID) {
-	if len(s.ring) < maxScripts {
-		s.ring = append(s.ring, id)
-	} else {
-		delete(s.scripts, s.ring[s.next])
-		s.ring[s.next] = id
-		s.next = (s.next + 1) % maxScripts
-	}
-	s.scripts[id] = struct{}{}
-}
-
 // tellFrames remembers the call frames of a pause that is told.
 func (s *sight) tellFrames(paused jsonv2.Value) {
 	var of struct {
@@ -134,11 +174,6 @@ func (s *sight) tellFrames(paused jsonv2.Value) {
 	for _, frame := range of.CallFrames {
 		s.frames[frame.ID] = struct{}{}
 	}
-}
-
-func (s *sight) hidesScript(id cdp.ScriptID) bool {
-	_, hidden := s.scripts[id]
-	return hidden
 }
 
 // noteWorldAsked notes that the server asks for a world, and in which frame. Call it with mu held.
@@ -269,12 +304,13 @@ func (m *Mux) withoutWorldsScripts(s *clientSession, msg message) (message, bool
 			return msg, false
 		}
 		s.sight.tell(script.Context)
+		s.sight.tellScript(script.ID)
 	case debugger.Paused.Method:
 		msg.Params = withoutSome(msg.Params, "callFrames", func(frame jsonv2.Value) bool {
 			var of struct {
 				Location place `json:"location"`
 			}
-			return jsonv2.Unmarshal(frame, &of, protocol.PageText()) == nil && s.sight.hidesScript(of.Location.ScriptID)
+			return jsonv2.Unmarshal(frame, &of, protocol.PageText()) == nil && s.sight.scripts.has(of.Location.ScriptID)
 		})
 		s.sight.tellFrames(msg.Params)
 	case debugger.Resumed.Method:
@@ -297,12 +333,12 @@ func (m *Mux) isOfWorld(s *clientSession, script scriptOf) bool {
 // hidesLocation reports whether a place is in a script of the server's.
 func (s *sight) hidesLocation(location jsonv2.Value) bool {
 	var of place
-	return jsonv2.Unmarshal(location, &of, protocol.PageText()) == nil && s.hidesScript(of.ScriptID)
+	return jsonv2.Unmarshal(location, &of, protocol.PageText()) == nil && s.scripts.has(of.ScriptID)
 }
 
 // withoutScripts takes places in the server's scripts out of an answer. Call it with mu held.
 func (s *sight) withoutScripts(msg message, method string) message {
-	if msg.Error != nil || len(s.scripts) == 0 {
+	if msg.Error != nil || len(s.scripts.ids) == 0 {
 		return msg
 	}
 	switch method {
@@ -317,13 +353,32 @@ func (s *sight) withoutScripts(msg message, method string) message {
 // Where a client names what it was not told of, it is answered as the browser answers where
 // there is no such thing.
 var (
-	errNoContext = &messageError{Code: codeServerError, Message: "Cannot find context with specified id"}
-	errNoFrame   = &messageError{Code: codeServerError, Message: "Could not find call frame with given id"}
-	errNotPaused = &messageError{Code: codeServerError, Message: "Can only perform operation while paused."}
-	errNoScript  = &messageError{Code: codeServerError, Message: "No script with given id found"}
+	errNoContext    = &messageError{Code: codeServerError, Message: "Cannot find context with specified id"}
+	errNoFrame      = &messageError{Code: codeServerError, Message: "Could not find call frame with given id"}
+	errNotPaused    = &messageError{Code: codeServerError, Message: "Can only perform operation while paused."}
+	errNoBreakpoint = &messageError{Code: codeServerError, Message: "Could not resolve breakpoint"}
+	errNoScript     = &messageError{Code: codeServerError, Message: "No script with given id found"}
 
 	errUnreadable = &messageError{Code: codeInvalidParams, Message: "Invalid parameters"}
 )
+
+// refusesScript says why a client may not give a command that names scripts, nil where it may.
+// Where it would have something run in a script it has to have been told of that: the id of the
+// server's next one can be guessed. Call it with mu held.
+func (m *Mux) refusesScript(s *clientSession, method string, named ...cdp.ScriptID) *messageError {
+	runs := m.worlds.ofFrames[s.target] != nil &&
+		(method == debugger.CommandSetBreakpoint || method == "Debugger.setScriptSource")
+	for _, id := range named {
+		switch {
+		case id == "", !s.sight.scripts.has(id) && (!runs || s.sight.toldScripts.has(id)):
+		case method == debugger.CommandSetBreakpoint:
+			return errNoBreakpoint
+		default:
+			return errNoScript
+		}
+	}
+	return nil
+}
 
 // refusesWorld says why a client may not give a command that names a context, a script or a
 // call frame, nil where it may. Call it with mu held.
@@ -344,10 +399,9 @@ func (m *Mux) refusesWorld(s *clientSession, msg message) *messageError {
 	if jsonv2.Unmarshal(msg.Params, &named, protocol.PageText()) != nil {
 		return errUnreadable // the browser may read it, as it does 5.0 for 5
 	}
-	for _, id := range []cdp.ScriptID{named.ScriptID, named.Location.ScriptID, named.Start.ScriptID} {
-		if s.sight.hidesScript(id) {
-			return errNoScript
-		}
+	if refused := m.refusesScript(s, msg.Method, named.ScriptID, named.Location.ScriptID,
+		named.Start.ScriptID); refused != nil {
+		return refused
 	}
 	if named.CallFrameID != nil {
 		if s.sight.frames == nil {

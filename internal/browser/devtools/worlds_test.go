@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -143,4 +144,113 @@ func TestADebuggerStopsInNoScriptOfTheServer(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, obs.Outline, "text")
 	call("Debugger.disable", `{}`)
+}
+
+// TestAClientChangesTheScriptsAloneThatItWasToldOf has it name the scripts of the page, and every
+// number that one of the server's may have.
+func TestAClientChangesTheScriptsAloneThatItWasToldOf(t *testing.T) {
+	s := followedSite(t)
+	s.Pages["/still"] = "<title>still</title><p>text<script>function go() {\n  return 1\n}</script>"
+	ctx, p, b := openPage(t)
+	plain := browsertest.Plain(t)
+	browsertest.Open(ctx, t, p, s.URL+"/still")
+	var unknown []string
+	for _, o := range []*browsertest.Outsider{plain, browsertest.Join(t, b)} {
+		tab := o.AttachTab(o.Tabs()[0].TargetID)
+		require.NoError(t, protocol.Tell(ctx, tab, page.Navigate, page.NavigateParams{URL: s.URL + "/still"}))
+		require.Eventually(t, func() bool { return o.Evaluate(tab, "document.readyState") == `"complete"` },
+			20*time.Second, 5*time.Millisecond)
+		require.NoError(t, tab.Call(ctx, debugger.CommandEnable, cdp.Empty{}, nil))
+		var script debugger.EventScriptParsed
+		for script.URL != s.URL+"/still" {
+			require.NoError(t, jsonv2.Unmarshal(o.NextEvent(debugger.ScriptParsed.Method).Params, &script))
+		}
+		if o != plain {
+			browsertest.Observe(ctx, t, p) // by scripts of the server's
+		}
+		breakAt := func(id string) error {
+			return tab.Call(ctx, debugger.CommandSetBreakpoint, jsonv2.Value(fmt.Sprintf(
+				`{"location":{"scriptId":%q,"lineNumber":1},"condition":"(globalThis.met = 1, false)"}`, id)), nil)
+		}
+		require.NoError(t, breakAt(string(script.ScriptID)))
+		require.Equal(t, "1", o.Evaluate(tab, "go()"))
+		require.Equal(t, "1", o.Evaluate(tab, "met"))
+		unknown = append(unknown, breakAt("1000000").Error())
+		if o == plain {
+			continue
+		}
+		told := map[string]bool{string(script.ScriptID): true}
+		for _, ev := range o.Seen() {
+			var of struct{ ScriptID string }
+			if method, params, _ := strings.Cut(ev, " "); method == debugger.ScriptParsed.Method {
+				require.NoError(t, json.Unmarshal([]byte(params), &of))
+				told[of.ScriptID] = true
+			}
+		}
+		guessed := 0
+		for id := range 200 {
+			if name := fmt.Sprint(id); !told[name] {
+				require.Error(t, breakAt(name), name)
+				require.Error(t, tab.Call(ctx, "Debugger.setScriptSource",
+					jsonv2.Value(fmt.Sprintf(`{"scriptId":%q,"scriptSource":"1"}`, name)), nil), name)
+				guessed++
+			}
+		}
+		require.Greater(t, guessed, 100)
+	}
+	require.Equal(t, unknown[0], unknown[1], "as a plain browser says it")
+	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "text")
+}
+
+// TestTheScriptsThatAClientPassesOverStayThose has a client's debugger pass over a library of the
+// page's, while the server has it pass over its own scripts.
+func TestTheScriptsThatAClientPassesOverStayThose(t *testing.T) {
+	s := followedSite(t)
+	s.Pages["/still"] = `<title>still</title><p>text<script src=/lib.js></script>
+		<script>function go() { throws(); own() }
+		function own() { return 1 }</script>`
+	s.Handlers["/lib.js"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = fmt.Fprint(w, "function throws() {\n  try { throw 1 } catch {}\n}")
+	}
+	ctx, p, b := openPage(t)
+	browsertest.Open(ctx, t, p, s.URL+"/still")
+	for _, how := range []string{"Debugger.setBlackboxPatterns", "Debugger.setBlackboxedRanges"} {
+		var stopped []string
+		for _, o := range []*browsertest.Outsider{browsertest.Plain(t), browsertest.Join(t, b)} {
+			tab := o.AttachTab(o.Tabs()[0].TargetID)
+			require.NoError(t, protocol.Tell(ctx, tab, page.Navigate, page.NavigateParams{URL: s.URL + "/still"}))
+			require.Eventually(t, func() bool { return o.Evaluate(tab, "document.title + document.readyState") == `"stillcomplete"` },
+				20*time.Second, 5*time.Millisecond)
+			require.NoError(t, tab.Call(ctx, runtime.CommandEnable, cdp.Empty{}, nil))
+			require.NoError(t, tab.Call(ctx, debugger.CommandEnable, cdp.Empty{}, nil))
+			var script debugger.EventScriptParsed
+			for script.URL != s.URL+"/lib.js" {
+				require.NoError(t, jsonv2.Unmarshal(o.NextEvent(debugger.ScriptParsed.Method).Params, &script))
+			}
+			params := `{"patterns":["/lib\\.js$"]}`
+			if how == "Debugger.setBlackboxedRanges" {
+				params = fmt.Sprintf(`{"scriptId":%q,"positions":[{"lineNumber":0,"columnNumber":0}]}`, script.ScriptID)
+			}
+			require.NoError(t, tab.Call(ctx, how, jsonv2.Value(params), nil))
+			require.NoError(t, tab.Call(ctx, "Debugger.setPauseOnExceptions", jsonv2.Value(`{"state":"all"}`), nil))
+			browsertest.Observe(ctx, t, p)  // the server has its own scripts passed over
+			o.Evaluate(tab, "go() || null") // nothing stops it
+			o.ForgetEvents()
+			require.NoError(t, tab.Call(ctx, debugger.CommandPause, jsonv2.Value(`{}`), nil))
+			_, err := tab.Post(ctx, runtime.CommandEvaluate, runtime.EvaluateParams{Expression: "throws(); own()"})
+			require.NoError(t, err)
+			var at []string
+			for range 2 {
+				var paused debugger.EventPaused
+				require.NoError(t, jsonv2.Unmarshal(o.NextEvent(debugger.Paused.Method).Params, &paused))
+				at = append(at, paused.CallFrames[0].FunctionName)
+				require.NoError(t, tab.Call(ctx, "Debugger.stepInto", jsonv2.Value(`{}`), nil))
+			}
+			stopped = append(stopped, strings.Join(at, ","))
+			require.NoError(t, tab.Call(ctx, debugger.CommandDisable, cdp.Empty{}, nil))
+		}
+		require.Equal(t, stopped[0], stopped[1], how)
+		require.NotContains(t, stopped[0], "throws", how)
+	}
 }
