@@ -19,17 +19,17 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser postgres sdks s3server
+.PHONY: help demo cluster test test-root test-modules compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
 # The race detector is C, so it needs a C compiler.
 CC_FOUND := $(shell command -v "$$(go env CC)" 2>/dev/null)
-# It is left out of the standard library's loops over the bytes of pictures, where it would
-# spend most of the time, and its pointer checks of SQLite, which is C turned into Go. A
-# package that uses sync or atomics cannot be left out: it would bring functions of theirs
-# of which the detector sees nothing.
-NOT_RACED := image/... compress/... hash/adler32 hash/crc32
+# Its pointer checks are left out of modernc.org, which is C turned into Go, and the detector
+# itself of loops over bytes where it would spend most of the time: SQLite's own code, whose
+# memory it does not see, and the standard library's pictures. A package of which `go tool nm`
+# lists functions of sync or atomic cannot be left out: the detector would see nothing of them.
+NOT_RACED := image/... compress/... hash/adler32 hash/crc32 modernc.org/sqlite/lib
 RACE := $(if $(CC_FOUND),-race -gcflags=modernc.org/...=-d=checkptr=0 $(NOT_RACED:%=-gcflags=%=-race=false))
 
 # A test that fails is tried once more, alone, when all others have ended, since browsers on two
@@ -50,11 +50,18 @@ demo: browser
 cluster: browser postgres s3server
 	@go run ./examples/cluster
 
-# Tests with a browser wait most of their time, so more packages run at once than
-# there are processors.
-test: browser postgres compat miniwob-sample otlp s3server
-	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
+# Tests with a browser wait most of their time, so more packages run at once than there
+# are processors, and the other modules beside them.
+test: browser sdks postgres s3server
+	@scripts/install-miniwob
+	@$(MAKE) --no-print-directory -j2 test-modules test-root
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
+
+test-root:
+	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
+
+test-modules:
+	@for module in compat miniwob-sample otlp; do $(MAKE) --no-print-directory $$module; done
 
 # A module of its own: nobody who uses bctrl gets these SDKs. What it has of `make soak` takes
 # the time of many other tests, and runs at night.
