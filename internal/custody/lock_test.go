@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,7 +156,8 @@ func TestALateLockKnowsNothingOfAnEarlierOne(t *testing.T) {
 	p.c.Lock()
 	require.NoError(t, read(), "it was noted")
 	unlock()
-	answer := head.hang()
+	answer := sync.OnceFunc(head.hang())
+	defer answer()
 	p.note(1)
 	p.c.Lock()
 	require.ErrorIs(t, read(), seal.ErrLocked)

@@ -225,6 +225,10 @@ func newServer(cfg Config) (*Server, error) {
 		Capacity: cfg.Capacity,
 	})
 	s.ready = s.parts(cfg)
+	if s.peers != nil {
+		s.peers.Answer(runtimes.KnownQuestion, web.Answers(s.runtimes.Known))
+		s.peers.Answer(profiles.SizesQuestion, web.Answers(s.profiles.Sizes))
+	}
 	s.router = web.NewRouter(s.Kernel, s.routes())
 	return s, nil
 }

@@ -26,6 +26,13 @@ func (q Queries) DiskOfProfile(ctx context.Context, org, uid string) (Disk, erro
 		"(SELECT disk_id FROM profile_disks WHERE org_id = $1 AND profile_uid = $2)", org, uid)
 }
 
+// AddressesOfProfiles returns the addresses of the servers that have the disks with the data
+// of some profiles of an organization, by the uids of those. One of no disk is left out.
+func (q Queries) AddressesOfProfiles(ctx context.Context, org string, uids []string) (map[string]string, error) {
+	return q.pairs(ctx, "SELECT profile_uid, address FROM profile_disks JOIN disks ON id = disk_id WHERE profile_uid IN ("+
+		q.on.listedTexts()+") AND org_id = $2", uids, org)
+}
+
 // ClaimProfile has the data of a profile of any organization be on a disk, unless they are
 // on one already. A profile that is not there is left alone.
 func (tx *Tx) ClaimProfile(ctx context.Context, uid, disk string) error {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -85,6 +86,24 @@ func (q Queries) Nodes(ctx context.Context) ([]Node, error) {
 func (q Queries) NodeOfRuntime(ctx context.Context, org, runtime string) (Node, error) {
 	return one(ctx, q, scanNode, "SELECT "+q.on.nodeColumns()+" FROM nodes WHERE "+q.on.holdsLease()+
 		" AND id = (SELECT node_id FROM runtime_nodes WHERE org_id = $1 AND runtime_id = $2)", org, runtime)
+}
+
+// NodesOfRuntimes returns the ids of the nodes that have some runtimes of an organization, or
+// had them when they ended, by the ids of those.
+func (q Queries) NodesOfRuntimes(ctx context.Context, org string, runtimes []string) (map[string]string, error) {
+	return q.pairs(ctx, "SELECT runtime_id, node_id FROM runtime_nodes WHERE runtime_id IN ("+q.on.listedTexts()+
+		") AND org_id = $2", runtimes, org)
+}
+
+// pairs reads two texts of each row, for the texts of a list.
+func (q Queries) pairs(ctx context.Context, query string, list []string, org string) (map[string]string, error) {
+	texts, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	pairs := map[string]string{}
+	return pairs, each(ctx, q, func(row scanner) (p [2]string, err error) { return p, row(&p[0], &p[1]) },
+		func(p [2]string) error { pairs[p[0]] = p[1]; return nil }, query, string(texts), org)
 }
 
 // RegisterNode adds a node whose lease lasts so long, beside the writer, and returns it

@@ -62,6 +62,7 @@ type Peers struct {
 	identity  identity
 	transport *http.Transport
 	log       *slog.Logger
+	answers   map[string]AnswerFunc // by the names of questions
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -87,6 +88,7 @@ func New(cfg Config) *Peers {
 		log:     cfg.Log,
 		open:    map[*passing]struct{}{},
 		reached: map[string]time.Time{},
+		answers: map[string]AnswerFunc{},
 		identity: identity{
 			seed: cfg.Seed,
 			now:  cfg.Now,
@@ -248,7 +250,7 @@ func (*Peers) Passed(r *http.Request) bool { return r.Context().Value(passedKey{
 
 // Receive makes of a handler one for what [Peers.Listen] takes. It sees each request as
 // it came to the node that passed it on.
-func (*Peers) Receive(next http.Handler) http.Handler {
+func (p *Peers) Receive(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil { // nothing but Listen makes a peer of anybody
 			http.Error(w, "", http.StatusForbidden)
@@ -261,6 +263,10 @@ func (*Peers) Receive(next http.Handler) http.Handler {
 		}
 		if r.URL.Path == pathAlive {
 			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if name, ok := strings.CutPrefix(r.URL.Path, pathAsk); ok {
+			p.answerPeer(w, r, name)
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), passedKey{}, from))

@@ -1,6 +1,7 @@
 package daemontest
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"testing"
@@ -84,4 +85,57 @@ func TestLaunchesGoWhereThereIsRoomAndProfilesWhereTheirDataAre(t *testing.T) {
 	profile, err := st.Nodes[other].Client.Profiles.Get(ctx, "shop")
 	require.NoError(t, err)
 	require.Positive(t, profile.SizeBytes, "its disk is back, at another address")
+}
+
+// TestEveryNodeTellsTheSameOfRuntimesAndProfiles asks each for lists of what the other has in
+// its memory and on its disk.
+func TestEveryNodeTellsTheSameOfRuntimesAndProfiles(t *testing.T) {
+	st := newStage(t, 2, func(cfg *daemon.Config) { cfg.MaxRuntimes, cfg.QueueTime = 1, time.Hour })
+	ctx := t.Context()
+	used := st.launch(0, "used", bctrl.Launch{Mode: bctrl.ModeProfile, ProfileID: "shop"})
+	home := st.holder(used)
+	require.NoError(t, used.Stop(ctx))
+	rows := []bctrl.Cookie{{Name: "seen", Value: bctrl.NewSecret("yes"), Domain: "example.com", Path: "/"}}
+	_, err := st.Nodes[home].Client.Profiles.ImportCookies(ctx, "shop", bctrl.CookieImport{Cookies: rows})
+	require.NoError(t, err)
+	full := func(n int) bool {
+		nodes, err := st.Nodes[0].Node().Nodes(ctx)
+		require.NoError(t, err)
+		return len(nodes) == 2 && nodes[0].Runtimes+nodes[1].Runtimes == n
+	}
+	for i := range 2 { // each when the other nodes know of those before
+		require.Eventually(t, func() bool { return full(i) }, time.Minute, 5*time.Millisecond)
+		st.launch(0, "full"+strconv.Itoa(i), bctrl.Launch{})
+	}
+	require.Eventually(t, func() bool { return full(2) }, time.Minute, 5*time.Millisecond)
+	waiting, leave := context.WithCancel(ctx)
+	left, ws := make(chan error, 1), st.workspace(0)
+	go func() {
+		_, err := ws.Runtimes.Browser("waits").Stagehand(waiting, bctrl.Launch{})
+		left <- err
+	}()
+	lists := func(node int) (places map[string]int, size int64) {
+		places = map[string]int{}
+		for rt, err := range st.workspace(node).Runtimes.List(ctx) {
+			require.NoError(t, err)
+			places[rt.Latest().Alias+" "+string(rt.Latest().Status)] = rt.Latest().Summary.QueuePlace
+		}
+		for p, err := range st.Nodes[node].Client.Profiles.List(ctx) {
+			require.NoError(t, err)
+			size += p.SizeBytes
+		}
+		return places, size
+	}
+	require.Eventually(t, func() bool {
+		places, _ := lists(0)
+		return len(places) == 4
+	}, time.Minute, 5*time.Millisecond)
+	for node := range st.Nodes {
+		places, size := lists(node)
+		require.Equal(t, map[string]int{"used stopped": 0, "full0 active": 0, "full1 active": 0, "waits queued": 1}, places,
+			"node %d", node)
+		require.Positive(t, size, "node %d", node)
+	}
+	leave()
+	require.Error(t, <-left)
 }

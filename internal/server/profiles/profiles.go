@@ -29,7 +29,7 @@ func (s *Service) Routes() []web.Route {
 			importing,
 		),
 		web.Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile).On(web.AnyNode()),
-		// A list tells the sizes of those on this node's disk.
+		// A list asks other nodes for the sizes of those on their disks.
 		web.Endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor").On(web.AnyNode()),
 		web.Endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile).On(s.atProfile().OrHere()),
 		web.Endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile).On(s.atProfile()),
@@ -108,14 +108,22 @@ func errExists() *bctrl.Error {
 func (s *Service) listProfiles(
 	ctx context.Context, rq *web.Request, _ web.None,
 ) (wire.List[bctrl.BrowserProfile], error) {
+	var elsewhere map[string]int64
 	return web.Listing[store.Profile, bctrl.BrowserProfile]{
 		Plural: wire.BrowserProfiles,
-		Rows: func(after string, limit int) ([]store.Profile, error) {
-			return s.DB.Read().Profiles(ctx, rq.Caller.Org, after, limit)
+		Rows: func(after string, limit int) (rows []store.Profile, err error) {
+			if rows, err = s.DB.Read().Profiles(ctx, rq.Caller.Org, after, limit); err == nil {
+				elsewhere, err = s.sizesElsewhere(ctx, rq.Caller.Org, rows)
+			}
+			return rows, err
 		},
 		Cursor: func(p store.Profile) string { return p.ID },
 		Describe: func(p store.Profile) (bctrl.BrowserProfile, error) {
-			return s.describeProfile(ctx, rq.Caller.Org, p)
+			out, err := s.describeProfile(ctx, rq.Caller.Org, p)
+			if size, is := elsewhere[p.UID]; is {
+				out.SizeBytes = size
+			}
+			return out, err
 		},
 	}.Page(rq)
 }

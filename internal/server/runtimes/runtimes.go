@@ -25,7 +25,7 @@ func (s *Service) runtimeRoutes() []web.Route {
 	return append(
 		here,
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime).On(s.forLaunch()),
-		// What a node alone knows of its runtimes, a list does not tell of those of others.
+		// What a node alone knows of its runtimes, it is asked for.
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor").
 			On(web.AnyNode()),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime).
@@ -56,8 +56,12 @@ func (s *Service) listRuntimes(
 	}
 	list.Plural = wire.Runtimes
 	rows, list.NextCursor = web.PageOf(rows, limit, func(r store.Runtime) string { return r.ID })
+	known, err := s.knownAnywhere(ctx, rq.Caller.Org, rows)
+	if err != nil {
+		return list, err
+	}
 	for _, rt := range rows {
-		list.Items = append(list.Items, s.describeRuntime(rt, ws))
+		list.Items = append(list.Items, describeAs(rt, ws, known[rt.ID]))
 	}
 	return list, nil
 }

@@ -20,7 +20,7 @@ func (s *Service) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.
 		rt.Mounts = effective
 	}
 	rt.Launch = launchShownTo(c, rt.Launch)
-	return s.describeEffective(rt, effective)
+	return describeEffective(rt, s.knownHere(rt.ID), effective)
 }
 
 // launchShownTo is a launch without what it says of credentials and vault entries that
@@ -51,12 +51,17 @@ func launchShownTo(c access.Caller, l bctrl.Launch) bctrl.Launch {
 
 // describeRuntime describes a runtime under the mounts that it has in its workspace.
 func (s *Service) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
-	return s.describeEffective(rt, bctrl.Chain{ws.Mounts, rt.Mounts}.Effective())
+	return describeAs(rt, ws, s.knownHere(rt.ID))
+}
+
+// describeAs is describeRuntime with what its node alone knows of it.
+func describeAs(rt store.Runtime, ws store.Workspace, known knownOfNode) bctrl.RuntimeInfo {
+	return describeEffective(rt, known, bctrl.Chain{ws.Mounts, rt.Mounts}.Effective())
 }
 
 // describeEffective describes a runtime with the mounts that are in effect for whoever
 // is told.
-func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bctrl.RuntimeInfo {
+func describeEffective(rt store.Runtime, known knownOfNode, effective bctrl.Mounts) bctrl.RuntimeInfo {
 	info := bctrl.RuntimeInfo{
 		ID:              rt.ID,
 		WorkspaceID:     rt.WorkspaceID,
@@ -77,13 +82,11 @@ func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bc
 	case bctrl.RuntimeActive:
 		info.Summary.CurrentDriver = rt.Driver
 	case bctrl.RuntimeStarting: // as its row has it also while it waits for room
-		if at := s.admission.placeOf(rt.ID); at > 0 {
-			info.Status, info.Summary.QueuePlace = bctrl.RuntimeQueued, at
+		if known.QueuePlace > 0 {
+			info.Status, info.Summary.QueuePlace = bctrl.RuntimeQueued, known.QueuePlace
 		}
 	}
-	if lr, ok := s.startedRuntime(rt.ID); ok {
-		info.Summary.BlockedRequests, info.Summary.BlockedHosts = lr.hosts.refusedSoFar()
-	}
+	info.Summary.BlockedRequests, info.Summary.BlockedHosts = known.BlockedRequests, known.BlockedHosts
 	if effective.Storage != nil {
 		info.Summary.StorageWorkspace = effective.Storage.Workspace
 	}

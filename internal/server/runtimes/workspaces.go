@@ -283,8 +283,12 @@ func (s *Service) workspaceState(
 	if err != nil {
 		return out, err
 	}
+	known, err := s.knownAnywhere(ctx, rq.Caller.Org, live)
+	if err != nil {
+		return out, err
+	}
 	for _, rt := range live {
-		out.Runtimes = append(out.Runtimes, s.describeRuntime(rt, ws))
+		out.Runtimes = append(out.Runtimes, describeAs(rt, ws, known[rt.ID]))
 	}
 	if out.Operations, err = s.DB.Read().UnfinishedOperations(ctx, rq.Caller.Org, ws.ID); err != nil {
 		return out, err

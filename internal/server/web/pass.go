@@ -19,6 +19,8 @@ type Peers interface {
 	Passed(r *http.Request) bool
 	// Pass passes a request on to a node, and its answer to w: see [peer.Peers.Pass].
 	Pass(w http.ResponseWriter, r *http.Request, to cluster.Node) error
+	// Ask asks a node something for this one: see [peer.Peers.Ask].
+	Ask(ctx context.Context, to cluster.Node, name string, question, answer any) error
 }
 
 // Where says which node of a cluster serves a request of a route. The zero Where says
