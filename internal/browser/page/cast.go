@@ -133,10 +133,46 @@ func (t *tab) onceActive(ctx context.Context, run func() error) error {
 	for {
 		err := run()
 		refused, ok := errors.AsType[*cdproto.Error](err)
-		if !ok || refused.Message != notActive || t.session.pause(ctx, replacedPause) != nil {
+		again := ok && refused.Message == notActive || errors.Is(err, errReplaced)
+		if !again || t.session.pause(ctx, replacedPause) != nil {
 			return err
 		}
 	}
+}
+
+// errReplaced is the error of what was asked of a page that another has taken the place of.
+var errReplaced = errors.New("another page has taken its place")
+
+// whileNotReplaced runs what only a page that is shown answers. It is [errReplaced] where another
+// takes its place and no answer comes soon after: the browser may never give one.
+func (t *tab) whileNotReplaced(ctx context.Context, run func(context.Context) error) error {
+	asking, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	shown, changed := t.document()
+	t.set.spawn(func(context.Context) {
+		for now := shown; now == shown; now, changed = t.document() {
+			select {
+			case <-changed:
+			case <-asking.Done():
+				return
+			}
+		}
+		if t.session.pause(asking, replacedGrace) == nil {
+			cancel(errReplaced)
+		}
+	})
+	err := run(asking)
+	if err != nil && errors.Is(context.Cause(asking), errReplaced) {
+		return errReplaced
+	}
+	return err
+}
+
+// document names the document that the tab shows. changed is closed once another one may be there.
+func (t *tab) document() (shown cdp.LoaderID, changed <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.loads[t.mainFrame()].loader, t.loadsChange
 }
 
 const (
@@ -144,6 +180,8 @@ const (
 	notActive = "Not attached to an active page"
 	// replacedPause is the time after which such a tab is asked again.
 	replacedPause = 30 * time.Millisecond
+	// replacedGrace is how long an answer for a page may take once another has its place.
+	replacedGrace = time.Second
 )
 
 // run shows the tab until ctx ends or the tab is gone.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image"
 	"image/jpeg"
+	"image/png"
 	"strings"
 	"sync"
 	"testing"
@@ -292,4 +293,32 @@ func TestAPersonCarriesNoFilledValueElsewhere(t *testing.T) {
 	}
 	require.NoError(t, p.Screen().Do(ctx, "t1",
 		browser.Gesture{Kind: browser.KeyDown, Key: "a", Modifiers: []string{"Control"}}))
+}
+
+// TestAPictureIsTakenWhileThePageIsReplaced takes pictures over and over while the tab goes from
+// site to site: a browser never answers for a page that is gone meanwhile.
+func TestAPictureIsTakenWhileThePageIsReplaced(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	one, other := browsertest.NewSite(t, map[string]string{"/": "one"}), browsertest.NewSite(t, map[string]string{"/": "other"})
+	there := strings.Replace(other.URL, "127.0.0.1", "localhost", 1) // another site for the browser
+	gone := make(chan error, 1)
+	go func() {
+		var errs []error
+		for range 40 {
+			errs = append(errs, p.Goto(ctx, one.URL, ""), p.Goto(ctx, there, ""))
+		}
+		gone <- errors.Join(errs...)
+	}()
+	for {
+		select {
+		case err := <-gone:
+			require.NoError(t, err)
+			return
+		default:
+		}
+		shot, err := p.Screenshot(ctx, false)
+		require.NoError(t, err)
+		_, err = png.Decode(bytes.NewReader(shot))
+		require.NoError(t, err)
+	}
 }

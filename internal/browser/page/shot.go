@@ -162,8 +162,11 @@ func (t *tab) takeOnce(ctx context.Context, fullPage bool, maxHeight float64) (*
 		params.Clip, params.CaptureBeyondViewport = &taken.clip, &fullPage
 		defer t.restoreScreens(ctx)
 	}
-	got, err := protocol.Call(ctx, t.session, page.CaptureScreenshot, params)
-	if err != nil {
+	var got page.CaptureScreenshotResult
+	if err := t.whileNotReplaced(ctx, func(ctx context.Context) (err error) {
+		got, err = protocol.Call(ctx, t.session, page.CaptureScreenshot, params)
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("taking a picture: %w", err)
 	}
 	taken.data = got.Data
