@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -26,6 +27,10 @@ const (
 	// callers wait. It is beyond that only while a reader holds on to what was before.
 	maxLogPages = 16384
 )
+
+// scrubDelay is how long emptying the write-ahead log waits after a reader was in
+// the way: each try costs an fsync. It is tried until it goes well.
+const scrubDelay = time.Second
 
 // logBounds are the numbers of pages by which the log is kept short, as above.
 type logBounds struct{ every, end, most int64 }
@@ -156,4 +161,39 @@ func pagesWritten(conn *sql.Conn) (n int64) {
 		return nil
 	})
 	return n
+}
+
+func (b *batch) emptyLogWhenDue() {
+	if !b.scrub || time.Now().Before(b.scrubAt) {
+		return
+	}
+	b.scrub = !b.emptyLog()
+	b.scrubAt = time.Time{}
+	if b.scrub {
+		b.scrubAt = time.Now().Add(scrubDelay)
+		time.AfterFunc(scrubDelay, b.wake) // nobody may ever write again
+	}
+}
+
+// emptyLog moves what is in the write-ahead log into the database and cuts the
+// log to nothing, if no reader is in the way: it waits for none. PostgreSQL's log is
+// its server's, and nothing of it is emptied from here.
+func (b *batch) emptyLog() bool {
+	if b.on.remote() {
+		return true
+	}
+	ctx := context.Background()
+	b.checkpoints.mu.Lock()
+	defer b.checkpoints.mu.Unlock()
+	if _, err := b.conn.ExecContext(ctx, "PRAGMA busy_timeout(0)"); err != nil {
+		return false
+	}
+	var busy, frames, moved int
+	err := b.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	_, restored := b.conn.ExecContext(ctx, "PRAGMA busy_timeout("+busyTimeout+")")
+	if err != nil || restored != nil || busy != 0 {
+		return false
+	}
+	b.checkpoints.inLog.Store(0)
+	return true
 }

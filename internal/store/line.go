@@ -185,7 +185,7 @@ type doubt struct {
 	place
 	later    []*Entry
 	happened []eventScope
-	changed  RuleNews
+	rules    RuleNews
 }
 
 func doubtOf(p place, jobs []*job, later []*Entry) *doubt {
@@ -193,7 +193,7 @@ func doubtOf(p place, jobs []*job, later []*Entry) *doubt {
 	for _, j := range jobs {
 		if j.err == nil {
 			d.happened = append(d.happened, j.tx.happened...)
-			d.changed.add(j.tx.changed)
+			d.rules.add(j.tx.rules)
 		}
 	}
 	return d
@@ -205,8 +205,8 @@ func (d *doubt) resolve(b *batch) {
 		e.durable = true
 	}
 	b.watching.tell(d.happened)
-	if d.changed.changes() && !b.on.shared { // else it comes as a notice
-		b.obeyLater(d.changed)
+	if d.rules.any() && !b.on.shared { // else it comes as a notice
+		b.obeyLater(d.rules)
 	}
 }
 

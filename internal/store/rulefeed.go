@@ -196,7 +196,7 @@ func (f *ruleFeed) obeyPending(ctx context.Context) (err error) {
 	if news.Lock {
 		f.lock = max(f.lock, number)
 	}
-	if obey != nil && news.changes() {
+	if obey != nil && news.any() {
 		if err := obey(ctx, news); err != nil {
 			return err
 		}

@@ -36,12 +36,12 @@ const (
 // organization that concerns everybody. The servers that share the database are told of it
 // when it is durable, and [DB.AwaitRules] waits until they obey. Alone it does nothing.
 func (tx *Tx) ChangedRules(c RuleChange) {
-	tx.changes = true
+	tx.triedToChange = true
 	if c.Org == "" {
-		tx.changed.All = true
+		tx.rules.All = true
 		return
 	}
-	tx.changed.Changes = append(tx.changed.Changes, c)
+	tx.rules.Changes = append(tx.rules.Changes, c)
 }
 
 // AskToEnd is [Tx.ChangedRules] for a runtime that another node has, which is to end it. It
@@ -61,15 +61,15 @@ func (q Queries) AskedToEnd(ctx context.Context) ([]RuleChange, error) {
 }
 
 // LockAll is [Tx.ChangedRules] for a change that locks every server.
-func (tx *Tx) LockAll() { tx.changed.Lock, tx.changes = true, true }
+func (tx *Tx) LockAll() { tx.rules.Lock, tx.triedToChange = true, true }
 
 // Concerns reports whether all rules of an organization may have changed.
 func (n *RuleNews) Concerns(org string) bool {
 	return n.All || slices.Contains(n.Changes, RuleChange{Org: org})
 }
 
-// changes reports whether there is anything in it.
-func (n *RuleNews) changes() bool { return n.All || n.Lock || len(n.Changes) > 0 }
+// any reports whether there is anything in it.
+func (n *RuleNews) any() bool { return n.All || n.Lock || len(n.Changes) > 0 }
 
 // add joins what is to be obeyed with more of it.
 func (n *RuleNews) add(more RuleNews) {
@@ -90,10 +90,10 @@ func (b *batch) raiseRules(ctx context.Context, jobs []*job) (news RuleNews, num
 	}
 	for _, j := range jobs {
 		if j.err == nil {
-			news.add(j.tx.changed)
+			news.add(j.tx.rules)
 		}
 	}
-	if !news.changes() {
+	if !news.any() {
 		return news, 0, nil
 	}
 	const raise = "INSERT INTO rule_changes (id, number) VALUES ($1, $2) " +

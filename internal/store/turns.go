@@ -15,15 +15,15 @@ import (
 // none of them changes what another decides by: they take turns for the end alone, from
 // asking where the chain stands to the commit.
 
-// errChanges ends a function that changes something in a transaction that may not.
-var errChanges = errors.New("store: what was to decide only changes a row, and is run again")
+// errChangesRow ends a function that changes something in a transaction that may not.
+var errChangesRow = errors.New("store: what was to decide only changes a row, and is run again")
 
 // Decide is [DB.Write] for a function that reads, decides and appends to the audit log, and
 // hardly ever changes a row: where servers share the database, such transactions of all of
 // them are underway at once, and no change is. One that changes something all the same is
 // run again from its beginning, as Write would run it.
 func (db *DB) Decide(ctx context.Context, fn func(*Tx) error) error {
-	return db.submit(ctx, &job{ctx: ctx, fn: fn, decides: true})
+	return db.submit(ctx, &job{ctx: ctx, fn: fn, deciding: true})
 }
 
 // writeAll runs the jobs that were gathered, those that decide apart from those that change
@@ -35,7 +35,7 @@ func (db *DB) writeAll(jobs []*job, later []*Entry) []*Entry {
 	}
 	var deciding, changing []*job
 	for _, j := range jobs {
-		if j.decides || j.fn == nil {
+		if j.deciding || j.fn == nil {
 			deciding = append(deciding, j)
 		} else {
 			changing = append(changing, j)

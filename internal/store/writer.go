@@ -30,10 +30,6 @@ const (
 	maxLater   = 4096
 )
 
-// scrubDelay is how long emptying the write-ahead log waits after a reader was in
-// the way: each try costs an fsync. It is tried until it goes well.
-const scrubDelay = time.Second
-
 // Tx is a write transaction. It is used by one function on the writer's
 // goroutine and not kept.
 type Tx struct {
@@ -41,8 +37,9 @@ type Tx struct {
 	entries []*Entry
 	// written are the records that no event names yet.
 	written []Record
-	// begun is set once there is something that a failure has to undo.
-	begun bool
+	// changed is set once it has done what a failure has to undo. Where the transaction is careful
+	// that is undone alone, back to where it saved.
+	changed, careful, saved bool
 	// rates are the counts of calls that earlier transactions wrote, counted those
 	// that this one did.
 	rates, counted map[rateKey]string
@@ -50,10 +47,10 @@ type Tx struct {
 	happened []eventScope
 	// node is whose transaction it is: see [DB.Fence].
 	node string
-	// changed is what this transaction has changed of the rules.
-	changed RuleNews
-	// decides is set where the transaction may change no row, and changes once it would have.
-	decides, changes bool
+	// rules is what it has changed of the rules.
+	rules RuleNews
+	// deciding is set where it may change no row, and triedToChange once it would have.
+	deciding, triedToChange bool
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
 	generation *generation
@@ -68,21 +65,23 @@ type Tx struct {
 	scrub bool
 }
 
-// exec begins what can be undone before the first change; functions that only
-// read and append events need none.
+// exec changes rows. Where the transaction is careful it begins, before the first change,
+// what can be undone alone; functions that only read and append events need none.
 func (tx *Tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	if tx.decides {
-		tx.changes = true
-		return 0, errChanges
+	if tx.deciding {
+		tx.triedToChange = true
+		return 0, errChangesRow
 	}
-	if !tx.begun {
+	if tx.careful && !tx.saved {
 		if _, err := tx.Queries.exec(ctx, "SAVEPOINT job"); err != nil {
 			return 0, fmt.Errorf("beginning a write: %w", err)
 		}
-		tx.begun = true
+		tx.saved = true
 	}
 	tx.generation.change(query)
-	return tx.Queries.exec(ctx, query, args...)
+	n, err := tx.Queries.exec(ctx, query, args...)
+	tx.changed = tx.changed || n > 0 || err != nil && tx.on.remote() // SQLite undoes a statement that fails
+	return n, err
 }
 
 // execChanging is exec for a statement that must change a row: if it changes none,
@@ -103,14 +102,15 @@ type job struct {
 	tx   Tx
 	// aborted is the error of one that is not run again with the others.
 	aborted error
-	// decides is set of one that is expected to change no row, and again once it did.
-	decides, again bool
+	// deciding is set of one that is expected to change no row, and again once it tried to.
+	deciding, again bool
 }
 
 // Write runs fn in a transaction and returns when it is durable, or with fn's
 // error when it is undone. fn runs on the writer's goroutine: it must be short,
-// must not block and must not call Write. A write that has begun is not
-// interrupted by ctx; one that still waits is dropped.
+// must not block and must not call Write. It may be undone for another's sake, and is then
+// run again from its beginning. A write that has begun is not interrupted by ctx; one that
+// still waits is dropped.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	return db.submit(ctx, &job{ctx: ctx, fn: fn})
 }
@@ -279,6 +279,10 @@ type batch struct {
 	leaseMargin *atomic.Int64
 	// deciding is set while a transaction runs that has others beside it.
 	deciding bool
+	// careful is set while one runs in which each job has a savepoint, so that one that fails is
+	// undone alone. Hardly any fails once it has changed something: so the first try goes without,
+	// and where one does, all are undone and run again.
+	careful bool
 	// generation is that of what calls are resolved by.
 	generation generation
 	place
@@ -344,7 +348,7 @@ func (b *batch) open(ctx context.Context) error {
 // each job of. Its error is the transaction's. Watchers are told of the events that
 // jobs have written.
 func (b *batch) commit(jobs []*job, later []*Entry, deciding bool) error {
-	b.base = b.place
+	b.base, b.careful = b.place, false
 	err := b.transact(jobs, later, deciding)
 	for try := 1; errors.Is(err, errConflict) && try < maxTries; try++ {
 		b.place = b.base
@@ -389,43 +393,8 @@ func answer(jobs []*job, err error) {
 }
 
 // maxTries is how often a transaction is begun that PostgreSQL undoes for another's
-// sake. What changes rows runs alone, so that hardly any is.
+// sake, or the writer for that of a job. What changes rows runs alone, so that hardly any is.
 const maxTries = 5
-
-func (b *batch) emptyLogWhenDue() {
-	if !b.scrub || time.Now().Before(b.scrubAt) {
-		return
-	}
-	b.scrub = !b.emptyLog()
-	b.scrubAt = time.Time{}
-	if b.scrub {
-		b.scrubAt = time.Now().Add(scrubDelay)
-		time.AfterFunc(scrubDelay, b.wake) // nobody may ever write again
-	}
-}
-
-// emptyLog moves what is in the write-ahead log into the database and cuts the
-// log to nothing, if no reader is in the way: it waits for none. PostgreSQL's log is
-// its server's, and nothing of it is emptied from here.
-func (b *batch) emptyLog() bool {
-	if b.on.remote() {
-		return true
-	}
-	ctx := context.Background()
-	b.checkpoints.mu.Lock()
-	defer b.checkpoints.mu.Unlock()
-	if _, err := b.conn.ExecContext(ctx, "PRAGMA busy_timeout(0)"); err != nil {
-		return false
-	}
-	var busy, frames, moved int
-	err := b.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
-	_, restored := b.conn.ExecContext(ctx, "PRAGMA busy_timeout("+busyTimeout+")")
-	if err != nil || restored != nil || busy != 0 {
-		return false
-	}
-	b.checkpoints.inLog.Store(0)
-	return true
-}
 
 // transact uses a background context: a caller who leaves must not undo what
 // others wait for.
@@ -490,28 +459,50 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	if j.err = cmp.Or(j.aborted, j.ctx.Err()); j.err != nil || j.fn == nil {
 		return nil //nolint:nilerr // it is the job's
 	}
-	j.tx = Tx{Queries: b.q, rates: b.rates, node: b.node, generation: &b.generation, decides: b.deciding}
+	j.tx = Tx{
+		Queries:    b.q,
+		rates:      b.rates,
+		node:       b.node,
+		generation: &b.generation,
+		deciding:   b.deciding,
+		careful:    b.careful,
+	}
 	j.err = runRecovering(j.fn, &j.tx)
 	if endsTransaction(j.err) {
 		return j.err
 	}
-	if _, refused := errors.AsType[*refusedError](j.err); refused && !j.tx.begun {
+	if _, refused := errors.AsType[*refusedError](j.err); refused && !j.tx.saved {
 		// PostgreSQL goes on only after what a savepoint undoes: the others are run
 		// again without this one.
 		j.aborted = j.err
 		return errConflict
 	}
-	if b.deciding && j.tx.changes {
+	if b.deciding && j.tx.triedToChange {
 		j.again, j.err, j.tx = true, nil, Tx{}
 		return nil
 	}
 	if j.err == nil && len(j.tx.written) > 0 {
 		j.err = errUnrecorded
 	}
-	if !j.tx.begun {
-		return nil
+	if j.err != nil && j.tx.changed && !b.careful {
+		b.careful = true
+		return errConflict
 	}
-	if j.err != nil {
+	if j.tx.saved {
+		if err := b.leaveSavepoint(ctx, j.err); err != nil {
+			return err
+		}
+	}
+	if j.err == nil {
+		maps.Copy(b.q.unlogged[ofBatch], j.tx.unlogged[ofJob])
+		maps.Copy(b.rates, j.tx.counted)
+	}
+	return nil
+}
+
+// leaveSavepoint keeps what a job has done since its savepoint, or undoes it where it failed.
+func (b *batch) leaveSavepoint(ctx context.Context, failed error) error {
+	if failed != nil {
 		if _, err := b.q.exec(ctx, "ROLLBACK TO job"); err != nil {
 			return fmt.Errorf("undoing a write: %w", err)
 		}
@@ -519,10 +510,6 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	}
 	if _, err := b.q.exec(ctx, "RELEASE job"); err != nil {
 		return fmt.Errorf("ending a write: %w", err)
-	}
-	if j.err == nil {
-		maps.Copy(b.q.unlogged[ofBatch], j.tx.unlogged[ofJob])
-		maps.Copy(b.rates, j.tx.counted)
 	}
 	return nil
 }
