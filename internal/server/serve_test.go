@@ -79,6 +79,34 @@ func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged answer")
 }
 
+// TestWhatWasDoneOnceIsAnsweredOnce asks again when what was done could not be done any more, and uses
+// the keys for something else.
+func TestWhatWasDoneOnceIsAnsweredOnce(t *testing.T) {
+	h := newHarness(t)
+	put := func(key string, body object) answer {
+		return h.do("PUT", []string{"vault", "k"}, nil, body, "Idempotency-Key", key)
+	}
+	remove := func(key string) answer {
+		return h.do("DELETE", []string{"vault", "k"}, nil, nil, "Idempotency-Key", key)
+	}
+	first, removed := put("put", object{"password": "p"}), remove("remove")
+	require.Equal(t, http.StatusOK, first.Status, "%s", first.Body)
+	require.Equal(t, http.StatusOK, removed.Status, "%s", removed.Body)
+	require.Equal(t, string(first.Body), string(put("put", object{"password": "p"}).Body))
+	require.Equal(t, removed.Status, remove("remove").Status, "what is removed already")
+	refused(t, h.do("GET", []string{"vault", "k"}, nil, nil), http.StatusNotFound, "vault.secret_not_found", "not set anew")
+	refused(t, remove("another"), http.StatusNotFound, "vault.secret_not_found", "the first answer to this key")
+	refused(t, put("put", object{"password": "other"}), http.StatusUnprocessableEntity, "request.idempotency_mismatch",
+		"another request")
+	refused(t, put("put", object{"password": 7}), http.StatusUnprocessableEntity, "request.idempotency_mismatch",
+		"another request that would be refused")
+	refused(t, remove("put"), http.StatusUnprocessableEntity, "request.idempotency_mismatch", "another route")
+	require.Equal(t, http.StatusBadRequest, put("refused", object{"password": 7}).Status)
+	require.Equal(t, http.StatusOK, put("unused", object{"password": "p"}).Status)
+	refused(t, remove("another"), http.StatusNotFound, "vault.secret_not_found", "as it was then")
+	require.Equal(t, http.StatusBadRequest, put("refused", object{"password": 7}).Status, "as it was then")
+}
+
 func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 	storetest.OnSQLite(t)
 	h := newHarness(t)

@@ -25,8 +25,8 @@ func (s *Service) Routes() []web.Route {
 	return []web.Route{
 		web.Endpoint("GET /v1/vault", bctrl.ListVault, s.list, "prefix", "hasTotp", "meta", "limit", "cursor"),
 		web.Endpoint("GET /v1/vault/{key}", bctrl.ReadVault, s.read),
-		web.Endpoint("PUT /v1/vault/{key}", access.VaultWrite, s.put),
-		web.Endpoint("DELETE /v1/vault/{key}", access.VaultWrite, s.remove),
+		web.Endpoint("PUT /v1/vault/{key}", access.VaultWrite, s.put).Atomic(),
+		web.Endpoint("DELETE /v1/vault/{key}", access.VaultWrite, s.remove).Atomic(),
 		web.Endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, s.readCode),
 	}
 }

@@ -122,36 +122,63 @@ func (k *Kernel) takeKey(ctx context.Context, rq *Request, org, key string) erro
 	return nil
 }
 
-// findFirstAnswer finds the first answer to the request's idempotency key, and asks
-// whether its caller may still see it. When there is none, the request runs and owns
-// the key until it leaves.
-func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request) (first *firstAnswer, err error) {
+// takeIdempotencyKey has the request own its idempotency key until it leaves, where it has one.
+func (k *Kernel) takeIdempotencyKey(ctx context.Context, rq *Request) error {
 	keys := rq.Header.Values(wire.HeaderIdempotencyKey)
 	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
-		return nil, nil
+		return nil
 	}
-	org, key := rq.Caller.Org, keys[0]
-	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
-		return nil, Invalid("request.idempotency_key", wire.HeaderIdempotencyKey,
+	if len(keys) > 1 || len(keys[0]) < 1 || len(keys[0]) > 200 {
+		return Invalid("request.idempotency_key", wire.HeaderIdempotencyKey,
 			"Idempotency-Key must be given once, with 1 to 200 characters")
 	}
-	key, err = ownKey(rq.Caller, key)
+	own, err := ownKey(rq.Caller, keys[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
-	id := &idempotencyKey{own: key}
+	id := &idempotencyKey{own: own}
 	if id.fingerprint, err = rq.Fingerprint(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := k.takeKey(ctx, rq, org, key); err != nil {
-		return nil, err
+	if err := k.takeKey(ctx, rq, rq.Caller.Org, own); err != nil {
+		return err
 	}
-	a, err := k.DB.Read().Answer(ctx, org, key)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		rq.idempotent = id
+	rq.idempotent = id
+	return nil
+}
+
+// serveOnce serves a request, or where it has been answered before gives its first answer once more.
+func (k *Kernel) serveOnce(w http.ResponseWriter, rq *Request) error {
+	id := rq.idempotent
+	if id == nil {
+		return rq.Route.serve(w, rq)
+	}
+	if !rq.Route.atomic {
+		if first, err := k.findFirstAnswer(rq.Context(), rq, id); first != nil || err != nil {
+			return k.giveFirstAnswer(w, rq, first, err)
+		}
+		return rq.Route.serve(w, rq)
+	}
+	refused := rq.Route.serve(w, rq)
+	if refused == nil || EndedBecause(rq.Context()) != nil {
+		return refused
+	}
+	first, err := k.findFirstAnswer(rq.Context(), rq, id)
+	if first == nil && err == nil {
+		return refused
+	}
+	return k.giveFirstAnswer(w, rq, first, err)
+}
+
+// findFirstAnswer finds the first answer to the request's idempotency key, nil where there is
+// none, and asks whether its caller may still see it.
+func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request, id *idempotencyKey) (*firstAnswer, error) {
+	org := rq.Caller.Org
+	a, err := k.DB.Read().Answer(ctx, org, id.own)
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
-	case err != nil:
+	}
+	if err != nil {
 		return nil, err
 	}
 	var answered keptAnswer
@@ -170,7 +197,6 @@ func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request) (first *first
 			return nil, err
 		}
 	}
-	rq.idempotent = id
 	return &firstAnswer{a.Status, answered.Body}, nil
 }
 
@@ -283,9 +309,13 @@ func (rq *Request) keepFor(ctx context.Context, tx *store.Tx, id *idempotencyKey
 	return tx.InsertAnswer(ctx, rq.Caller.Org, id.own, answer)
 }
 
-// giveFirstAnswer gives a first answer once more. It may be of a change that was not
-// acknowledged, since the database or another node was silent then.
-func (k *Kernel) giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firstAnswer) error {
+// giveFirstAnswer gives a first answer once more, unless it could not be found for an error. It
+// may be of a change that was not acknowledged, since the database or another node was silent then.
+func (k *Kernel) giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firstAnswer, err error) error {
+	rq.KeepNoAnswer() // there is one
+	if err != nil {
+		return err
+	}
 	rq.recorded = true // the first time
 	if err := k.Obey(rq.Context(), store.RuleChange{Org: rq.Caller.Org}); err != nil {
 		return err

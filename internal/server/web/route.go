@@ -33,6 +33,8 @@ type Route struct {
 	// ToUnlock is set where it then also works for callers whose key cannot be
 	// proved to be one that this server made: see [Request.Unproven].
 	ToUnlock bool
+	// atomic is set where one transaction does all of it: see [Route.Atomic].
+	atomic bool
 	// where is which node of a cluster serves it: see [Route.On].
 	where Where
 	serve func(http.ResponseWriter, *Request) error
@@ -105,5 +107,13 @@ func Streamed(
 ) Route {
 	rt := Raw(pattern, verb, serve, query...)
 	rt.streams = true
+	return rt
+}
+
+// Atomic returns the route as one that does all it does in one transaction, in which its answer
+// is kept, as [Change] does. Where its idempotency key was used before, that transaction fails and
+// nothing is done: only then, or where the request is refused, is the first answer looked for.
+func (rt Route) Atomic() Route {
+	rt.atomic = true
 	return rt
 }

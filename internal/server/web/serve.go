@@ -111,15 +111,11 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 		return err
 	}
 	if !locked && rq.Route.Foreign == nil { // else there is nothing to open or seal an answer with
-		first, err := k.findFirstAnswer(rq.Context(), rq)
-		if err != nil {
+		if err := k.takeIdempotencyKey(rq.Context(), rq); err != nil {
 			return err
 		}
-		if first != nil {
-			return k.giveFirstAnswer(w, rq, first)
-		}
 	}
-	if err := rq.Route.serve(w, rq); err != nil {
+	if err := k.serveOnce(w, rq); err != nil {
 		return err
 	}
 	if !rq.decided {
