@@ -159,3 +159,28 @@ func (h *harness) vaultKeys(limit string, headers []string) (keys []string) {
 		cursor = *page.NextCursor
 	}
 }
+
+// TestASetFollowsWhatIsStored sets an entry that is not what the server wrote last.
+func TestASetFollowsWhatIsStored(t *testing.T) {
+	h := newHarness(t)
+	set := func(password string) (e bctrl.VaultEntry) {
+		h.ok("PUT", []string{"vault", "k"}, object{"password": password}, &e)
+		var got object
+		h.ok("GET", []string{"vault", "k"}, nil, &got)
+		require.Equal(t, password, got["password"])
+		return e
+	}
+	first := set("1")
+	require.EqualValues(t, 1, first.Version)
+	second := set("2")
+	require.EqualValues(t, 2, second.Version)
+	require.Equal(t, first.CreatedAt, second.CreatedAt)
+	h.tamper("UPDATE vault_entries SET version = 7")
+	require.EqualValues(t, 8, set("3").Version, "somebody else has written")
+	h.ok("DELETE", []string{"vault", "k"}, nil, nil)
+	require.EqualValues(t, 1, set("4").Version, "it was deleted")
+	h.ok("DELETE", []string{"vault", "k"}, nil, nil)
+	h.ok("PUT", []string{"vault", "K"}, object{"password": "5"}, nil)
+	refused(t, h.do("PUT", []string{"vault", "k"}, nil, object{"password": "6"}), http.StatusConflict,
+		"vault.key_case_conflict", "another has taken its key")
+}

@@ -53,12 +53,26 @@ func (tx *Tx) InsertVaultEntry(ctx context.Context, org, folded string, e VaultE
 	return err
 }
 
+// ReplaceVaultEntry is [Tx.UpdateVaultEntry] for an entry of which the version before it is believed to
+// be stored. It reports whether that is so, and else does nothing.
+func (tx *Tx) ReplaceVaultEntry(ctx context.Context, org string, e VaultEntry) (replaced bool, err error) {
+	n, err := tx.exec(ctx, updateVaultEntry+" AND version = $1 - 1 AND key = $8 AND folded = $9 AND created_at = $10",
+		e.Version, e.HasTOTP, string(e.Meta), e.Sealed, millis(e.UpdatedAt), org, e.UID,
+		e.Key, strings.ToLower(e.Key), millis(e.CreatedAt))
+	if n > 0 {
+		tx.wroteRecord(e.record(org))
+	}
+	return n > 0, err
+}
+
+const updateVaultEntry = `UPDATE vault_entries
+		SET version = $1, has_totp = $2, meta = $3, sealed = $4, updated_at = $5
+		WHERE org_id = $6 AND uid = $7`
+
 // UpdateVaultEntry replaces what the entry with e's UID holds.
 func (tx *Tx) UpdateVaultEntry(ctx context.Context, org string, e VaultEntry) error {
 	tx.wroteRecord(e.record(org))
-	return tx.execChanging(ctx, `UPDATE vault_entries
-		SET version = $1, has_totp = $2, meta = $3, sealed = $4, updated_at = $5
-		WHERE org_id = $6 AND uid = $7`,
+	return tx.execChanging(ctx, updateVaultEntry,
 		e.Version, e.HasTOTP, string(e.Meta), e.Sealed, millis(e.UpdatedAt), org, e.UID)
 }
 

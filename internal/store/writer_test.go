@@ -187,6 +187,48 @@ func testKeysThatDifferInCaseAloneExist(t *testing.T, e engine) {
 	require.Equal(t, entry("prod/CRM"), got)
 }
 
+func TestAnEntryIsReplacedByTheVersionAfterItAlone(t *testing.T) {
+	eachEngine(t, testAnEntryIsReplacedByTheVersionAfterItAlone)
+}
+
+func testAnEntryIsReplacedByTheVersionAfterItAlone(t *testing.T, e engine) {
+	db, _ := e.openTest(t)
+	ctx := t.Context()
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, "k", entry("k")) }))
+	second := entry("k")
+	second.Version++
+	second.Sealed = []byte("second")
+	replace := func(change func(*VaultEntry)) (replaced bool) {
+		e := second
+		change(&e)
+		require.NoError(t, db.Write(ctx, func(tx *Tx) (err error) {
+			if replaced, err = tx.ReplaceVaultEntry(ctx, "org", e); replaced {
+				return errors.Join(err, logged(tx))
+			}
+			return err
+		}))
+		return replaced
+	}
+	for why, change := range map[string]func(*VaultEntry){
+		"an older version":  func(e *VaultEntry) { e.Version-- },
+		"a version too far": func(e *VaultEntry) { e.Version++ },
+		"another entry":     func(e *VaultEntry) { e.UID = "other" },
+		"another key":       func(e *VaultEntry) { e.Key = "other" },
+		"made another time": func(e *VaultEntry) { e.CreatedAt = e.CreatedAt.Add(time.Second) },
+		"a key in capitals": func(e *VaultEntry) { e.Key = "K" },
+	} {
+		require.False(t, replace(change), why)
+		got, err := db.Read().VaultEntry(ctx, "org", "k")
+		require.NoError(t, err)
+		require.Equal(t, entry("k"), got, why)
+	}
+	require.True(t, replace(func(*VaultEntry) {}))
+	got, err := db.Read().VaultEntry(ctx, "org", "k")
+	require.NoError(t, err)
+	require.Equal(t, second, got)
+	require.False(t, replace(func(*VaultEntry) {}), "once")
+}
+
 func TestPagesOfKeysMeetWithoutGapOrRepeat(t *testing.T) {
 	eachEngine(t, testPagesOfKeysMeetWithoutGapOrRepeat)
 }

@@ -26,29 +26,83 @@ func (s *Service) put(ctx context.Context, rq *web.Request, in wire.VaultCredent
 	if err != nil {
 		return bctrl.VaultEntry{}, err
 	}
-	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
-		e, err := s.writeEntry(ctx, tx, rq.Caller.Org, key, meta, in)
+	org := rq.Caller.Org
+	guessed, guess, err := s.guess(org, key, meta, in)
+	if err != nil {
+		return bctrl.VaultEntry{}, err
+	}
+	var e store.VaultEntry
+	out, err := web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.VaultEntry, err error) {
+		replaced := false
+		if e = guessed; guess {
+			replaced, err = tx.ReplaceVaultEntry(ctx, org, e)
+		}
+		if err == nil && !replaced {
+			e, err = s.writeEntry(ctx, tx, org, key, meta, in)
+		}
 		ev.UID, ev.Version = e.UID, e.Version
 		return describe(e, meta), err
 	})
+	if err == nil {
+		s.newest.note(org, e)
+	}
+	return out, err
 }
 
+// guess is what a set makes of the version that was written last, where one is remembered: sealed
+// beside the writer, who then has nothing to read.
+func (s *Service) guess(
+	org, key string, meta Meta, in wire.VaultCredential,
+) (e store.VaultEntry, known bool, err error) {
+	before, known := s.newest.of(org, key)
+	if known {
+		e, err = s.follow(org, before, meta, in)
+	}
+	return e, known, err
+}
+
+// writeEntry writes an entry after whatever is stored.
 func (s *Service) writeEntry(
 	ctx context.Context, tx *store.Tx, org, key string, meta Meta, in wire.VaultCredential,
 ) (store.VaultEntry, error) {
 	folded := strings.ToLower(key)
-	e, err := tx.VaultEntryFolded(ctx, org, folded)
+	before, err := tx.VaultEntryFolded(ctx, org, folded)
 	isNew := errors.Is(err, store.ErrNotFound)
-	now := store.Now()
 	switch {
 	case isNew:
-		e = store.VaultEntry{UID: web.NewID(), Key: key, CreatedAt: now}
+		before = store.VaultEntry{Key: key}
 	case err != nil:
-		return e, err
-	case e.Key != key:
-		return e, web.Conflict("vault.key_case_conflict", "there is a key that differs only in case")
+		return before, err
+	case before.Key != key:
+		return before, web.Conflict("vault.key_case_conflict", "there is a key that differs only in case")
 	}
-	e.Version, e.UpdatedAt, e.HasTOTP = e.Version+1, now, !in.TOTP.IsZero()
+	e, err := s.follow(org, before, meta, in)
+	if err != nil {
+		return e, err
+	}
+	if isNew {
+		return e, tx.InsertVaultEntry(ctx, org, folded, e)
+	}
+	return e, tx.UpdateVaultEntry(ctx, org, e)
+}
+
+// follow is the version of an entry that comes after another, sealed. Before the first there is
+// one of which only the key is known.
+func (s *Service) follow(
+	org string, before store.VaultEntry, meta Meta, in wire.VaultCredential,
+) (e store.VaultEntry, err error) {
+	now := store.Now()
+	e = store.VaultEntry{
+		UID:       before.UID,
+		Key:       before.Key,
+		Version:   before.Version + 1,
+		HasTOTP:   !in.TOTP.IsZero(),
+		CreatedAt: before.CreatedAt,
+		UpdatedAt: now,
+	}
+	if before.Version == 0 {
+		e.UID, e.CreatedAt = web.NewID(), now
+	}
 	if e.Meta, err = json.Marshal(meta); err != nil {
 		return e, err
 	}
@@ -57,13 +111,8 @@ func (s *Service) writeEntry(
 		return e, err
 	}
 	defer clear(plain)
-	if e.Sealed, err = s.Keys.Seal(sealRecord(org, e), plain); err != nil {
-		return e, err
-	}
-	if isNew {
-		return e, tx.InsertVaultEntry(ctx, org, folded, e)
-	}
-	return e, tx.UpdateVaultEntry(ctx, org, e)
+	e.Sealed, err = s.Keys.Seal(sealRecord(org, e), plain)
+	return e, err
 }
 
 // sealRecord binds an entry's key and everything listed of it to its seal, in an

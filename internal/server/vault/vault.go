@@ -14,10 +14,13 @@ import (
 )
 
 // Service answers the routes of the vault.
-type Service struct{ *web.Kernel }
+type Service struct {
+	*web.Kernel
+	newest newest
+}
 
 // New makes the service over the kernel that serves its routes.
-func New(k *web.Kernel) *Service { return &Service{k} }
+func New(k *web.Kernel) *Service { return &Service{Kernel: k} }
 
 // Routes are the routes of the vault. Only an organization key writes; a runtime
 // lists and uses what its mounts name, and reads it where they permit that too.
