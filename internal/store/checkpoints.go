@@ -32,8 +32,16 @@ const (
 // the way: each try costs an fsync. It is tried until it goes well.
 const scrubDelay = time.Second
 
-// logBounds are the numbers of pages by which the log is kept short, as above.
-type logBounds struct{ every, end, most int64 }
+// scrubSoonDelay is how long a login that was replaced stays in the write-ahead log: emptying it
+// costs two syncs, and what is written next has to make the file longer.
+const scrubSoonDelay = time.Minute
+
+// logBounds are the numbers of pages by which the log is kept short, and how long what was
+// replaced stays in it, as above.
+type logBounds struct {
+	every, end, most int64
+	scrubSoon        time.Duration
+}
 
 // checkpoints move what is in the write-ahead log of a file into the database, so that
 // the log stays short: a goroutine does it beside the writer, who would hold up every caller
@@ -164,15 +172,28 @@ func pagesWritten(conn *sql.Conn) (n int64) {
 }
 
 func (b *batch) emptyLogWhenDue() {
-	if !b.scrub || time.Now().Before(b.scrubAt) {
+	now := time.Now()
+	b.scrub = b.scrub || !b.scrubBy.IsZero() && !now.Before(b.scrubBy)
+	if !b.scrub || now.Before(b.scrubAt) {
 		return
 	}
 	b.scrub = !b.emptyLog()
 	b.scrubAt = time.Time{}
-	if b.scrub {
-		b.scrubAt = time.Now().Add(scrubDelay)
-		time.AfterFunc(scrubDelay, b.wake) // nobody may ever write again
+	if !b.scrub {
+		b.scrubBy = time.Time{}
+		return
 	}
+	b.scrubAt = time.Now().Add(scrubDelay)
+	time.AfterFunc(scrubDelay, b.wake) // nobody may ever write again
+}
+
+// emptyLogSoon has the log emptied within a while.
+func (b *batch) emptyLogSoon() {
+	if b.checkpoints == nil || !b.scrubBy.IsZero() {
+		return
+	}
+	b.scrubBy = time.Now().Add(b.checkpoints.scrubSoon)
+	time.AfterFunc(b.checkpoints.scrubSoon, b.wake)
 }
 
 // emptyLog moves what is in the write-ahead log into the database and cuts the

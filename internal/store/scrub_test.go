@@ -77,9 +77,23 @@ func TestNothingSealedThatWasReplacedOrDeletedIsLeftOnDisk(t *testing.T) {
 			},
 			remove: func(tx *Tx) error { return tx.DeleteDEK(ctx, "other") },
 		},
+		{
+			what: "a login that is replaced", times: 2,
+			put: func(tx *Tx, version int64, sealed []byte) error {
+				e := VaultEntry{UID: "u", Key: "k", Version: version, Sealed: sealed}
+				if version == 1 {
+					return tx.InsertVaultEntry(ctx, "org", "k", e)
+				}
+				_, err := tx.ReplaceVaultEntry(ctx, "org", e)
+				return err
+			},
+			remove: func(tx *Tx) error {
+				return tx.UpdateVaultEntry(ctx, "org", VaultEntry{UID: "u", Key: "k", Version: 3, Sealed: []byte("sealed")})
+			},
+		},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
-			db, path := openTest(t)
+			db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Millisecond})
 			change := func(fn func(tx *Tx) error) {
 				require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 					if err := fn(tx); err != nil {

@@ -61,6 +61,7 @@ func (tx *Tx) ReplaceVaultEntry(ctx context.Context, org string, e VaultEntry) (
 		e.Key, strings.ToLower(e.Key), millis(e.CreatedAt))
 	if n > 0 {
 		tx.wroteRecord(e.record(org))
+		tx.scrubSoon = true
 	}
 	return n > 0, err
 }
@@ -69,9 +70,10 @@ const updateVaultEntry = `UPDATE vault_entries
 		SET version = $1, has_totp = $2, meta = $3, sealed = $4, updated_at = $5
 		WHERE org_id = $6 AND uid = $7`
 
-// UpdateVaultEntry replaces what the entry with e's UID holds.
+// UpdateVaultEntry replaces what the entry with e's UID holds, which is overwritten: see [Tx.scrub].
 func (tx *Tx) UpdateVaultEntry(ctx context.Context, org string, e VaultEntry) error {
 	tx.wroteRecord(e.record(org))
+	tx.scrubSoon = true
 	return tx.execChanging(ctx, updateVaultEntry,
 		e.Version, e.HasTOTP, string(e.Meta), e.Sealed, millis(e.UpdatedAt), org, e.UID)
 }

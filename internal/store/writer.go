@@ -63,6 +63,9 @@ type Tx struct {
 	// file system keeps of a file that was cut short is out of reach; it is
 	// sealed all the same.
 	scrub bool
+	// scrubSoon is scrub of a login that was replaced, as often happens: its copies in the
+	// write-ahead log go within [scrubSoonDelay].
+	scrubSoon bool
 }
 
 // exec changes rows. Where the transaction is careful it begins, before the first change,
@@ -306,6 +309,8 @@ type batch struct {
 	// scrubAt, for which wake has the writer run.
 	scrub   bool
 	scrubAt time.Time
+	// scrubBy is when it has to be emptied for what may stay until then; zero for nothing.
+	scrubBy time.Time
 	wake    func()
 	// checkpoints keep the write-ahead log short; nil on PostgreSQL, which has its own.
 	checkpoints *checkpoints
@@ -371,6 +376,9 @@ func (b *batch) commit(jobs []*job, later []*Entry, deciding bool) error {
 			b.keys.forget() // before the answer
 		}
 		b.scrub = b.scrub || j.tx.scrub
+		if j.tx.scrubSoon {
+			b.emptyLogSoon()
+		}
 		if err == nil && j.err == nil {
 			b.watching.tell(j.tx.happened)
 		}
