@@ -58,7 +58,7 @@
 			for (const [name, text] of [['at', clock(m.atMs)], ['kind', kinds[m.kind] || m.kind], ['what', m.text]]) {
 				const part = document.createElement('span');
 				part.className = name;
-				part.textContent = text;
+				part.append(...text.split(/(?<=[/?&])/).flatMap(piece => [piece, document.createElement('wbr')])); // addresses break there
 				button.append(part);
 			}
 			button.onclick = () => seek(m.atMs);
