@@ -92,6 +92,9 @@ type AuditEvent struct {
 	ResponseBytes int64  `json:"responseBytes,omitempty"`
 	DurationMs    int64  `json:"durationMs,omitempty"`
 	RequestID     string `json:"requestId,omitempty"`
+	// TraceID is the trace of the request (W3C Trace Context), 32 hexadecimal digits: the one
+	// that the server tells of, else the one that the caller named.
+	TraceID string `json:"traceId,omitempty"`
 	// Address is where a request without a good key or token came from: an IPv4
 	// address, or the first 64 bits of an IPv6 one. Count is for how many of them
 	// the event stands: those that come too often are counted, an event for each

@@ -104,6 +104,9 @@ type Event struct {
 	ResponseBytes int64  `json:"responseBytes,omitempty"`
 	DurationMs    int64  `json:"durationMs,omitempty"`
 	RequestID     string `json:"requestId,omitempty"`
+	// TraceID is the trace of the request, 32 hexadecimal digits: the one that the server tells
+	// of, else the one that the caller named.
+	TraceID string `json:"traceId,omitempty"`
 	// Address is where a request without a good caller came from. Count is for
 	// how many such requests the event stands.
 	Address string `json:"address,omitempty"`
@@ -232,6 +235,7 @@ func (l *Log) beginIn(
 			ResponseBytes: end.ResponseBytes,
 			DurationMs:    end.Took.Milliseconds(),
 			RequestID:     e.RequestID,
+			TraceID:       e.TraceID,
 		}
 		entry, err := encode(&done)
 		if err != nil {

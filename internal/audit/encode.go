@@ -20,7 +20,7 @@ func (e *Event) bound() {
 	e.Object = shorten(e.Object, maxObject)
 	for _, text := range []*string{
 		&e.Caller, &e.Workspace, &e.Group, &e.Runtime, &e.Execution, &e.Action, &e.UID, &e.Tier, &e.Outcome, &e.Capability,
-		&e.Credential, &e.Consumer, &e.Method, &e.Host, &e.Path, &e.RequestID, &e.Address,
+		&e.Credential, &e.Consumer, &e.Method, &e.Host, &e.Path, &e.RequestID, &e.TraceID, &e.Address,
 	} {
 		*text = shorten(*text, maxText)
 	}

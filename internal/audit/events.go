@@ -218,6 +218,7 @@ func describe(row store.StoredEvent) (out bctrl.AuditEvent, err error) {
 		ResponseBytes: e.ResponseBytes,
 		DurationMs:    e.DurationMs,
 		RequestID:     e.RequestID,
+		TraceID:       e.TraceID,
 		Address:       e.Address,
 		Count:         e.Count,
 	}

@@ -188,6 +188,7 @@ func appendUnknown(tx *store.Tx, intents []intent) error {
 			Action:    i.Action,
 			Outcome:   Unknown,
 			RequestID: i.RequestID,
+			TraceID:   i.TraceID,
 		}
 		if _, err := add(tx, &end); err != nil {
 			return err

@@ -22,6 +22,7 @@ func (d *Daemon) watch() {
 	d.metrics.Watch("bctrl_runtimes", func() int { return d.Server.Load().Runtimes })
 	d.metrics.Watch("bctrl_runtimes_queued", func() int { return d.Server.Load().Queued })
 	d.metrics.Watch("bctrl_underway", func() int { return d.Server.Load().Underway })
+	d.metrics.Watch("bctrl_webhook_deliveries_waiting", func() int { return d.Server.Load().Deliveries })
 	d.metrics.Watch("bctrl_locked", flag(d.Locked))
 	d.metrics.Watch("bctrl_warm_browsers", func() int { ready, _ := d.warm(); return ready })
 	d.metrics.Watch("bctrl_warm_browsers_wanted", func() int { _, want := d.warm(); return want })

@@ -239,12 +239,15 @@ type Load struct {
 	Runtimes, Queued int
 	// Underway are the requests and operations of callers that have not ended.
 	Underway int
+	// Deliveries of webhooks have not ended, as it was some seconds ago at most; 0 on a node
+	// of a cluster that does not lead.
+	Deliveries int
 }
 
 // Load returns what the server has to do now.
 func (s *Server) Load() Load {
 	live, queued := s.runtimes.Load()
-	return Load{Runtimes: live, Queued: queued, Underway: s.Underway()}
+	return Load{Runtimes: live, Queued: queued, Underway: s.Underway(), Deliveries: s.webhooks.Waiting()}
 }
 
 // Idle reports whether nothing runs here that outlives its request.

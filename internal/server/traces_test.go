@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -135,6 +136,27 @@ func TestEveryPartOfARequestIsASpanWithinIt(t *testing.T) {
 	require.NotZero(t, calls[0].Above)
 	require.NotEmpty(t, named(all, string(trace.Write)), "its intent")
 	requireNothingOf(t, all, acmeHost, acmeKey, "acme")
+}
+
+// TestTheAuditLogSaysWhichTraceARequestIsIn of a caller's, with a tracer and without.
+func TestTheAuditLogSaysWhichTraceARequestIsIn(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	traceOf := func(h *harness, parent string) string {
+		h.Helper()
+		ws := h.made(strings.ReplaceAll(uuid.NewString(), "-", ""), object{})
+		h.ok("DELETE", []string{"workspaces", ws.ID}, nil, nil, "Traceparent", parent)
+		for e, err := range h.sdk(straight).Audit.Events(t.Context(), bctrl.AuditFilter{WorkspaceID: ws.ID}) {
+			require.NoError(t, err)
+			return e.TraceID // the newest
+		}
+		require.Fail(t, "the log has no event")
+		return ""
+	}
+	h := newHarness(t)
+	require.Equal(t, "0af7651916cd43dd8448eb211c80319c", traceOf(h, parent))
+	require.Empty(t, traceOf(h, "canary"))
+	h = newHarness(t, func(cfg *Config) { cfg.Tracer = &spans{} })
+	require.Equal(t, fmt.Sprintf("%032x", 1), traceOf(h, "canary"), "that of the server's span")
 }
 
 func TestABadTraceparentIsAsNone(t *testing.T) {

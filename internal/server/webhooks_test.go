@@ -115,7 +115,12 @@ func TestADeliveryIsTriedAgainUntilItIsTaken(t *testing.T) {
 	h.made("w", object{})
 	first := <-r.got
 	second := <-r.got
+	waiting := func(want int) {
+		require.Eventually(t, func() bool { return h.server.Load().Deliveries == want }, time.Minute, 5*time.Millisecond)
+	}
+	waiting(1)
 	r.answers(status(http.StatusNoContent))
+	waiting(0)
 	require.Equal(t, first.header.Get("Webhook-Id"), second.header.Get("Webhook-Id"), "the receiver knows it again")
 	require.Equal(t, first.body, second.body)
 	d := h.delivered(client, hook.ID, bctrl.WebhookDelivered, 1)[0]

@@ -218,6 +218,12 @@ func (q Queries) WaitingDeliveries(ctx context.Context, webhook string) (int, er
 		"SELECT COUNT(*) FROM webhook_deliveries WHERE webhook_uid = $1 AND NOT final", webhook)
 }
 
+// AllWaitingDeliveries counts the deliveries of all webhooks that have not ended.
+func (q Queries) AllWaitingDeliveries(ctx context.Context) (int, error) {
+	return one(ctx, q, func(row scanner) (n int, err error) { return n, row(&n) },
+		"SELECT COUNT(*) FROM webhook_deliveries WHERE NOT final")
+}
+
 // PutDelivery adds a delivery, or replaces what is known of it. Of those of its webhook
 // that have ended, the newest stay, as many as keep says.
 func (tx *Tx) PutDelivery(ctx context.Context, d Delivery, keep int) error {

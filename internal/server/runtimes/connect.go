@@ -146,7 +146,7 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 			defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 		}
 		defer lr.uses.begin()()
-		client := clientSocket{socket{conn}, clientRights{s, lr, opened.caller, rq.ID, seen}}
+		client := clientSocket{socket{conn}, clientRights{s, lr, opened.caller, rq.ID, rq.TraceID, seen}}
 		if err := lr.browser.ServeCDP(ctx, client); err != nil {
 			s.Log.Debug("a DevTools connection ended", "runtime", lr.id, "error", err)
 		}

@@ -14,8 +14,8 @@ type clientRights struct {
 	s      *Service
 	live   *liveRuntime
 	caller access.Caller
-	// requestID is of the request that the connection began with.
-	requestID string
+	// requestID and traceID are of the request that the connection began with.
+	requestID, traceID string
 	*seenHosts
 }
 
@@ -53,6 +53,7 @@ func (c clientRights) execution(ctx context.Context) (*execution, error) {
 		rt:        rt,
 		caller:    c.caller,
 		requestID: c.requestID,
+		traceID:   c.traceID,
 	}
 	if own := c.caller.Runtime; own != nil {
 		x.below = own.Chain[2:]

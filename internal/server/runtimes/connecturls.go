@@ -138,6 +138,7 @@ func (u *connectURL) connected(rq *web.Request) audit.Event {
 		Runtime:   u.runtime,
 		Decision:  audit.Allowed,
 		RequestID: rq.ID,
+		TraceID:   rq.TraceID,
 	}
 }
 

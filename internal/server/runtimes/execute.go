@@ -111,6 +111,7 @@ func (s *Service) executionOn(rq *web.Request, rt store.Runtime, ws store.Worksp
 		rt:        rt,
 		caller:    rq.Caller,
 		requestID: rq.ID,
+		traceID:   rq.TraceID,
 	}
 	if own := rq.Caller.Runtime; own != nil {
 		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime

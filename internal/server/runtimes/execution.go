@@ -25,6 +25,7 @@ type execution struct {
 	// caller is who began it. The execution ends with its key or token.
 	caller    access.Caller
 	requestID string
+	traceID   string // of that request
 	// recorder keeps what an operation's agents do; nil of an execution that somebody
 	// waits for.
 	recorder *recorder
@@ -77,6 +78,7 @@ func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 		Object:    object,
 		Decision:  audit.Allowed,
 		RequestID: x.requestID,
+		TraceID:   x.traceID,
 	}
 }
 

@@ -132,7 +132,7 @@ func (s *Service) recordClaim(rq *web.Request, v *view, first bool, problem erro
 		return nil
 	}
 	ev := v.event(map[viewKind]string{liveKind: liveClaimed, recordingKind: recordingShown}[v.kind])
-	ev.RequestID = rq.ID
+	ev.RequestID, ev.TraceID = rq.ID, rq.TraceID
 	if problem != nil {
 		e := web.AsError(problem)
 		recorded := []int{http.StatusConflict, http.StatusGone, http.StatusForbidden}

@@ -295,7 +295,7 @@ func (s *Service) openWebDriver(
 				defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 			}
 			defer lr.uses.begin()()
-			driver, err := lr.browser.OpenWebDriver(ctx, clientRights{s, lr, opened.caller, rq.ID, seen})
+			driver, err := lr.browser.OpenWebDriver(ctx, clientRights{s, lr, opened.caller, rq.ID, rq.TraceID, seen})
 			if err != nil {
 				return err
 			}

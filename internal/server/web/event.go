@@ -23,6 +23,7 @@ func (rq *Request) Event() audit.Event {
 		Object:    rq.Object,
 		Decision:  audit.Allowed,
 		RequestID: rq.ID,
+		TraceID:   rq.TraceID,
 	}
 	if rt := rq.Caller.Runtime; rt != nil {
 		e.Workspace, e.Group, e.Runtime = rt.WorkspaceID, rt.Group, rt.ID

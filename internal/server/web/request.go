@@ -22,6 +22,8 @@ type Request struct {
 	// ID is the request's id in the log, the audit log and the answer: the
 	// caller's own where it sent a plain one.
 	ID string
+	// TraceID is the trace that the request is in, empty where it is in none.
+	TraceID string
 	// Route is the one that the router found.
 	Route *Route
 	// Caller is who calls, under the newest rules that were looked at; nobody where

@@ -24,6 +24,7 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 			w:       sw,
 			Route:   rt,
 			ID:      w.Header().Get(wire.HeaderRequestID),
+			TraceID: traceIDOf(r),
 		}
 		span.Text(trace.RequestID, rq.ID)
 		defer rq.leave() // after the answer, whichever it is, has been kept
@@ -64,8 +65,8 @@ func (k *Kernel) logRequest(r *http.Request, rq *Request, status int, took time.
 		slog.Int("status", status),
 		slog.Duration("took", took),
 	}
-	if id := traceIDOf(r); id != "" {
-		attrs = append(attrs, slog.String("traceId", id))
+	if rq.TraceID != "" {
+		attrs = append(attrs, slog.String("traceId", rq.TraceID))
 	}
 	k.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", attrs...)
 }

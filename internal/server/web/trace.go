@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/trace"
@@ -18,19 +17,24 @@ func traceID(h http.Header) string {
 	if len(values) != 1 {
 		return ""
 	}
-	version, rest, _ := strings.Cut(values[0], "-")
-	// A later version may have more behind what this one has.
-	m := regexp.MustCompile(`^([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$`).FindStringSubmatch(rest)
-	switch {
-	case m == nil || !regexp.MustCompile(`^[0-9a-f]{2}$`).MatchString(version) || version == "ff":
-		return ""
-	case version == "00" && m[3] != "":
-		return ""
-	case strings.Trim(m[1], "0") == "" || strings.Trim(m[2], "0") == "":
+	const length = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-00")
+	text := values[0]
+	if len(text) < length || text[2] != '-' || text[35] != '-' || text[52] != '-' {
 		return ""
 	}
-	return m[1]
+	version, id, parent, flags, more := text[:2], text[3:35], text[36:52], text[53:length], text[length:]
+	isOneOfAny := func(id string) bool { return isHex(id) && strings.Trim(id, "0") != "" }
+	switch {
+	case !isHex(version) || version == "ff" || !isHex(flags) || !isOneOfAny(id) || !isOneOfAny(parent):
+		return ""
+	case more != "" && (version == "00" || more[0] != '-'): // a later version may have more
+		return ""
+	}
+	return id
 }
+
+// isHex reports whether a text is of hexadecimal digits as the recommendation has them.
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // traced begins the span of a request, within that of its caller where it says which, and returns the request
 // whose context is of it. Without a tracer it does nothing.

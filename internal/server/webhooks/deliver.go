@@ -135,10 +135,20 @@ func (s *Service) lead(ctx context.Context) {
 	}
 	happened, stop := s.DB.WatchEvents("", "")
 	defer stop()
+	defer s.waiting.Store(0)
+	var counted time.Time
 	for ctx.Err() == nil {
 		pause := whileLocked
 		if !s.Custody.Locked() {
 			pause = s.beginDue(ctx)
+		}
+		isDue := time.Since(counted) >= countEvery
+		if isDue {
+			s.countWaiting(ctx)
+			counted = time.Now()
+		}
+		if !isDue || s.Waiting() > 0 { // else nothing changes until somebody wakes the service
+			pause = min(pause, countEvery)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -150,6 +160,17 @@ func (s *Service) lead(ctx context.Context) {
 		timer.Stop()
 	}
 }
+
+// countWaiting counts what has not ended. What the database does not say stays as it was.
+func (s *Service) countWaiting(ctx context.Context) {
+	if n, err := s.DB.Read().AllWaitingDeliveries(ctx); err == nil {
+		s.waiting.Store(int64(n))
+	}
+}
+
+// Waiting is how many deliveries of all organizations have not ended, as it was some seconds
+// ago at most; 0 on a node of a cluster that does not lead.
+func (s *Service) Waiting() int { return int(s.waiting.Load()) }
 
 // endUnlessLeading calls end once this node does not lead any more.
 func (s *Service) endUnlessLeading(ctx context.Context, end context.CancelFunc) {

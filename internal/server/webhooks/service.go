@@ -9,6 +9,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/egress"
@@ -52,6 +53,8 @@ const (
 	maxOverlap = 30 * 24 * time.Hour
 	// whileLocked is how often a server that is locked looks whether it still is.
 	whileLocked = time.Second
+	// countEvery is how old at least the number of waiting deliveries is that is counted anew.
+	countEvery = 2 * time.Second
 	// whileLed is how often a node of a cluster looks whether it leads.
 	whileLed = 250 * time.Millisecond
 )
@@ -80,6 +83,8 @@ type Service struct {
 	life    context.Context // of what is delivered; ended by end
 	end     context.CancelFunc
 	running sync.WaitGroup
+
+	waiting atomic.Int64 // deliveries that have not ended, while this node leads
 
 	mu      sync.Mutex
 	busy    map[string]string // the organizations of webhooks that are being told, by uid
