@@ -122,6 +122,7 @@ func TestADiskKeepsThePromises(t *testing.T) {
 			plant: func(ids []string) {
 				for _, id := range ids {
 					name, _ := location(id)
+					require.NoError(t, d.makeDir(filepath.Dir(name)))
 					require.NoError(t, d.root.WriteFile(name, nil, 0o600))
 				}
 			},

@@ -19,13 +19,15 @@ import (
 
 // Disk is a [Store] in a directory: 256 directories named by the first two
 // digits of the ids within, so that a million blobs are some four thousand to a
-// directory, and one for what is being written. The directory belongs to one
-// process at a time.
+// directory, and one for what is being written. Each is made when it is needed. The
+// directory of all belongs to one process at a time.
 type Disk struct {
 	root    *os.Root
 	create  func(name string) (file, error)
 	writing sync.Map // names in the temporary directory that Put is at work on
 	buffers sync.Pool
+	making  sync.Mutex
+	durable sync.Map // names of directories that a crash leaves
 }
 
 var _ Store = (*Disk)(nil)
@@ -56,21 +58,42 @@ func OpenDisk(dir string) (*Disk, error) {
 	d.create = func(name string) (file, error) {
 		return root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	}
-	if err := d.makeDirs(); err != nil {
+	if err := d.begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("create the file store: %w", noRoom(err)), root.Close())
 	}
 	return d, nil
 }
 
-// makeDirs makes every directory at once, so that storing a blob has one entry
-// to make durable, its own.
-func (d *Disk) makeDirs() error {
-	for _, dir := range append(fanOut(), tempDir) {
-		if err := d.root.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+// begin makes the directory for what is being written, and learns which others are there.
+func (d *Disk) begin() error {
+	if err := d.root.Mkdir(tempDir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return d.syncDir(".")
+	if err := d.syncDir("."); err != nil {
+		return err
+	}
+	there, err := fs.ReadDir(d.root.FS(), ".")
+	for _, entry := range there {
+		d.durable.Store(entry.Name(), nil)
+	}
+	return err
+}
+
+// makeDir makes a directory before the first blob in it, and returns once that is durable.
+func (d *Disk) makeDir(name string) error {
+	if _, ok := d.durable.Load(name); ok {
+		return nil
+	}
+	d.making.Lock()
+	defer d.making.Unlock()
+	if err := d.root.Mkdir(name, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := d.syncDir("."); err != nil {
+		return err
+	}
+	d.durable.Store(name, nil)
+	return nil
 }
 
 func fanOut() []string {
@@ -137,6 +160,9 @@ func (d *Disk) put(ctx context.Context, r io.Reader, limit int64) (_ Blob, err e
 		return Blob{}, err
 	}
 	if err := f.Close(); err != nil {
+		return Blob{}, err
+	}
+	if err := d.makeDir(path.Dir(final)); err != nil {
 		return Blob{}, err
 	}
 	if err := d.root.Rename(temp, final); err != nil {

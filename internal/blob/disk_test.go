@@ -26,6 +26,7 @@ func TestNobodyElseOfTheMachineCanRead(t *testing.T) {
 func TestASweepOfADiskLeavesOthersFiles(t *testing.T) {
 	d := openDisk(t)
 	old := time.Now().Add(-2 * time.Hour)
+	require.NoError(t, d.makeDir("00"))
 	for _, name := range []string{"tmp/left", "00/README"} {
 		require.NoError(t, d.root.WriteFile(name, []byte("half"), 0o600))
 		require.NoError(t, d.root.Chtimes(name, old, old))

@@ -105,9 +105,13 @@ func (d *Disk) sweepTemp(before time.Time) (int, error) {
 	return removed, nil
 }
 
-// olderThan lists the plain files of a directory last written before a time.
+// olderThan lists the plain files of a directory last written before a time; none where
+// there is no such directory yet.
 func (d *Disk) olderThan(dir string, before time.Time) ([]string, error) {
 	f, err := d.root.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
