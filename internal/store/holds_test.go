@@ -115,10 +115,11 @@ func TestANameThatIsTakenLateIsGivenBack(t *testing.T) {
 func TestHoldsAreGivenBackWhenTheDatabaseIsThereAgain(t *testing.T) {
 	at := pgtest.Fresh(t, "")
 	cable := pgtest.NewCable(t, at)
-	other, node := newFollower(t, at, time.Minute), newFollower(t, cable.URL(at), time.Minute)
-	impatient := *node.on
-	impatient.limit = 300 * time.Millisecond
-	node.queries.on = &impatient
+	other, impatient := newFollower(t, at, time.Minute), openShared(t, cable.URL(at))
+	on := *impatient.on
+	on.limit = 300 * time.Millisecond
+	impatient.queries.on = &on
+	node := follow(t, impatient, time.Minute)
 	given, held, err := node.Hold(t.Context(), "given back")
 	require.NoError(t, err)
 	require.True(t, held)

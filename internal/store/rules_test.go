@@ -29,7 +29,13 @@ type follower struct {
 
 func newFollower(tb testing.TB, at string, lease time.Duration) *follower {
 	tb.Helper()
-	f := &follower{DB: openShared(tb, at)}
+	return follow(tb, openShared(tb, at), lease)
+}
+
+// follow is newFollower for a server that was opened already.
+func follow(tb testing.TB, db *DB, lease time.Duration) *follower {
+	tb.Helper()
+	f := &follower{DB: db}
 	f.FollowRules(f.obey)
 	n, err := f.RegisterNode(tb.Context(), Node{ID: uuid.NewString()}, "", lease)
 	require.NoError(tb, err)
