@@ -39,10 +39,11 @@ func checkBinding(_ *filter, p params) error {
 	return nil
 }
 
-// checkBreakpoint refuses a condition in scripts that are named by their hash: those of the
-// server's can be told in advance, and a condition runs where the script does.
+// checkBreakpoint refuses breakpoints in scripts that are named by their hash, which can be told
+// in advance of those of the server's, or by the empty address, which all of them have. One would
+// stop the agent, and its condition runs where the script does.
 func checkBreakpoint(_ *filter, p params) error {
-	if p.has("scriptHash") && p.has("condition") {
+	if p.has("scriptHash") || p.has("url") && p.text("url") == "" {
 		return errors.New(agentsWorld)
 	}
 	return nil

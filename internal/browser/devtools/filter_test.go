@@ -244,9 +244,10 @@ var cases = []struct {
 	{"Tracing.requestMemoryDump", `{}`, "", "the machine"},
 
 	{"Debugger.setBreakpointByUrl", `{"lineNumber":0,"scriptHash":"a","condition":"1"}`, "", "a script of the server's"},
-	{"Debugger.setBreakpointByUrl", `{"scriptHash":"a"}`, `{"scriptHash":"a"}`, "it runs nothing"},
+	{"Debugger.setBreakpointByUrl", `{"lineNumber":0,"scriptHash":"a"}`, "", "nor is one stopped"},
+	{"Debugger.setBreakpointByUrl", `{"lineNumber":0,"url":""}`, "", "the server's have no address"},
 	{"Debugger.setBreakpointByUrl", `{"lineNumber":0,"url":"a","condition":"1"}`,
-		`{"lineNumber":0,"url":"a","condition":"1"}`, "the server's have no address"},
+		`{"lineNumber":0,"url":"a","condition":"1"}`, "one of the page's"},
 	{"Runtime.addBinding", `{"name":"Map"}`, "", "scripts of the server use it"},
 	{"Runtime.addBinding", `{"name":"\u004dap"}`, "", "the same name"},
 	{"Runtime.addBinding", `{"name":"toString"}`, "", "a global that others are made of"},

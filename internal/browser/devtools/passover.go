@@ -21,7 +21,7 @@ const commandPassOver = "Debugger.setBlackboxExecutionContexts"
 func (s *sight) notePasses(msg message) message {
 	switch msg.Method {
 	case debugger.CommandDisable:
-		s.pauses, s.passes, s.changed = false, nil, true
+		s.pauses, s.passes, s.changed, s.goesOn = false, nil, true, false
 	case commandPassOver:
 		var p struct {
 			UniqueIDs []string `json:"uniqueIds"`
@@ -102,4 +102,27 @@ func (m *Mux) holdWorld(p pendingCommand, answer message) bool {
 		p.client.enqueue(answer, p.method)
 	})
 	return true
+}
+
+// pausesInHidden reports whether a debugger has stopped in a script of the server's: it passes
+// over these but for what stops it before every script.
+func (s *sight) pausesInHidden(paused jsonv2.Value) bool {
+	var of struct {
+		CallFrames []struct {
+			Location place `json:"location"`
+		} `json:"callFrames"`
+	}
+	return jsonv2.Unmarshal(paused, &of, protocol.PageText()) == nil && len(of.CallFrames) > 0 &&
+		s.scripts.has(of.CallFrames[0].Location.ScriptID)
+}
+
+// goOn has a debugger go on that has stopped in a script of the server's. Call it with mu held.
+func (m *Mux) goOn(in target.SessionID, see *sight) {
+	see.goesOn = true
+	m.work.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), detachTimeout)
+		defer cancel()
+		// Fails only when the session or the browser is gone.
+		_ = m.callIn(ctx, in, "Debugger.resume", struct{}{}, nil)
+	})
 }

@@ -62,6 +62,10 @@ type sight struct {
 	// frames are the call frames that the client was told of where it is paused now.
 	frames map[debugger.CallFrameID]struct{}
 
+	// goesOn says that the debugger has stopped in a script of the server's, of which the client
+	// was not told, and goes on.
+	goesOn bool
+
 	// pauses says that the client's debugger is on. It has to pass over hidden contexts: see
 	// [Mux.passOver].
 	pauses bool
@@ -306,6 +310,10 @@ func (m *Mux) withoutWorldsScripts(s *clientSession, msg message) (message, bool
 		s.sight.tell(script.Context)
 		s.sight.tellScript(script.ID)
 	case debugger.Paused.Method:
+		if s.sight.pausesInHidden(msg.Params) {
+			m.goOn(msg.SessionID, s.sight)
+			return msg, false
+		}
 		msg.Params = withoutSome(msg.Params, "callFrames", func(frame jsonv2.Value) bool {
 			var of struct {
 				Location place `json:"location"`
@@ -315,6 +323,10 @@ func (m *Mux) withoutWorldsScripts(s *clientSession, msg message) (message, bool
 		s.sight.tellFrames(msg.Params)
 	case debugger.Resumed.Method:
 		s.sight.frames = nil
+		if s.sight.goesOn {
+			s.sight.goesOn = false
+			return msg, false
+		}
 	}
 	return msg, true
 }
