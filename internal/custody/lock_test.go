@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,10 +137,8 @@ func TestARotationThatIsFinishedSlowlyIsFollowedAtOnce(t *testing.T) {
 func (p *place) addOrganization(id string) {
 	p.Helper()
 	require.NoError(p, p.db.Write(p.Context(), func(tx *store.Tx) error {
-		if err := tx.InsertOrganization(p.Context(), store.Organization{ID: id, Name: id, CreatedAt: store.Now()}); err != nil {
-			return err
-		}
-		return auditAppend(tx)
+		o := store.Organization{ID: id, Name: id, CreatedAt: store.Now()}
+		return errors.Join(tx.InsertOrganization(p.Context(), o), auditAppend(tx))
 	}))
 }
 
@@ -162,8 +161,7 @@ func TestALateLockKnowsNothingOfAnEarlierOne(t *testing.T) {
 	p.c.Lock()
 	require.ErrorIs(t, read(), seal.ErrLocked)
 	answer()
-	p.c.mu.Lock() // until what prepares the lock has come to its end
-	p.c.mu.Unlock()
+	p.c.beside.Wait() // until what prepares the lock has come to its end
 	require.ErrorIs(t, read(), seal.ErrLocked)
 	unlock()
 	require.NoError(t, read())

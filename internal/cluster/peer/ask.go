@@ -36,7 +36,8 @@ func (p *Peers) Ask(ctx context.Context, to cluster.Node, name string, question,
 	if err != nil {
 		return err
 	}
-	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+nameOf(to.ID)+pathAsk+name, bytes.NewReader(body))
+	at := "https://" + nameOf(to.ID) + pathAsk + name
+	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

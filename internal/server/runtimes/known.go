@@ -8,8 +8,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// knownOfNode is what only the node knows that has a runtime, and has in its memory.
-type knownOfNode struct {
+// KnownOfNode is what only the node knows that has a runtime, and has in its memory.
+type KnownOfNode struct {
 	// QueuePlace is as in [admission.placeOf].
 	QueuePlace int
 	// BlockedRequests and BlockedHosts are as in [hosts.refusedSoFar].
@@ -21,8 +21,8 @@ type knownOfNode struct {
 const KnownQuestion = "runtimes"
 
 // Known is what this node knows of the runtimes with some ids, those that it has.
-func (s *Service) Known(_ context.Context, ids []string) (map[string]knownOfNode, error) {
-	known := map[string]knownOfNode{}
+func (s *Service) Known(_ context.Context, ids []string) (map[string]KnownOfNode, error) {
+	known := map[string]KnownOfNode{}
 	for _, id := range ids {
 		if _, here := s.fleet.find(id); here {
 			known[id] = s.knownHere(id)
@@ -31,7 +31,7 @@ func (s *Service) Known(_ context.Context, ids []string) (map[string]knownOfNode
 	return known, nil
 }
 
-func (s *Service) knownHere(id string) (known knownOfNode) {
+func (s *Service) knownHere(id string) (known KnownOfNode) {
 	known.QueuePlace = s.admission.placeOf(id)
 	if lr, ok := s.startedRuntime(id); ok {
 		known.BlockedRequests, known.BlockedHosts = lr.hosts.refusedSoFar()
@@ -43,8 +43,8 @@ func (s *Service) knownHere(id string) (known knownOfNode) {
 // nothing is known.
 func (s *Service) knownAnywhere(
 	ctx context.Context, org string, runtimes []store.Runtime,
-) (map[string]knownOfNode, error) {
-	known, elsewhere := map[string]knownOfNode{}, []string{}
+) (map[string]KnownOfNode, error) {
+	known, elsewhere := map[string]KnownOfNode{}, []string{}
 	for _, rt := range runtimes {
 		if _, here := s.fleet.find(rt.ID); here {
 			known[rt.ID] = s.knownHere(rt.ID)
@@ -71,7 +71,7 @@ func (s *Service) knownAnywhere(
 			}
 		}
 	}
-	for id, k := range web.AskOwners[knownOfNode](ctx, s.Kernel, KnownQuestion, owners) {
+	for id, k := range web.AskOwners[KnownOfNode](ctx, s.Kernel, KnownQuestion, owners) {
 		known[id] = k
 	}
 	return known, nil

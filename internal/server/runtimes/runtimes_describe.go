@@ -55,13 +55,13 @@ func (s *Service) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.Ru
 }
 
 // describeAs is describeRuntime with what its node alone knows of it.
-func describeAs(rt store.Runtime, ws store.Workspace, known knownOfNode) bctrl.RuntimeInfo {
+func describeAs(rt store.Runtime, ws store.Workspace, known KnownOfNode) bctrl.RuntimeInfo {
 	return describeEffective(rt, known, bctrl.Chain{ws.Mounts, rt.Mounts}.Effective())
 }
 
 // describeEffective describes a runtime with the mounts that are in effect for whoever
 // is told.
-func describeEffective(rt store.Runtime, known knownOfNode, effective bctrl.Mounts) bctrl.RuntimeInfo {
+func describeEffective(rt store.Runtime, known KnownOfNode, effective bctrl.Mounts) bctrl.RuntimeInfo {
 	info := bctrl.RuntimeInfo{
 		ID:              rt.ID,
 		WorkspaceID:     rt.WorkspaceID,
