@@ -220,8 +220,9 @@ func TestTheScriptsThatAClientPassesOverStayThose(t *testing.T) {
 		for _, o := range []*browsertest.Outsider{browsertest.Plain(t), browsertest.Join(t, b)} {
 			tab := o.AttachTab(o.Tabs()[0].TargetID)
 			require.NoError(t, protocol.Tell(ctx, tab, page.Navigate, page.NavigateParams{URL: s.URL + "/still"}))
-			require.Eventually(t, func() bool { return o.Evaluate(tab, "document.title + document.readyState") == `"stillcomplete"` },
-				20*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool {
+				return o.Evaluate(tab, "document.title + document.readyState") == `"stillcomplete"`
+			}, 20*time.Second, 5*time.Millisecond)
 			require.NoError(t, tab.Call(ctx, runtime.CommandEnable, cdp.Empty{}, nil))
 			require.NoError(t, tab.Call(ctx, debugger.CommandEnable, cdp.Empty{}, nil))
 			var script debugger.EventScriptParsed

@@ -160,7 +160,8 @@ func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 // site to site: between two of them it has no page that could be shown.
 func TestATabIsShownWhileItsPageIsReplaced(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	one, other := browsertest.NewSite(t, map[string]string{"/": "one"}), browsertest.NewSite(t, map[string]string{"/": "other"})
+	one := browsertest.NewSite(t, map[string]string{"/": "one"})
+	other := browsertest.NewSite(t, map[string]string{"/": "other"})
 	there := strings.Replace(other.URL, "127.0.0.1", "localhost", 1) // another site for the browser
 	gone := make(chan error, 1)
 	go func() {
@@ -299,7 +300,8 @@ func TestAPersonCarriesNoFilledValueElsewhere(t *testing.T) {
 // site to site: a browser never answers for a page that is gone meanwhile.
 func TestAPictureIsTakenWhileThePageIsReplaced(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	one, other := browsertest.NewSite(t, map[string]string{"/": "one"}), browsertest.NewSite(t, map[string]string{"/": "other"})
+	one := browsertest.NewSite(t, map[string]string{"/": "one"})
+	other := browsertest.NewSite(t, map[string]string{"/": "other"})
 	there := strings.Replace(other.URL, "127.0.0.1", "localhost", 1) // another site for the browser
 	gone := make(chan error, 1)
 	go func() {
