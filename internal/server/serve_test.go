@@ -94,7 +94,8 @@ func TestWhatWasDoneOnceIsAnsweredOnce(t *testing.T) {
 	require.Equal(t, http.StatusOK, removed.Status, "%s", removed.Body)
 	require.Equal(t, string(first.Body), string(put("put", object{"password": "p"}).Body))
 	require.Equal(t, removed.Status, remove("remove").Status, "what is removed already")
-	refused(t, h.do("GET", []string{"vault", "k"}, nil, nil), http.StatusNotFound, "vault.secret_not_found", "not set anew")
+	refused(t, h.do("GET", []string{"vault", "k"}, nil, nil), http.StatusNotFound, "vault.secret_not_found",
+		"not set anew")
 	refused(t, remove("another"), http.StatusNotFound, "vault.secret_not_found", "the first answer to this key")
 	refused(t, put("put", object{"password": "other"}), http.StatusUnprocessableEntity, "request.idempotency_mismatch",
 		"another request")
