@@ -21,7 +21,7 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 		e = ErrAbandoned
 	}
 	if e == ErrInternal && err != error(ErrInternal) {
-		k.Log.Error("a request failed", "requestId", rq.ID, "route", rq.Route.Path, "traceId", traceID(rq.Header),
+		k.Log.Error("a request failed", "requestId", rq.ID, "route", rq.Route.Path, "traceId", rq.TraceID,
 			"error", err)
 	}
 	ctx := context.WithoutCancel(rq.Context()) // the record outlives a caller who left
