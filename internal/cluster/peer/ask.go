@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,11 +28,18 @@ type AnswerFunc func(ctx context.Context, question []byte) (answer any, err erro
 // Answer has the questions of a name be answered. It is called before [Peers.Listen].
 func (p *Peers) Answer(name string, answer AnswerFunc) { p.answers[name] = answer }
 
+// ErrUnknownQuestion is the error of a question that the other node does not know, being of
+// another version.
+var ErrUnknownQuestion = errors.New("the node does not know the question")
+
 // Ask asks another node a question of a name, and decodes its answer. It waits two seconds at
-// most. The error may be that the node is of another version and does not know the question.
+// most. The error is [ErrUnknownQuestion], that of the cluster's secret, or that there is no answer.
 func (p *Peers) Ask(ctx context.Context, to cluster.Node, name string, question, answer any) error {
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, nodeKey{}, to), askTime)
 	defer cancel()
+	if _, _, err := p.identity.current(ctx); err != nil { // a connection that is open would do
+		return err
+	}
 	body, err := json.Marshal(question)
 	if err != nil {
 		return err
@@ -46,7 +54,11 @@ func (p *Peers) Ask(ctx context.Context, to cluster.Node, name string, question,
 		return fmt.Errorf("asking the node %s: %w", to.ID, err)
 	}
 	defer got.Body.Close()
-	if got.StatusCode != http.StatusOK {
+	switch got.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return fmt.Errorf("asking the node %s: %w", to.ID, ErrUnknownQuestion)
+	default:
 		return fmt.Errorf("asking the node %s: it answers %d", to.ID, got.StatusCode)
 	}
 	if err := json.NewDecoder(io.LimitReader(got.Body, maxAsked)).Decode(answer); err != nil {
@@ -55,8 +67,13 @@ func (p *Peers) Ask(ctx context.Context, to cluster.Node, name string, question,
 	return nil
 }
 
-// answerPeer answers a question of another node.
+// answerPeer answers a question of another node, but while this one is locked.
 func (p *Peers) answerPeer(w http.ResponseWriter, r *http.Request, name string) {
+	if _, _, err := p.identity.current(r.Context()); err != nil {
+		w.Header().Set("Connection", "close") // it was made before the lock
+		http.Error(w, "", http.StatusServiceUnavailable)
+		return
+	}
 	answer := p.answers[name]
 	if answer == nil {
 		http.Error(w, "", http.StatusNotFound)

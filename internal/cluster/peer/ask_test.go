@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 
@@ -27,8 +28,38 @@ func TestNodesAskEachOther(t *testing.T) {
 	require.NoError(t, here.Ask(t.Context(), owner.at, "double", 21, &got))
 	require.Equal(t, 42, got)
 	require.ErrorContains(t, here.Ask(t.Context(), owner.at, "double", "no number", &got), "500")
-	require.ErrorContains(t, here.Ask(t.Context(), owner.at, "unknown", 21, &got), "404")
+	require.ErrorIs(t, here.Ask(t.Context(), owner.at, "unknown", 21, &got), ErrUnknownQuestion)
 	require.Error(t, stranger.Ask(t.Context(), owner.at, "double", 21, &got), "it is of another cluster")
 	gone := cluster.Node{ID: owner.at.ID, Address: "127.0.0.1:1"}
 	require.Error(t, here.Ask(t.Context(), gone, "double", 21, &got))
+}
+
+// TestALockedNodeNeitherAsksNorAnswers has either end of a connection that is open be locked.
+func TestALockedNodeNeitherAsksNorAnswers(t *testing.T) {
+	locked := errors.New("locked")
+	for name, locks := range map[string]func(owner, here *node) *node{
+		"who answers": func(owner, _ *node) *node { return owner },
+		"who asks":    func(_, here *node) *node { return here },
+	} {
+		t.Run(name, func(t *testing.T) {
+			owner, here := newNode(t, 1, nil), newNode(t, 1, nil)
+			answered := 0
+			owner.Answer("count", func(context.Context, []byte) (any, error) {
+				answered++
+				return answered, nil
+			})
+			owner.answer(t, http.NotFoundHandler())
+			var got int
+			ask := func() error { return here.Ask(t.Context(), owner.at, "count", nil, &got) }
+			require.NoError(t, ask())
+			one := locks(owner, here)
+			one.identity.seed = func(context.Context) ([]byte, error) { return nil, locked }
+			one.identity.forget() // and not the connection, as where a request has it at that moment
+			require.Error(t, ask())
+			require.Equal(t, 1, answered)
+			one.identity.seed = func(context.Context) ([]byte, error) { return seedOf(1), nil }
+			require.NoError(t, ask())
+			require.Equal(t, 2, got)
+		})
+	}
 }

@@ -3,7 +3,8 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"maps"
+	"errors"
+	"log/slog"
 	"sync"
 
 	"github.com/bctrl-go/bctrl/internal/cluster"
@@ -25,7 +26,8 @@ func Answers[T any](find func(ctx context.Context, ids []string) (map[string]T, 
 
 // AskOwners asks the nodes that have some things, all at once, for what they alone know of
 // them, by the name that [Answers] was given to the peers under. Owners are by the id of what
-// they have. A node that does not answer within two seconds is left out.
+// they have. A node that does not answer within two seconds is left out, and so is what one says
+// of what it was not asked about.
 func AskOwners[T any](ctx context.Context, k *Kernel, name string, owners map[string]cluster.Node) map[string]T {
 	nodes, ids := map[string]cluster.Node{}, map[string][]string{}
 	for id, n := range owners {
@@ -33,21 +35,29 @@ func AskOwners[T any](ctx context.Context, k *Kernel, name string, owners map[st
 			nodes[n.ID], ids[n.ID] = n, append(ids[n.ID], id)
 		}
 	}
-	known := map[string]T{}
-	var mu sync.Mutex // guards known
+	found := map[string]T{}
+	var mu sync.Mutex // guards found
 	var asking sync.WaitGroup
 	for _, n := range nodes {
 		asking.Go(func() {
 			var of map[string]T
 			if err := k.Peers.Ask(ctx, n, name, ids[n.ID], &of); err != nil {
-				k.Log.Warn("a list lacks what another node alone knows", "of", name, "error", err)
+				level := slog.LevelWarn
+				if errors.Is(err, peer.ErrUnknownQuestion) {
+					level = slog.LevelDebug // as always until it is upgraded
+				}
+				k.Log.Log(ctx, level, "a list lacks what another node alone knows", "of", name, "error", err)
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			maps.Copy(known, of)
+			for _, id := range ids[n.ID] {
+				if known, ok := of[id]; ok {
+					found[id] = known
+				}
+			}
 		})
 	}
 	asking.Wait()
-	return known
+	return found
 }
