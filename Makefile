@@ -19,7 +19,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test test-root test-modules compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser postgres sdks s3server
+.PHONY: help demo cluster test test-root test-modules compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser window postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -52,7 +52,7 @@ cluster: browser postgres s3server
 
 # Tests with a browser wait most of their time, so more packages run at once than there
 # are processors, and the other modules beside them.
-test: browser sdks postgres s3server
+test: browser window sdks postgres s3server
 	@scripts/install-miniwob
 	@$(MAKE) --no-print-directory -j2 test-modules test-root
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
@@ -128,6 +128,10 @@ check:
 browser:
 	@scripts/install-browser
 	@scripts/install-webdriver
+
+# For the tests of browsers that have a window, which no other command needs.
+window:
+	@scripts/install-window
 
 postgres:
 	@scripts/install-postgres
