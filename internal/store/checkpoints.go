@@ -171,10 +171,19 @@ func pagesWritten(conn *sql.Conn) (n int64) {
 	return n
 }
 
+// emptyLogInTime is emptyLogWhenDue for what may stay for a while. It is called once callers
+// are answered: none waits for it.
+func (b *batch) emptyLogInTime() {
+	if !b.scrubBy.IsZero() && !time.Now().Before(b.scrubBy) {
+		b.scrub = true
+		b.emptyLogWhenDue()
+	}
+}
+
+// emptyLogWhenDue empties the write-ahead log where what was deleted is in it, unless a reader
+// was in the way a moment ago.
 func (b *batch) emptyLogWhenDue() {
-	now := time.Now()
-	b.scrub = b.scrub || !b.scrubBy.IsZero() && !now.Before(b.scrubBy)
-	if !b.scrub || now.Before(b.scrubAt) {
+	if !b.scrub || time.Now().Before(b.scrubAt) {
 		return
 	}
 	b.scrub = !b.emptyLog()

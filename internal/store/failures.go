@@ -100,6 +100,19 @@ func (e *refusedError) Error() string {
 	return "store: PostgreSQL refused a statement (SQLSTATE " + e.state + ")"
 }
 
+// endsTransaction reports whether the error of one job is of the whole transaction:
+// SQLite has rolled it back, PostgreSQL wants it done again, or is gone. See
+// https://www.sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction".
+func endsTransaction(err error) bool {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff { // without what it is more closely
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT:
+			return true
+		}
+	}
+	return errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable)
+}
+
 // isDisconnected reports whether an error is of a connection that is gone, cannot be
 // made, or does not answer.
 func isDisconnected(err error) bool {

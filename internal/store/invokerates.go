@@ -35,11 +35,12 @@ func (tx *Tx) noteCount(key rateKey, calls string) {
 // isOlderCount reports whether a stored count is not the one that the writer wrote
 // last, and so was put back by somebody else.
 func (tx *Tx) isOlderCount(key rateKey, calls string) bool {
-	was, known := tx.counted[key]
-	if !known {
-		was, known = tx.rates[key]
+	for _, written := range []map[rateKey]string{tx.counted, tx.counting, tx.rates} { // the last first
+		if was, known := written[key]; known {
+			return was != calls
+		}
 	}
-	return known && was != calls
+	return false
 }
 
 // CountCalls begins to count the calls of a capability, when it gets a limit.

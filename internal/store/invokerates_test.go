@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -121,6 +123,10 @@ func testNobodyCountsFromLess(t *testing.T, e engine) {
 			for range 3 {
 				require.NoError(t, take(db))
 			}
+			failed := errors.New("not now")
+			require.ErrorIs(t, db.Write(t.Context(), func(tx *Tx) error {
+				return cmp.Or(tx.CountCalls(t.Context(), "org", "acme/others"), failed)
+			}), failed, "what is undone takes no count with it")
 			_, err = raw.ExecContext(t.Context(), tc.change)
 			require.NoError(t, err)
 			var forged *ForgedError

@@ -282,6 +282,23 @@ func TestAReadThatFailsUndoesNothingElse(t *testing.T) {
 	requireWholeChain(t, db, 2)
 }
 
+// TestManyWritesThatAreRefusedUndoNothingElse has more of them share a transaction than it is
+// tried again.
+func TestManyWritesThatAreRefusedUndoNothingElse(t *testing.T) {
+	db, _ := onPostgres().openTest(t)
+	ctx := t.Context()
+	fns := []func(*Tx) error{func(tx *Tx) error { return insert(ctx, tx, "one", entry("one")) }}
+	for range maxTries + 2 {
+		fns = append(fns, func(tx *Tx) error { return raise(ctx, tx, "23503") })
+	}
+	results := writeTogether(t, db, fns...)
+	require.NoError(t, results[0])
+	for _, err := range results[1:] {
+		require.EqualError(t, err, "store: PostgreSQL refused a statement (SQLSTATE 23503)")
+	}
+	requireWholeChain(t, db, 1)
+}
+
 // raise has PostgreSQL fail with a SQLSTATE.
 func raise(ctx context.Context, tx *Tx, state string) error {
 	_, err := tx.exec(ctx, "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '"+state+"'; END $$")

@@ -102,7 +102,6 @@ func (b *batch) takePlace(ctx context.Context) error {
 	if !b.on.shared {
 		return nil
 	}
-	clear(b.rates) // which others write too
 	var with pgx.Batch
 	if b.deciding {
 		with.Queue(toAppend)

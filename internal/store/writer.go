@@ -40,9 +40,9 @@ type Tx struct {
 	// changed is set once it has done what a failure has to undo. Where the transaction is careful
 	// that is undone alone, back to where it saved.
 	changed, careful, saved bool
-	// rates are the counts of calls that earlier transactions wrote, counted those
-	// that this one did.
-	rates, counted map[rateKey]string
+	// rates are the counts of calls that earlier transactions wrote, counting those that were
+	// written before in this one, and counted those that this function did.
+	rates, counting, counted map[rateKey]string
 	// happened is whose events this transaction has written.
 	happened []eventScope
 	// node is whose transaction it is: see [DB.Fence].
@@ -235,6 +235,7 @@ func (db *DB) write(jobs []*job, later []*Entry, deciding bool) []*Entry {
 		(*observe)(committed(jobs, later, time.Since(begun), err)) // who is answered finds it counted
 	}
 	answer(jobs, err)
+	db.batch.emptyLogInTime()
 	if c := db.batch.checkpoints; c != nil { // else the connection is looked at for nothing, after the answer
 		c.after(db.batch.conn, err)
 	}
@@ -301,8 +302,9 @@ type batch struct {
 	doubt *doubt
 	// rates are the counts of calls that were written last. Older ones that somebody
 	// puts back are found by them: the log has no record of counts, and none
-	// matters for longer than a minute. Where others write too it stays empty.
-	rates map[rateKey]string
+	// matters for longer than a minute. Where others write too it stays empty. counting are
+	// those of the transaction that is underway.
+	rates, counting map[rateKey]string
 	// durable is where the chain stands on disk, for everybody.
 	durable atomic.Pointer[Head]
 	// scrub is set until the write-ahead log is emptied, which is next tried at
@@ -335,6 +337,7 @@ func newBatch(db *DB) *batch {
 		fence:     &db.node,
 		wake:      db.wakeWriter,
 		rates:     map[rateKey]string{},
+		counting:  map[rateKey]string{},
 
 		leaseMargin: &db.leaseMargin,
 	}
@@ -357,7 +360,6 @@ func (b *batch) commit(jobs []*job, later []*Entry, deciding bool) error {
 	err := b.transact(jobs, later, deciding)
 	for try := 1; errors.Is(err, errConflict) && try < maxTries; try++ {
 		b.place = b.base
-		clear(b.rates)
 		err = b.transact(jobs, later, deciding)
 	}
 	if err != nil {
@@ -419,6 +421,7 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 	}()
 	later = unwritten(later, b.node)
 	clear(b.q.unlogged[ofBatch])
+	clear(b.counting)
 	for _, j := range jobs {
 		if err := b.runJob(ctx, j); err != nil {
 			return err
@@ -453,6 +456,9 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 		}
 		return fmt.Errorf("committing: %w", translate(err))
 	}
+	if !b.on.shared {
+		maps.Copy(b.rates, b.counting)
+	}
 	return nil
 }
 
@@ -470,6 +476,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	j.tx = Tx{
 		Queries:    b.q,
 		rates:      b.rates,
+		counting:   b.counting,
 		node:       b.node,
 		generation: &b.generation,
 		deciding:   b.deciding,
@@ -479,8 +486,15 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	if endsTransaction(j.err) {
 		return j.err
 	}
+	if j.err == nil && len(j.tx.written) > 0 {
+		j.err = errUnrecorded
+	}
+	if j.err != nil && j.tx.changed && !b.careful {
+		b.careful = true
+		return errConflict
+	}
 	if _, refused := errors.AsType[*refusedError](j.err); refused && !j.tx.saved {
-		// PostgreSQL goes on only after what a savepoint undoes: the others are run
+		// A read. PostgreSQL goes on only after what a savepoint undoes: the others are run
 		// again without this one.
 		j.aborted = j.err
 		return errConflict
@@ -489,13 +503,6 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 		j.again, j.err, j.tx = true, nil, Tx{}
 		return nil
 	}
-	if j.err == nil && len(j.tx.written) > 0 {
-		j.err = errUnrecorded
-	}
-	if j.err != nil && j.tx.changed && !b.careful {
-		b.careful = true
-		return errConflict
-	}
 	if j.tx.saved {
 		if err := b.leaveSavepoint(ctx, j.err); err != nil {
 			return err
@@ -503,7 +510,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	}
 	if j.err == nil {
 		maps.Copy(b.q.unlogged[ofBatch], j.tx.unlogged[ofJob])
-		maps.Copy(b.rates, j.tx.counted)
+		maps.Copy(b.counting, j.tx.counted)
 	}
 	return nil
 }
@@ -520,12 +527,6 @@ func (b *batch) leaveSavepoint(ctx context.Context, failed error) error {
 		return fmt.Errorf("ending a write: %w", err)
 	}
 	return nil
-}
-
-// endsTransaction reports whether the error of one job is of the whole transaction:
-// SQLite has rolled it back, PostgreSQL wants it done again, or is gone.
-func endsTransaction(err error) bool {
-	return errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable)
 }
 
 // runRecovering turns a panic in one job into its error: the writer serves
