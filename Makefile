@@ -51,9 +51,11 @@ cluster: browser postgres s3server
 	@go run ./examples/cluster
 
 # Tests with a browser wait most of their time, so more packages run at once than there
-# are processors, and the other modules beside them.
+# are processors, and the other modules beside them. What all of them are built of is built
+# before, once.
 test: browser window sdks postgres s3server
 	@scripts/install-miniwob
+	@go build $(RACE) ./...
 	@$(MAKE) --no-print-directory -j2 test-modules test-root
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
