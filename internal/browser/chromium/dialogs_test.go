@@ -3,6 +3,7 @@
 package chromium
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func TestADialogInAWindowWaitsForNobody(t *testing.T) {
 		return // there are no windows
 	}
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, b.Stop(t.Context())) })
+	t.Cleanup(func() { require.NoError(t, b.Stop(context.Background())) })
 	s := browsertest.NewSite(t, map[string]string{"/": askingPage, "/leaving": leavingPage})
 	o := browsertest.Join(t, b)
 	require.Equal(t, []string{`"undefined"`, `"false"`, `"null"`}, askAll(t, o, o.OpenTab("about:blank", ""), s))
