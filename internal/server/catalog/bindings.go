@@ -104,8 +104,8 @@ func (s *Service) putBinding(
 	if err := p.Err(); err != nil {
 		return bctrl.Binding{}, err
 	}
-	key := store.BindingKey{Target: target, Consumer: in.Consumer, Field: in.Field}
 	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
+		key := store.BindingKey{Target: target, Consumer: in.Consumer, Field: in.Field}
 		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
 			return out, err
 		}
@@ -244,8 +244,8 @@ func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None
 	if err != nil {
 		return web.None{}, err
 	}
-	key := store.BindingKey{Target: target, Consumer: rq.Query.Get("consumer"), Field: rq.Query.Get("field")}
 	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
+		key := store.BindingKey{Target: target, Consumer: rq.Query.Get("consumer"), Field: rq.Query.Get("field")}
 		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, scope); err != nil {
 			return web.None{}, err
 		}

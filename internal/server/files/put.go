@@ -31,13 +31,15 @@ func (s *Service) Put(
 		return bctrl.StorageObject{}, err
 	}
 	return s.writeFile(ctx, org, f, r, func(fn fileChange) (out bctrl.StorageObject, err error) {
-		return out, s.DB.Write(ctx, func(tx *store.Tx) error {
-			if out, err = fn(tx, &e); err != nil {
+		err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			ev := e // this may be run twice
+			if out, err = fn(tx, &ev); err != nil {
 				return err
 			}
-			e.Outcome = audit.OK
-			return audit.Append(tx, e)
+			ev.Outcome = audit.OK
+			return audit.Append(tx, ev)
 		})
+		return out, err
 	})
 }
 
@@ -72,7 +74,7 @@ func (s *Service) writeFile(
 		return out, web.Invalid("storage.digest_mismatch", "",
 			"the content does not have the SHA-256 that was sent with it: nothing was stored")
 	}
-	o := store.Object{
+	made := store.Object{
 		ID:          web.NewID(),
 		Namespace:   f.Namespace,
 		Path:        f.Path,
@@ -89,6 +91,7 @@ func (s *Service) writeFile(
 	}
 	var replaced string
 	out, err = record(func(tx *store.Tx, ev *audit.Event) (bctrl.StorageObject, error) {
+		o := made // this may be run twice, and finds a path each time
 		now, err := tx.Object(ctx, org, o.Namespace, o.Path)
 		switch {
 		case err != nil && !errors.Is(err, store.ErrNotFound):
