@@ -17,12 +17,14 @@
 package custody
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -58,6 +60,9 @@ type Config struct {
 	Head audit.HeadStore
 	// Leads is as in [audit.NotaryConfig].
 	Leads func() bool
+	// LockBound is how long a server that shares its database puts off a lock to sign the log
+	// and to note its rows; 0 is a second.
+	LockBound time.Duration
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
@@ -89,7 +94,7 @@ type Custodian struct {
 	life    context.Context
 	endLife context.CancelFunc
 
-	// reached lets a test end a rotation at a point as a crash would.
+	// reached lets a test end a rotation at a point as a crash would, and hear of a late lock.
 	reached func(point string) error
 }
 
@@ -99,6 +104,7 @@ type Custodian struct {
 func Open(ctx context.Context, cfg Config) (*Custodian, error) {
 	c := &Custodian{cfg: cfg, reached: func(string) error { return nil }}
 	c.life, c.endLife = context.WithCancel(context.WithoutCancel(ctx))
+	c.cfg.LockBound = cmp.Or(c.cfg.LockBound, lockBound)
 	if c.cfg.Log == nil {
 		c.cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -9,9 +9,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/seal"
 )
 
-// lockBound is how long a server that shares its database puts off a lock to sign the log
-// and to note its rows: other nodes wait for it, and may take it for dead.
+// lockBound is what [Config.LockBound] is where nothing else is said: other nodes wait for the
+// lock, and may take the server for dead.
 const lockBound = time.Second
+
+// pointLate is the point of a lock at which it waits no longer until all is prepared.
+const pointLate = "late"
 
 // Lock forgets the key and everything that was opened with it. What is
 // underway finishes or gets [seal.ErrLocked]. The last thing that is signed is
@@ -47,13 +50,14 @@ func (c *Custodian) lockUnless(noReason func() bool) (locks int) {
 	}
 	var late <-chan time.Time // never, where nobody waits
 	if c.cfg.Leads != nil {
-		timer := time.NewTimer(lockBound)
+		timer := time.NewTimer(c.cfg.LockBound)
 		defer timer.Stop()
 		late = timer.C
 	}
 	select {
 	case locks = <-prepared:
 	case <-late:
+		_ = c.reached(pointLate) // nothing ends here
 		if locks = forget(); locks > 0 {
 			c.cfg.Log.Warn("the server was locked before its audit log could be signed and its rows noted, since that " +
 				"took too long: the log is signed after the next unlock, and some rows can be told of only then")
