@@ -10,6 +10,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 func TestALoginComesBackAsItWasSet(t *testing.T) {
@@ -183,4 +184,19 @@ func TestASetFollowsWhatIsStored(t *testing.T) {
 	h.ok("PUT", []string{"vault", "K"}, object{"password": "5"}, nil)
 	refused(t, h.do("PUT", []string{"vault", "k"}, nil, object{"password": "6"}), http.StatusConflict,
 		"vault.key_case_conflict", "another has taken its key")
+}
+
+// TestASetReadsNothingWhereItsGuessIsRight has what is stored be unreadable: only a set that does
+// not read it succeeds.
+func TestASetReadsNothingWhereItsGuessIsRight(t *testing.T) {
+	storetest.OnSQLite(t) // PostgreSQL takes no 7 for a BOOLEAN
+	h := newHarness(t)
+	set := func() answer { return h.do("PUT", []string{"vault", "k"}, nil, object{"password": "secret"}) }
+	require.Equal(t, http.StatusOK, set().Status)
+	for range 2 {
+		h.tamper("UPDATE vault_entries SET has_totp = 7")
+		require.Equal(t, http.StatusOK, set().Status)
+	}
+	h.tamper("UPDATE vault_entries SET has_totp = 7, version = 9")
+	require.Equal(t, http.StatusInternalServerError, set().Status, "it reads where the guess is wrong")
 }
