@@ -87,14 +87,14 @@ const (
 
 // newestScripts are the newest of the scripts that were added, up to a bound.
 type newestScripts struct {
-	ids  map[cdp.ScriptID]struct{}
-	ring []cdp.ScriptID
-	next int // the place of the oldest in ring, once it is full
+	ids  map[cdp.ScriptID]int // the place of each in ring
+	ring []cdp.ScriptID       // with some that were removed
+	next int                  // the place of the oldest in ring, once it is full
 	most int
 }
 
 func newNewestScripts(most int) newestScripts {
-	return newestScripts{ids: map[cdp.ScriptID]struct{}{}, most: most}
+	return newestScripts{ids: map[cdp.ScriptID]int{}, most: most}
 }
 
 func (n *newestScripts) has(id cdp.ScriptID) bool {
@@ -104,17 +104,19 @@ func (n *newestScripts) has(id cdp.ScriptID) bool {
 
 // add remembers a script, in the place of the oldest where there is no room.
 func (n *newestScripts) add(id cdp.ScriptID) {
-	switch {
-	case n.has(id):
+	if n.has(id) {
 		return
-	case len(n.ring) < n.most:
-		n.ring = append(n.ring, id)
-	default:
-		delete(n.ids, n.ring[n.next])
-		n.ring[n.next] = id
-		n.next = (n.next + 1) % n.most
 	}
-	n.ids[id] = struct{}{}
+	if len(n.ring) < n.most {
+		n.ids[id] = len(n.ring)
+		n.ring = append(n.ring, id)
+		return
+	}
+	if oldest := n.ring[n.next]; n.ids[oldest] == n.next { // else it was removed, and may have been added since
+		delete(n.ids, oldest)
+	}
+	n.ids[id], n.ring[n.next] = n.next, id
+	n.next = (n.next + 1) % n.most
 }
 
 // remove forgets a script, whose id another one has by now: ids are a process's own.
