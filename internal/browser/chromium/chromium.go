@@ -517,6 +517,8 @@ func (b *instance) listenForDialogs(ctx context.Context) error {
 	if b.listening || b.pages.Load() != nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout) // others wait for pagesMu
+	defer cancel()
 	err := b.mux.ListenForDialogs(ctx)
 	b.listening = err == nil
 	return err

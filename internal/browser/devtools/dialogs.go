@@ -65,7 +65,9 @@ func (m *Mux) ListenForDialogs(ctx context.Context) error {
 	}
 	m.mu.Unlock()
 	if err != nil {
-		client.Close(ctx)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		defer cancel()
+		client.Close(ctx) // or tabs would wait for it
 		return fmt.Errorf("listening for dialogs: %w", err)
 	}
 	return nil
