@@ -115,14 +115,17 @@ func (c *cast) start(ctx context.Context) error {
 	quality, last := int64(castQuality), true
 	starting, cancel := context.WithTimeout(ctx, maskTimeout)
 	defer cancel()
+	params := page.StartScreencastParams{
+		Format:            page.StartScreencastFormatJpeg,
+		Quality:           &quality,
+		MaxWidth:          maxCastSide,
+		MaxHeight:         maxCastSide,
+		MaxFramesInFlight: 1,
+		SendLastFrame:     &last,
+	}
 	return c.t.onceActive(starting, func() error {
-		return protocol.Tell(starting, c.t.session, page.StartScreencast, page.StartScreencastParams{
-			Format:            page.StartScreencastFormatJpeg,
-			Quality:           &quality,
-			MaxWidth:          maxCastSide,
-			MaxHeight:         maxCastSide,
-			MaxFramesInFlight: 1,
-			SendLastFrame:     &last,
+		return c.t.whileNotReplaced(starting, func(asking context.Context) error {
+			return protocol.Tell(asking, c.t.session, page.StartScreencast, params)
 		})
 	})
 }
