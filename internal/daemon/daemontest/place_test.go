@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -130,11 +131,13 @@ func TestEveryNodeTellsTheSameOfRuntimesAndProfiles(t *testing.T) {
 		places, _ := lists(0)
 		return len(places) == 4
 	}, time.Minute, 5*time.Millisecond)
+	want := map[string]int{"used stopped": 0, "full0 active": 0, "full1 active": 0, "waits queued": 1}
 	for node := range st.Nodes {
-		places, size := lists(node)
-		require.Equal(t, map[string]int{"used stopped": 0, "full0 active": 0, "full1 active": 0, "waits queued": 1}, places,
-			"node %d", node)
-		require.Positive(t, size, "node %d", node)
+		require.EventuallyWithT(t, func(t *assert.CollectT) { // a list lacks what the other does not answer in time
+			places, size := lists(node)
+			assert.Equal(t, want, places)
+			assert.Positive(t, size)
+		}, time.Minute, 5*time.Millisecond, "node %d", node)
 	}
 	leave()
 	require.Error(t, <-left)
