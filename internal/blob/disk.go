@@ -86,6 +86,9 @@ func (d *Disk) makeDir(name string) error {
 	}
 	d.making.Lock()
 	defer d.making.Unlock()
+	if _, ok := d.durable.Load(name); ok {
+		return nil // somebody else has made it meanwhile
+	}
 	if err := d.root.Mkdir(name, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}

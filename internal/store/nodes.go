@@ -281,8 +281,8 @@ func (d *dialect) leaseOrError() string {
 // scanLease reads the answer to leaseOrError. What it returns is [ErrFenced] and the
 // driver's own error.
 func scanLease(row pgx.Row) error {
-	var one int
-	err := row.Scan(&one)
+	var held int
+	err := row.Scan(&held)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == divisionByZero {
 		return errors.Join(ErrFenced, err)
 	}
