@@ -19,7 +19,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test test-root test-modules compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser window postgres sdks s3server
+.PHONY: help demo cluster test test-small compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser window postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -50,20 +50,17 @@ demo: browser
 cluster: browser postgres s3server
 	@go run ./examples/cluster
 
-# Tests with a browser wait most of their time, so more packages run at once than there
-# are processors, and the other modules beside them. What all of them are built of is built
-# before, once.
+# Tests with a browser wait for much of their time, so two modules, and more packages than there
+# are processors, run at once. What all of them are built of is built before, once.
 test: browser window sdks postgres s3server
 	@scripts/install-miniwob
 	@go build $(RACE) ./...
-	@$(MAKE) --no-print-directory -j2 test-modules test-root
+	@$(MAKE) --no-print-directory -j2 compat test-small
+	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
-test-root:
-	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
-
-test-modules:
-	@for module in compat miniwob-sample otlp; do $(MAKE) --no-print-directory $$module; done
+test-small:
+	@for module in miniwob-sample otlp; do $(MAKE) --no-print-directory $$module; done
 
 # A module of its own: nobody who uses bctrl gets these SDKs. What it has of `make soak` takes
 # the time of many other tests, and runs at night.
@@ -93,7 +90,7 @@ fuzz-origins: browser
 	BCTRL_FUZZ_ORIGINS=5000000 go test -count=1 -timeout=60m -v -run NoAddressIsTaken ./internal/browser/page
 
 attacks: browser
-	BCTRL_ATTACKS=all go test -count=1 -timeout=20m -v -run AnObedientModel ./bctrltest | grep -v '^='
+	BCTRL_CASES=all go test -count=1 -timeout=20m -v -run AnObedientModel ./bctrltest | grep -v '^='
 
 races: browser
 	BCTRL_RACES=20000 go test -count=1 -timeout=60m -v -run NothingLeaksWhereAPageIsLeft ./internal/browser/page

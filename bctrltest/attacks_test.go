@@ -8,9 +8,7 @@ import (
 	"image"
 	"image/png"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/bctrltest"
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // attackedRuntime is a runtime whose model obeys whatever it reads, a bank that its logins
@@ -306,8 +305,7 @@ func (s *attackedRuntime) score() string {
 
 // TestAnObedientModelGivesNothingAway has a model that obeys every page meet more than a
 // hundred that order it to give something away, or that take it themselves once a login is
-// filled, or a third of them where BCTRL_ATTACKS is not all. Each attempt that may not be is
-// refused and in the audit log, with its code; what may be gives no value away, and no value
+// filled, or a sixth of them. Each attempt that may not be is refused and in the audit log, with its code; what may be gives no value away, and no value
 // is in anything that came out.
 //
 // Each of a few runtimes meets a part of them, all at once: most of an attack's time is
@@ -315,11 +313,7 @@ func (s *attackedRuntime) score() string {
 func TestAnObedientModelGivesNothingAway(t *testing.T) {
 	all := attacks()
 	require.Greater(t, len(all), 100)
-	if os.Getenv("BCTRL_ATTACKS") != "all" { // a run takes a third of them
-		third := mathrand.IntN(3)
-		t.Logf("attacks %d, %d, %d and so on", third, third+3, third+6)
-		all = everyNth(all, third, 3)
-	}
+	all = sample.Of(t, 6, all)
 	parts := make([][]attackOutcome, 4)
 	t.Run("runtimes", func(t *testing.T) {
 		for i := range parts {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // unseen are the columns that verifying cannot find an edit in, and why that is.
@@ -124,7 +126,7 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 	p.copyTo(whole)
 	var all []table
 	p.raw(func(db *sql.DB) { all = p.tables(db); p.teachAnother(db) })
-	tried := 0
+	tried, takes := 0, sample.Each(t, 3) // most of the time is the verification's
 	// try does something, unless a constraint of the schema forbids it or there is
 	// nothing to do it to.
 	try := func(what, statement string) {
@@ -142,8 +144,10 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 			done = n > 0
 		})
 		if done {
+			if takes(tried) {
+				assert.False(t, p.verify().All().OK, "%s is not found", what)
+			}
 			tried++
-			assert.False(t, p.verify().All().OK, "%s is not found", what)
 		}
 	}
 	for _, tab := range all {

@@ -1,0 +1,45 @@
+// Package sample has tests of many cases take a part of them at each run, and all at night.
+package sample
+
+import (
+	"math/rand/v2"
+	"os"
+	"testing"
+)
+
+// variable is the environment variable that has tests take all of their cases where it is "all".
+const variable = "BCTRL_CASES"
+
+// Number is the n-th part of a number of cases that a test draws.
+func Number(n, cases int) int {
+	if all() {
+		return cases
+	}
+	return cases / n
+}
+
+// Of returns each n-th of a test's cases, from one that is drawn and logged.
+func Of[T any](t testing.TB, n int, cases []T) []T {
+	t.Helper()
+	takes := Each(t, n)
+	var some []T
+	for i, c := range cases {
+		if takes(i) {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
+// Each is [Of] for who counts cases: it returns whether the i-th, from 0, is one to take.
+func Each(t testing.TB, n int) (takes func(i int) bool) {
+	t.Helper()
+	if all() {
+		return func(int) bool { return true }
+	}
+	first := rand.IntN(n)
+	t.Logf("of each %d cases the one after %d; %s=all takes every one", n, first, variable)
+	return func(i int) bool { return i%n == first }
+}
+
+func all() bool { return os.Getenv(variable) == "all" }
