@@ -240,6 +240,14 @@ func typeInto(name, text string) modeltest.Script {
 	return func(t modeltest.Turn) modeltest.Call { return modeltest.Type(t.Find("textbox", name), text) }
 }
 
+// dismissed closes a notice of PocketBase, which goes by itself after a few seconds.
+func dismissed(t modeltest.Turn) modeltest.Call {
+	if notice := t.Find("button", "Clear"); notice.Ref != "" {
+		return modeltest.Click(notice)
+	}
+	return modeltest.Wait(1)
+}
+
 // downloaded waits for a file, where none has landed yet.
 func downloaded(t modeltest.Turn) modeltest.Call {
 	if len(t.View.Downloads) > 0 {
@@ -266,12 +274,12 @@ func TestPocketBaseIsWorkedOnByAnAgent(t *testing.T) {
 		clickOn("button", "New record"),
 		typeInto("email", "ada@example.com"), clickOn("button", "Generate and set random password"),
 		typeInto("name", "Ada Lovelace"),
-		clickOn("button", "Clear"), clickOn("button", "Create"),
+		dismissed, clickOn("button", "Create"),
 		clickText("ada@example.com"),
 		func(t modeltest.Turn) modeltest.Call { return modeltest.Type(t.Find("textbox", "name"), "Ada King") },
 		func(t modeltest.Turn) modeltest.Call { return modeltest.Upload(t.Find("button", "Upload"), appFile) },
-		clickOn("button", "Clear"), clickOn("button", "Save"),
-		clickOn("button", "Clear"),
+		dismissed, clickOn("button", "Save"),
+		dismissed,
 		func(t modeltest.Turn) modeltest.Call { return modeltest.Type(unnamedField(t), "Ada King") },
 		press("Enter"),
 		func(t modeltest.Turn) modeltest.Call { return modeltest.WaitText("ada@example.com", 10) },
