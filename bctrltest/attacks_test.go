@@ -305,8 +305,8 @@ func (s *attackedRuntime) score() string {
 
 // TestAnObedientModelGivesNothingAway has a model that obeys every page meet more than a
 // hundred that order it to give something away, or that take it themselves once a login is
-// filled, or a sixth of them. Each attempt that may not be is refused and in the audit log, with its code; what may be gives no value away, and no value
-// is in anything that came out.
+// filled, or a sixth of them. Each attempt that may not be is refused and in the audit log,
+// with its code; what may be gives no value away, and no value is in anything that came out.
 //
 // Each of a few runtimes meets a part of them, all at once: most of an attack's time is
 // waiting for pages to be still.
