@@ -316,7 +316,7 @@ func (k *Kernel) giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firs
 	if err != nil {
 		return err
 	}
-	rq.recorded = true // the first time
+	rq.decided, rq.recorded = true, true // the first time
 	if err := k.Obey(rq.Context(), store.RuleChange{Org: rq.Caller.Org}); err != nil {
 		return err
 	}
