@@ -79,6 +79,28 @@ func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged answer")
 }
 
+// TestAnAnswerThatIsGivenOnceMoreIsNoFault of the server, which says in its log where a route
+// has decided nothing.
+func TestAnAnswerThatIsGivenOnceMoreIsNoFault(t *testing.T) {
+	h := newHarness(t)
+	var log strings.Builder
+	h.server.Log = slog.New(slog.NewTextHandler(&log, nil))
+	for _, rq := range []struct {
+		method string
+		path   []string
+		body   object
+	}{
+		{"POST", []string{"workspaces"}, object{"name": "sales"}},
+		{"PUT", []string{"vault", "k"}, object{"password": "p"}}, // which looks for it once it is refused
+	} {
+		for range 2 {
+			got := h.do(rq.method, rq.path, nil, rq.body, "Idempotency-Key", rq.method)
+			require.Less(t, got.Status, http.StatusBadRequest, "%s", got.Body)
+		}
+	}
+	require.Empty(t, log.String())
+}
+
 // TestWhatWasDoneOnceIsAnsweredOnce asks again when what was done could not be done any more, and uses
 // the keys for something else.
 func TestWhatWasDoneOnceIsAnsweredOnce(t *testing.T) {
