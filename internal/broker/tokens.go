@@ -45,6 +45,8 @@ type tokenSource struct {
 type grant struct {
 	mu      sync.Mutex
 	current token
+	// refused is the access token that the provider took no more last.
+	refused bctrl.Secret
 	refresh bctrl.Secret
 	// saved is the refresh token that is stored, as far as is known here.
 	saved bctrl.Secret
@@ -73,7 +75,7 @@ type flight struct {
 func (s *tokenSource) get(ctx context.Context) (token, error) {
 	g := s.grant
 	g.mu.Lock()
-	if s.usable() {
+	if g.usable(s.now()) {
 		defer g.mu.Unlock()
 		return g.current, nil
 	}
@@ -93,9 +95,9 @@ func (s *tokenSource) get(ctx context.Context) (token, error) {
 }
 
 // usable reports, under the grant's lock, whether its token can be used.
-func (s *tokenSource) usable() bool {
-	t := s.grant.current
-	return !s.grant.unsaved && !t.access.IsZero() && (t.until.IsZero() || s.now().Before(t.until))
+func (g *grant) usable(now time.Time) bool {
+	t := g.current
+	return !g.unsaved && !t.access.IsZero() && (t.until.IsZero() || now.Before(t.until))
 }
 
 // forgetToken forgets a token that the provider no longer takes, unless another has
@@ -104,7 +106,7 @@ func (s *tokenSource) forgetToken(t token) {
 	s.grant.mu.Lock()
 	defer s.grant.mu.Unlock()
 	if s.grant.current.access.Equal(t.access) {
-		s.grant.current = token{}
+		s.grant.current, s.grant.refused = token{}, t.access
 	}
 }
 
@@ -133,17 +135,17 @@ func (s *tokenSource) obtain(ctx context.Context) (token, error) {
 		return token{}, err
 	}
 	s.letOthersIn()
-	g.mu.Lock()
-	if s.usable() {
-		defer g.mu.Unlock()
-		return g.current, nil
+	if t, ok := s.known(); ok {
+		return t, nil
 	}
-	g.mu.Unlock()
 	refresh, err := s.keepOthersOut(ctx)
 	if err != nil {
 		return token{}, err
 	}
 	defer s.letOthersIn()
+	if t, ok := s.known(); ok {
+		return t, nil
+	}
 
 	asked := s.now()
 	answer, err := s.endpoint.requestToken(ctx, refresh)
@@ -164,8 +166,17 @@ func (s *tokenSource) obtain(ctx context.Context) (token, error) {
 	return t, s.storeRefreshToken(ctx)
 }
 
+// known returns the grant's token where it can be used.
+func (s *tokenSource) known() (token, bool) {
+	g := s.grant
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.current, g.usable(s.now())
+}
+
 // keepOthersOut has no other server renew the credential's token, and returns the refresh
-// token to do so with: another server may have replaced the one that is known here.
+// token to do so with: another server may have replaced the one that is known here. A call
+// that had read the replacement before this one has a grant of its own, whose token is taken.
 func (s *tokenSource) keepOthersOut(ctx context.Context) (refresh bctrl.Secret, err error) {
 	g := s.grant
 	if s.alone == nil || s.endpoint.auth.Grant != bctrl.GrantRefreshToken {
@@ -175,11 +186,22 @@ func (s *tokenSource) keepOthersOut(ctx context.Context) (refresh bctrl.Secret, 
 	if err != nil {
 		return refresh, fail(ErrToken, "another server renews the access token, or the stored refresh token cannot be read")
 	}
-	s.cache.alias(g, s.id(stored))
+	other := s.cache.alias(g, s.id(stored))
+	var theirs token
+	if other != nil && other != g {
+		other.mu.Lock()
+		if other.usable(s.now()) {
+			theirs = other.current
+		}
+		other.mu.Unlock()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.others = done
 	g.refresh, g.saved = stored, stored
+	if !theirs.access.IsZero() && !theirs.access.Equal(g.refused) {
+		g.current = theirs
+	}
 	return stored, nil
 }
 
@@ -255,19 +277,23 @@ func (c *tokenCache) get(id [sha256.Size]byte, refresh bctrl.Secret) *grant {
 	return g
 }
 
-// alias makes g found by another id as well.
-func (c *tokenCache) alias(g *grant, id [sha256.Size]byte) {
+// alias makes g found by another id as well, and returns what was found by it before.
+func (c *tokenCache) alias(g *grant, id [sha256.Size]byte) (before *grant) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if g.place == nil || slices.Contains(g.ids, id) {
-		return // forgotten, or known
+	before = c.byID[id]
+	if g.place == nil || before == g {
+		return before // forgotten, or known
 	}
-	g.ids = append(g.ids, id)
+	g.ids = append(slices.DeleteFunc(g.ids, func(known [sha256.Size]byte) bool { return known == id }), id)
 	c.byID[id] = g
 	if len(g.ids) > maxAliases {
-		delete(c.byID, g.ids[0])
+		if c.byID[g.ids[0]] == g {
+			delete(c.byID, g.ids[0])
+		}
 		g.ids = g.ids[1:]
 	}
+	return before
 }
 
 // removeIdle removes a grant unless it has something to store.

@@ -120,6 +120,44 @@ func TestARotatedRefreshTokenIsStoredBeforeItIsUsed(t *testing.T) {
 	require.Equal(t, "refreshToken=refresh-2-0123456789 for refresh-1-0123456789 after 4 calls", stored[1])
 }
 
+// TestCallsThatReadTheirTokenOnEitherSideOfAReplacementRenewOnce has another server replace
+// the refresh token between two calls: neither the one that came before nor the one that came
+// after renews what the other has renewed, unless the provider takes it no more.
+func TestCallsThatReadTheirTokenOnEitherSideOfAReplacementRenewOnce(t *testing.T) {
+	a, b := newAuthorizer(t)
+	a.answer = rotating
+	stored := bctrl.NewSecret("refresh-0-0123456789")
+	target := func() Target {
+		to := a.target(nil)
+		to.Secrets["refreshToken"] = stored
+		to.Alone = func(context.Context, string) (bctrl.Secret, func(), error) { return stored, func() {}, nil }
+		to.Rotated = func(_ context.Context, _ string, from, to bctrl.Secret) error {
+			require.True(t, stored.Equal(from))
+			stored = to
+			return nil
+		}
+		return to
+	}
+	calls := func(client *Client, asked int) {
+		t.Helper()
+		resp, _ := send(t, client, a.request(t, t.Context()))
+		require.Equal(t, 200, resp.StatusCode)
+		got, _ := a.counts()
+		require.Equal(t, asked, got)
+	}
+	early := a.client(t, b, target())
+	stored = bctrl.NewSecret("refresh-of-another-server")
+	late := a.client(t, b, target())
+	calls(late, 1)
+	calls(early, 1)
+	for asked, client := range []*Client{early, late, late, early} {
+		if asked%2 == 0 {
+			a.revoke()
+		}
+		calls(client, 2+asked/2)
+	}
+}
+
 func TestATokenWhoseSuccessorIsNotStoredIsNotUsed(t *testing.T) {
 	a, b := newAuthorizer(t)
 	a.answer = rotating
