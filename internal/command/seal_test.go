@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -68,14 +69,26 @@ func TestARotationThatIsKilledLosesNothing(t *testing.T) {
 				}
 			})
 		}
+		// The kill comes a moment after a drawn number of rotations, however fast the machine is.
+		wait := make(chan struct{})
+		rotations, moment := rng.IntN(4), time.Duration(rng.IntN(15_000))*time.Microsecond
 		wg.Go(func() {
-			for ctx.Err() == nil {
-				if _, err := c.Seal.Rotate(ctx, bctrl.SealKey{}); err != nil {
+			for n := 0; ; n++ {
+				if n == rotations {
+					close(wait)
+				}
+				_, err := c.Seal.Rotate(ctx, bctrl.SealKey{})
+				if err != nil && n < rotations {
+					assert.NoError(t, err, "nothing was killed yet")
+					close(wait)
+				}
+				if err != nil {
 					return
 				}
 			}
 		})
-		kill := time.NewTimer(time.Duration(rng.IntN(40_000)) * time.Microsecond)
+		<-wait
+		kill := time.NewTimer(moment)
 		<-kill.C
 		srv.kill()
 		stop()
