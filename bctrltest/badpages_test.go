@@ -12,6 +12,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/bctrltest"
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // badPage is a page whose button Go does something that is of no use to anybody.
@@ -85,7 +86,7 @@ func savesThenGoes(turn modeltest.Turn) modeltest.Call {
 // which a page can be of no use.
 func TestABadPageEndsNoTaskAndNothingOfItIsLeft(t *testing.T) {
 	dir := temporary(t)
-	pages, ended := badPages(), make(chan struct{})
+	pages, ended := sample.Of(t, 3, badPages()), make(chan struct{})
 	w := newBadWorld(t, savesThenGoes, serveBadPages(pages, ended), bctrltest.WithActionTimeout(5*time.Second))
 	t.Cleanup(func() { close(ended) })
 	tasks := slices.DeleteFunc(everyVerb(), func(v verb) bool { return !v.acts })

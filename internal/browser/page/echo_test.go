@@ -18,6 +18,7 @@ import (
 // TestEchoesInPiecesAreHiddenFromTheModel shows a password and a code in pieces
 // on a real page, and takes a picture of it.
 func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
+	t.Parallel()
 	const secret = "correct-Horse_7.battery"
 	each := func(before, after string) string {
 		var b strings.Builder

@@ -145,6 +145,7 @@ func TestSmallFieldsOfAnotherUseAreNoBoxesForACode(t *testing.T) {
 // TestEachDigitThatLeavesAloneIsTheCodes has a page send each box in a request of its own, as
 // it is typed or afterwards, in forms, JSON and parts.
 func TestEachDigitThatLeavesAloneIsTheCodes(t *testing.T) {
+	t.Parallel()
 	ctx, p, b := openPage(t)
 	evil := browsertest.NewSite(t, nil)
 	const code = "048151"

@@ -19,6 +19,7 @@ import (
 // TestWhatChangesAfterAFillTakesTheValueNowhereElse fills forms that send where they should,
 // and then has their page, or their server, send it elsewhere.
 func TestWhatChangesAfterAFillTakesTheValueNowhereElse(t *testing.T) {
+	t.Parallel()
 	_, p, b := openPageOfEveryName(t)
 	const form = `<form id=f method=post action=/login>` + passwordField + `<button id=b>Log in</button></form>`
 	for i, c := range []struct{ why, page, script string }{
@@ -85,6 +86,7 @@ func TestWhatChangesAfterAFillTakesTheValueNowhereElse(t *testing.T) {
 // TestALoginInAFrameNeedsEveryOriginAroundIt fills a form in a closed shadow tree, in frames
 // of other processes.
 func TestALoginInAFrameNeedsEveryOriginAroundIt(t *testing.T) {
+	t.Parallel()
 	_, p, b := openPageOfEveryName(t)
 	const form = `<div id=host></div><script>host.attachShadow({mode: 'closed'}).innerHTML = ` +
 		`'<form method=post action=/login>` + passwordField + `<button>Log in</button></form>'</script>`
@@ -167,6 +169,7 @@ func TestAPageThatHashesGetsTheValueWhereItsEntrySaysSo(t *testing.T) {
 // TestALookAlikeIsNotTheLoginsSite goes to places whose addresses look like the login's, or
 // are it in another spelling.
 func TestALookAlikeIsNotTheLoginsSite(t *testing.T) {
+	t.Parallel()
 	_, p, b := openPageOfEveryName(t)
 	const form = `<form method=post action=/login>` + passwordField + `<button>Log in</button></form>`
 	pages := map[string]string{"/": form, "/login": "in"}

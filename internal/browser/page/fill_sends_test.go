@@ -13,6 +13,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/sample"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
@@ -48,6 +49,7 @@ draw()</script>`
 
 // TestALoginArrivesHoweverItsPageSendsIt logs in at a server of HTTP/2 over TLS.
 func TestALoginArrivesHoweverItsPageSendsIt(t *testing.T) {
+	t.Parallel()
 	_, p, b := openPageOfEveryName(t)
 	const button = `<button>Log in</button>`
 	form := func(attributes string) string {
@@ -58,7 +60,7 @@ func TestALoginArrivesHoweverItsPageSendsIt(t *testing.T) {
 			f.onsubmit = e => { e.preventDefault(); const password = p.value, data = new FormData(f);
 			const json = JSON.stringify({password}); ` + send + ` }</script>`
 	}
-	for i, c := range []struct {
+	for i, c := range sample.Of(t, 3, []struct {
 		why, page string
 		value     func(browsertest.Received) string
 	}{
@@ -111,7 +113,7 @@ func TestALoginArrivesHoweverItsPageSendsIt(t *testing.T) {
 			field.oninput = () => { state.password = field.value };
 			form.onsubmit = async e => { e.preventDefault(); root.innerHTML = 'sending'; await post('/salt', {at: 1});
 				post('/login', {password: state.password}) }`), jsonValue},
-	} {
+	}) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

@@ -122,6 +122,7 @@ func TestObserveReadsFramesOfOtherSites(t *testing.T) {
 
 // TestObserveIsBounded reads pages that are long, huge and endlessly deep.
 func TestObserveIsBounded(t *testing.T) {
+	t.Parallel()
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
 		"/long": `<title>Long</title><script>for (let i = 0; i < 3000; ` +

@@ -28,6 +28,7 @@ import (
 // pattern.
 // BCTRL_FUZZ_ORIGINS says how many, BCTRL_FUZZ_SEED which.
 func TestNoAddressIsTakenForAnotherOrigin(t *testing.T) {
+	t.Parallel()
 	_, p, b := openPage(t)
 	ctx := t.Context() // millions take longer than a test has else
 	count, seed := 200_000, uint64(time.Now().UnixNano())

@@ -21,6 +21,7 @@ import (
 // TestAPageThatShowsWhatWasFilledIsNotPrinted logs in to pages that show the password on a
 // screen, on paper alone, or beside the pages, and prints them.
 func TestAPageThatShowsWhatWasFilledIsNotPrinted(t *testing.T) {
+	t.Parallel()
 	const secret = "correct-Horse_7.battery"
 	spelled := func(before, after string) string {
 		var b strings.Builder
