@@ -35,6 +35,7 @@ func (d *Daemon) startSweeping(ctx context.Context, look time.Duration) {
 				fallthrough
 			default:
 				d.logUnlessStopped(ctx, "the deletion of subaccounts was not finished", d.Server.FinishDeletions(ctx))
+				d.logUnlessStopped(ctx, "how far the log is settled was not noted", d.Server.NoteSettled(ctx))
 			}
 			select {
 			case <-ticker.C:

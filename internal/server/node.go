@@ -46,6 +46,14 @@ func (s *Server) settleNodes(ctx context.Context) error {
 	return nil
 }
 
+// NoteSettled notes how far nodes have settled the log, so that less of it is read when one dies.
+func (s *Server) NoteSettled(ctx context.Context) error {
+	if s.Cluster.Alone() {
+		return nil
+	}
+	return s.Audit.NoteSettled(ctx)
+}
+
 // Node is what a node of a cluster does for its lease: see [cluster.Membership.Handle].
 func (s *Server) Node() cluster.Handlers {
 	return cluster.Handlers{

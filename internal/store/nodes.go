@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +47,8 @@ type Node struct {
 	// Heard is the number of the newest change of rules that it obeys.
 	Heard     int64
 	StartedAt time.Time
-	// LogFrom is where the audit log stood when it came: it has written nothing before.
+	// LogFrom is a number up to which the audit log has no intent of its without outcome: where the
+	// log stood when it came, or what [DB.SetLogFrom] has moved that to since.
 	LogFrom int64
 	// LeaseLeft is how long its lease lasts yet, by the database's clock.
 	LeaseLeft time.Duration
@@ -228,6 +230,21 @@ func ofNoNode(org, runtime string) string {
 func (q Queries) UnsettledNodes(ctx context.Context) ([]Node, error) {
 	return many(ctx, q, scanNode, "SELECT "+q.on.nodeColumns()+
 		" FROM nodes WHERE state = 'ended' AND NOT settled ORDER BY number")
+}
+
+// LogFrom is the least [Node.LogFrom] of the nodes that have not ended; [math.MaxInt64] where there is
+// none.
+func (q Queries) LogFrom(ctx context.Context) (int64, error) {
+	return one(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
+		"SELECT COALESCE(MIN(log_from), $1) FROM nodes WHERE state <> 'ended'", int64(math.MaxInt64))
+}
+
+// SetLogFrom moves [Node.LogFrom] of the nodes that have not ended to a number, beside the writer,
+// and never back. Up to there the log has no intent without outcome of any of them; since none is
+// ever written there again, that stays true, and a node may say so that has lost its lease.
+func (db *DB) SetLogFrom(ctx context.Context, number int64) error {
+	_, err := db.queries.exec(ctx, "UPDATE nodes SET log_from = $1 WHERE state <> 'ended' AND log_from < $1", number)
+	return err
 }
 
 // SettleNode says that no intent of a node that was ended is without an outcome. It is

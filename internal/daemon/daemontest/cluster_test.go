@@ -31,4 +31,10 @@ func TestNodesShareWhatOneServerKeeps(t *testing.T) {
 		return n
 	}
 	require.Eventually(t, func() bool { return leads() == 1 }, time.Minute, 5*time.Millisecond)
+	came := c.Nodes[2].Node().Self().LogFrom
+	require.Eventually(t, func() bool {
+		nodes, err := c.Nodes[2].Node().Nodes(ctx)
+		require.NoError(t, err)
+		return nodes[0].LogFrom > came && nodes[2].LogFrom > came
+	}, time.Minute, 5*time.Millisecond, "the one that leads notes how far the log is settled")
 }
