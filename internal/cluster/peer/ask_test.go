@@ -34,6 +34,21 @@ func TestNodesAskEachOther(t *testing.T) {
 	require.Error(t, here.Ask(t.Context(), gone, "double", 21, &got))
 }
 
+// TestAQuestionWaitsForNoNodeThatHangs has one that takes the question and answers it never.
+func TestAQuestionWaitsForNoNodeThatHangs(t *testing.T) {
+	owner, here := newNode(t, 1, nil), newNode(t, 1, nil)
+	left := make(chan error, 1)
+	owner.Answer("hang", func(ctx context.Context, _ []byte) (any, error) {
+		<-ctx.Done()
+		left <- ctx.Err()
+		return nil, ctx.Err()
+	})
+	owner.answer(t, http.NotFoundHandler())
+	var got int
+	require.ErrorIs(t, here.Ask(t.Context(), owner.at, "hang", nil, &got), context.DeadlineExceeded)
+	require.ErrorIs(t, <-left, context.Canceled, "and the other node gives up what nobody waits for")
+}
+
 // TestALockedNodeNeitherAsksNorAnswers has either end of a connection that is open be locked.
 func TestALockedNodeNeitherAsksNorAnswers(t *testing.T) {
 	locked := errors.New("locked")
