@@ -20,6 +20,8 @@ const (
 	askTime = 2 * time.Second
 	// maxAsked bounds a question, and an answer, in bytes.
 	maxAsked = 4 << 20
+	// maxWhy bounds what is told of why there is no answer, in bytes.
+	maxWhy = 1 << 10
 )
 
 // AnswerFunc answers a question, which is JSON. The answer is encoded as JSON.
@@ -58,8 +60,11 @@ func (p *Peers) Ask(ctx context.Context, to cluster.Node, name string, question,
 	case http.StatusOK:
 	case http.StatusNotFound:
 		return fmt.Errorf("asking the node %s: %w", to.ID, ErrUnknownQuestion)
+	case http.StatusServiceUnavailable:
+		return fmt.Errorf("asking the node %s: it is locked", to.ID)
 	default:
-		return fmt.Errorf("asking the node %s: it answers %d", to.ID, got.StatusCode)
+		why, _ := io.ReadAll(io.LimitReader(got.Body, maxWhy))
+		return fmt.Errorf("asking the node %s: it answers %d: %s", to.ID, got.StatusCode, bytes.TrimSpace(why))
 	}
 	if err := json.NewDecoder(io.LimitReader(got.Body, maxAsked)).Decode(answer); err != nil {
 		return fmt.Errorf("asking the node %s: %w", to.ID, err)
@@ -86,8 +91,8 @@ func (p *Peers) answerPeer(w http.ResponseWriter, r *http.Request, name string) 
 	}
 	out, err := answer(r.Context(), question)
 	if err != nil {
-		p.log.Warn("a question of another node was not answered", "question", name, "error", err)
-		http.Error(w, "", http.StatusInternalServerError)
+		p.log.Debug("a question of another node was not answered", "question", name, "error", err)
+		http.Error(w, err.Error(), http.StatusInternalServerError) // for the log of who asks
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -27,7 +27,7 @@ func TestNodesAskEachOther(t *testing.T) {
 	var got int
 	require.NoError(t, here.Ask(t.Context(), owner.at, "double", 21, &got))
 	require.Equal(t, 42, got)
-	require.ErrorContains(t, here.Ask(t.Context(), owner.at, "double", "no number", &got), "500")
+	require.ErrorContains(t, here.Ask(t.Context(), owner.at, "double", "no number", &got), "500: json: cannot unmarshal")
 	require.ErrorIs(t, here.Ask(t.Context(), owner.at, "unknown", 21, &got), ErrUnknownQuestion)
 	require.Error(t, stranger.Ask(t.Context(), owner.at, "double", 21, &got), "it is of another cluster")
 	gone := cluster.Node{ID: owner.at.ID, Address: "127.0.0.1:1"}
@@ -45,7 +45,7 @@ func TestAQuestionWaitsForNoNodeThatHangs(t *testing.T) {
 	})
 	owner.answer(t, http.NotFoundHandler())
 	var got int
-	require.ErrorIs(t, here.Ask(t.Context(), owner.at, "hang", nil, &got), context.DeadlineExceeded)
+	require.Error(t, here.Ask(t.Context(), owner.at, "hang", nil, &got)) // its own, or what the other says when it gives up
 	require.ErrorIs(t, <-left, context.Canceled, "and the other node gives up what nobody waits for")
 }
 
@@ -70,7 +70,7 @@ func TestALockedNodeNeitherAsksNorAnswers(t *testing.T) {
 			one := locks(owner, here)
 			one.identity.seed = func(context.Context) ([]byte, error) { return nil, locked }
 			one.identity.forget() // and not the connection, as where a request has it at that moment
-			require.Error(t, ask())
+			require.ErrorContains(t, ask(), "locked")
 			require.Equal(t, 1, answered)
 			one.identity.seed = func(context.Context) ([]byte, error) { return seedOf(1), nil }
 			require.NoError(t, ask())

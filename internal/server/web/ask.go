@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/cluster/peer"
+	"github.com/bctrl-go/bctrl/internal/seal"
 )
 
 // Answers answers what other nodes ask with [AskOwners]: find returns what this node knows of
@@ -42,13 +43,10 @@ func AskOwners[T any](ctx context.Context, k *Kernel, name string, owners map[st
 		asking.Go(func() {
 			var of map[string]T
 			if err := k.Peers.Ask(ctx, n, name, ids[n.ID], &of); err != nil {
-				level := slog.LevelWarn
-				if errors.Is(err, peer.ErrUnknownQuestion) {
-					level = slog.LevelDebug // as always until it is upgraded
-				}
-				k.Log.Log(ctx, level, "a list lacks what another node alone knows", "of", name, "error", err)
+				k.unanswered(ctx, n, name, err)
 				return
 			}
+			k.answered(n, name)
 			mu.Lock()
 			defer mu.Unlock()
 			for _, id := range ids[n.ID] {
@@ -60,4 +58,60 @@ func AskOwners[T any](ctx context.Context, k *Kernel, name string, owners map[st
 	}
 	asking.Wait()
 	return found
+}
+
+// questionOf is a question of a name to a node.
+type questionOf struct{ node, name string }
+
+// unheard are the questions that nodes do not answer, as the log has told: each list would ask
+// and tell anew.
+type unheard struct {
+	mu sync.Mutex
+	of map[questionOf]struct{} // nil while there is none
+}
+
+// unanswered tells the log once that a node does not answer, until it does. That this
+// node is locked has been told, an older node does not know each question, and whoever has left
+// lacks nothing: that is for who looks for details.
+func (k *Kernel) unanswered(ctx context.Context, n cluster.Node, name string, err error) {
+	level := slog.LevelDebug
+	switch {
+	case errors.Is(err, peer.ErrUnknownQuestion): // as always until it is upgraded
+	case errors.Is(err, seal.ErrLocked): // this node: it can ask nobody
+	case ctx.Err() != nil: // whose list it was has left
+	case k.unheard.add(questionOf{n.ID, name}):
+		level = slog.LevelWarn
+	}
+	k.Log.Log(ctx, level, "lists lack what another node alone knows", "of", name, "node", n.ID, "name", n.Name,
+		"address", n.Address, "error", err)
+}
+
+// answered tells the log that a node answers again.
+func (k *Kernel) answered(n cluster.Node, name string) {
+	if k.unheard.remove(questionOf{n.ID, name}) {
+		k.Log.Info("lists have again what another node alone knows", "of", name, "node", n.ID, "name", n.Name)
+	}
+}
+
+// add adds a question, and reports whether it is new.
+func (u *unheard) add(q questionOf) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, known := u.of[q]; known {
+		return false
+	}
+	if u.of == nil {
+		u.of = map[questionOf]struct{}{}
+	}
+	u.of[q] = struct{}{}
+	return true
+}
+
+// remove removes a question, and reports whether it was there.
+func (u *unheard) remove(q questionOf) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, known := u.of[q]
+	delete(u.of, q)
+	return known
 }

@@ -49,6 +49,7 @@ type Kernel struct {
 
 	inFlight   inFlight
 	underway   underway
+	unheard    unheard
 	endStreams sync.Once
 	streamsEnd chan struct{}
 }
