@@ -10,7 +10,7 @@
 # make races   20,000 pages that are left while they are filled
 # make soak    a cluster whose nodes and database are killed, paused and cut off, some 250 times in half an hour
 # make bucket  the server's tests of files with the bytes in a bucket of an S3 server
-# make lint    the linters of tools/
+# make lint    the linters of tools/; LINTED='. compat miniwob bench otlp' takes the other modules too
 # make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
 # make bench-smoke  the same with the smallest sizes, looking only at whether it runs
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
@@ -105,8 +105,10 @@ bucket: s3server
 soak: browser postgres s3server
 	cd compat && BCTRL_SOAK=full go test -count=1 -timeout=120m -v ./soak
 
+LINTED := .
 lint:
-	$(TOOL) golangci-lint run ./...
+	@for module in $(LINTED); do (cd $$module && \
+		go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint run --timeout 20m ./...); done
 
 fmt:
 	$(TOOL) golangci-lint fmt ./...

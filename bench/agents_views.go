@@ -150,7 +150,10 @@ func (a *agentBench) stillHTML() (html string, err error) {
 		if err != nil || html == before {
 			return html, err
 		}
-		time.Sleep(quiet)
+		select {
+		case <-time.After(quiet):
+		case <-a.peer.Done():
+		}
 	}
 	return html, nil
 }

@@ -80,7 +80,8 @@ func run(ctx context.Context) error {
 	flag.IntVar(&p.ready, "ready", 10, "how often the start is timed")
 	flag.StringVar(&only, "only", "", "regular expression of what to measure")
 	flag.StringVar(&p.profiles, "profile", "",
-		"run the server inside a copy of this program, which leaves its last profiles of CPU, waiting and allocations in this directory")
+		"run the server inside a copy of this program, which leaves its last profiles of CPU, waiting and allocations "+
+			"in this directory")
 	flag.Parse()
 	if p.each <= 0 || p.rounds < 1 || few < 0 || many < 0 || few > 1_000_000 || many > 1_000_000 || mib < 1 || mib > 1024 {
 		return errors.New("the flags ask for nothing, or for too much")

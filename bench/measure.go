@@ -44,7 +44,7 @@ func measure(ctx context.Context, callers int, d time.Duration, fn call) (result
 	began := time.Now()
 	for c := range callers {
 		wg.Go(func() {
-			for i := 0; i < maxCalls/callers; i++ {
+			for i := range maxCalls / callers {
 				at := time.Now()
 				if i > 0 && at.Sub(began) >= d {
 					return

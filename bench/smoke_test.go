@@ -44,12 +44,14 @@ func TestEveryBenchmarkRunsAndPrintsItsRows(t *testing.T) {
 		title string
 		rows  []string
 	}{
-		{"The SDK, and plain net/http", []string{"vault set", "vault get", "TOTP code", "list 1000 keys", "AI credential get"}},
+		{"The SDK, and plain net/http",
+			[]string{"vault set", "vault get", "TOTP code", "list 1000 keys", "AI credential get"}},
 		{"Decided without a request", []string{"narrow ordinary mounts", "decide on a key among 1000 prefixes"}},
 		{"Calls to a provider", []string{"invoke", "passed through", "passed through, 1 MiB back"}},
 		{"Servers that share a database, on this machine", nodeRows()},
 		{"Servers that share a database which is", nodeRows()},
-		{"Start and end of a command", []string{"bctrl --version / a program that does nothing", "bctrl secrets create / curl"}},
+		{"Start and end of a command",
+			[]string{"bctrl --version / a program that does nothing", "bctrl secrets create / curl"}},
 		{"A browser by playwright-core", append(slices.Clone(fourSteps), "together")},
 		{"A step of an agent", []string{"chromedp: click, read the accessibility tree", "agent: click, wait, look, record"}},
 		{"Tables of more and more rows", []string{"10"}},

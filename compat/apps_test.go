@@ -261,7 +261,7 @@ func downloaded(t modeltest.Turn) modeltest.Call {
 // freePort is a port of this machine that nobody listens at.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
@@ -316,7 +316,7 @@ func pocketBaseUser(t *testing.T, address string) pocketBaseRecord {
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Authorization", token)
-		answer, err := http.DefaultClient.Do(req)
+		answer, err := http.DefaultTransport.RoundTrip(req)
 		require.NoError(t, err)
 		defer answer.Body.Close()
 		require.Equal(t, http.StatusOK, answer.StatusCode)

@@ -56,7 +56,7 @@ func socialMediaMany(w *World) modeltest.Call {
 		limit, _ = strconv.Atoi(asked[1])
 	}
 	for i, post := range postsOf(w, asked[2]) {
-		if i < limit && !w.did("click", post[at]) {
+		if i < limit && !w.clicked(post[at]) {
 			return click(post[at])
 		}
 	}

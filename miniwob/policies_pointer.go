@@ -104,7 +104,7 @@ func clickPie(w *World) modeltest.Call {
 // textEditor marks a word, or everything, with the keyboard and styles it with the keys
 // for that, or with the first of the tools, which is for colors.
 func textEditor(w *World) modeltest.Call {
-	if w.did("click", w.named("Submit")) {
+	if w.clicked(w.named("Submit")) {
 		return modeltest.Done(true, "submitted")
 	}
 	asked := w.asked(`(?:give|make) (?:the text )?(\S+) the (style|color) (\w+)`)

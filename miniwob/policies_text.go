@@ -119,7 +119,7 @@ func bestOffer(w *World, wanted string) modeltest.Call {
 			best, least = n, value
 		}
 	}
-	if w.did("click", best) {
+	if w.clicked(best) {
 		return modeltest.Done(true, "bought")
 	}
 	return click(best)
@@ -132,7 +132,7 @@ func chooseFromList(w *World) modeltest.Call {
 // checkListed checks each box that is named in a list with commas.
 func checkListed(w *World) modeltest.Call {
 	for name := range strings.SplitSeq(w.asked(`Select (.+) and click`)[0], ", ") {
-		if n := w.named(name); n.Role == "checkbox" && !w.did("click", n) {
+		if n := w.named(name); n.Role == "checkbox" && !w.clicked(n) {
 			return click(n)
 		}
 	}
@@ -140,7 +140,7 @@ func checkListed(w *World) modeltest.Call {
 }
 
 func submitOnce(w *World) modeltest.Call {
-	if w.did("click", w.named("Submit")) {
+	if w.clicked(w.named("Submit")) {
 		return modeltest.Done(true, "submitted")
 	}
 	return w.submit()
@@ -179,7 +179,7 @@ func clickTab(w *World) modeltest.Call { return click(w.named(w.asked(`Click on 
 func searchTabs(w *World) modeltest.Call {
 	for _, n := range w.all("clickable", "link") {
 		if n.Name == w.quote(0) {
-			if w.did("click", n) {
+			if w.clicked(n) {
 				return modeltest.Done(true, "found")
 			}
 			return click(n)
@@ -228,7 +228,7 @@ func generateNumber(w *World) modeltest.Call {
 	got, ok := number(strings.Join(w.texts()[1:], " "))
 	limit, _ := number(asked[1])
 	switch {
-	case w.did("click", w.named("Submit")):
+	case w.clicked(w.named("Submit")):
 		return modeltest.Done(true, "submitted")
 	case ok && (asked[0] == "greater" && got > limit || asked[0] == "less" && got < limit ||
 		asked[2] == "odd" && int(got)%2 == 1 || asked[2] == "even" && int(got)%2 == 0):
@@ -311,7 +311,7 @@ func oddOrEven(w *World) modeltest.Call {
 		if int(n)%2 == 0 {
 			button = odds[2*i+1]
 		}
-		if !w.did("click", button) {
+		if !w.clicked(button) {
 			return click(button)
 		}
 	}
@@ -321,7 +321,7 @@ func oddOrEven(w *World) modeltest.Call {
 func orderFood(w *World) modeltest.Call {
 	if list := w.asked(`(?:each )?item: (.+)$`); list != nil {
 		for name := range strings.SplitSeq(list[0], ", ") {
-			if n := w.refAfter(name, "clickable", 1); !w.did("click", n) {
+			if n := w.refAfter(name, "clickable", 1); !w.clicked(n) {
 				return click(n)
 			}
 		}
@@ -363,7 +363,7 @@ func dietOf(text string) string {
 }
 
 func clickOnce(w *World, name string) modeltest.Call {
-	if n := w.named(name); !w.did("click", n) {
+	if n := w.named(name); !w.clicked(n) {
 		return click(n)
 	}
 	return modeltest.Done(true, "done")
@@ -377,7 +377,7 @@ func phoneBook(w *World) modeltest.Call {
 	for _, n := range w.Nodes {
 		if n.Role == "heading" && n.Name == asked[0] {
 			link := w.refAfter(label, "link", 0)
-			if w.did("click", link) {
+			if w.clicked(link) {
 				return modeltest.Done(true, "found")
 			}
 			return click(link)
@@ -497,13 +497,13 @@ func searchEngine(w *World) modeltest.Call {
 			results = append(results, l)
 		}
 	}
-	if link := w.named(page); page != "1" && !w.did("click", link) {
+	if link := w.named(page); page != "1" && !w.clicked(link) {
 		return click(link)
 	}
 	if len(results) <= n%3 {
 		return fail("there is no such result")
 	}
-	if w.did("click", results[n%3]) {
+	if w.clicked(results[n%3]) {
 		return modeltest.Done(true, "found")
 	}
 	return click(results[n%3])
@@ -513,7 +513,7 @@ func searchEngine(w *World) modeltest.Call {
 func navigateTree(w *World) modeltest.Call {
 	for _, n := range w.Nodes {
 		if (n.Name == w.quote(0) || n.Text == w.quote(0)) && n.Ref != "" {
-			if w.did("click", n) {
+			if w.clicked(n) {
 				return modeltest.Done(true, "found")
 			}
 			return click(n)
@@ -521,7 +521,7 @@ func navigateTree(w *World) modeltest.Call {
 	}
 	for i, n := range w.Nodes {
 		if n.Text == w.quote(0) && i > 0 && w.Nodes[i-1].Ref != "" {
-			if w.did("click", w.Nodes[i-1]) {
+			if w.clicked(w.Nodes[i-1]) {
 				return modeltest.Done(true, "found")
 			}
 			return click(w.Nodes[i-1])

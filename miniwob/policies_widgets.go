@@ -96,7 +96,7 @@ func clickMenu2(w *World) modeltest.Call {
 	}
 	for _, n := range w.all("menuitem") {
 		if n.Name == want {
-			if w.did("click", n) {
+			if w.clicked(n) {
 				return modeltest.Done(true, "clicked")
 			}
 			return click(n)
@@ -232,7 +232,7 @@ func formSequence(w *World) modeltest.Call {
 	if call, more := slide(w, sliders(w)[0], want); more {
 		return call
 	}
-	if box := w.nth("checkbox", ordinal(w.asked(`the (\d+)\w+ checkbox`)[0])); !w.did("click", box) {
+	if box := w.nth("checkbox", ordinal(w.asked(`the (\d+)\w+ checkbox`)[0])); !w.clicked(box) {
 		return click(box)
 	}
 	return submitOnce(w)
@@ -269,7 +269,7 @@ func numberCheckboxes(w *World) modeltest.Call {
 	digit, _ := strconv.Atoi(w.quote(0))
 	boxes := w.all("checkbox")
 	for i, c := range digits[digit] {
-		if c == '#' && i < len(boxes) && !w.did("click", boxes[i]) {
+		if c == '#' && i < len(boxes) && !w.clicked(boxes[i]) {
 			return click(boxes[i])
 		}
 	}
@@ -337,7 +337,7 @@ func findGreatest(w *World) modeltest.Call {
 		y, _ := number(b.Name)
 		return int(x - y)
 	})
-	if !w.did("click", best) {
+	if !w.clicked(best) {
 		return click(best)
 	}
 	return submitOnce(w)

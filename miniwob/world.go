@@ -184,10 +184,10 @@ func (w *World) made(tool string) (n int) {
 	return n
 }
 
-// did reports whether a tool was called on an element.
-func (w *World) did(tool string, n Node) bool {
+// clicked reports whether an element was.
+func (w *World) clicked(n Node) bool {
 	for _, c := range w.Calls {
-		if c.Tool == tool && c.Args["ref"] == n.Ref {
+		if c.Tool == "click" && c.Args["ref"] == n.Ref {
 			return true
 		}
 	}
@@ -197,7 +197,7 @@ func (w *World) did(tool string, n Node) bool {
 // fresh are the elements that were not clicked yet.
 func (w *World) fresh(nodes []Node) (left []Node) {
 	for _, n := range nodes {
-		if !w.did("click", n) {
+		if !w.clicked(n) {
 			left = append(left, n)
 		}
 	}

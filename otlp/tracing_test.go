@@ -41,9 +41,8 @@ func TestACollectorIsToldWhatARequestDidAndNoValue(t *testing.T) {
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
 	s := serve(t)
 	canary := "canary" + strings.ToLower(rand.Text())
-	model, err := modeltest.New(modeltest.Config{Key: bctrl.NewSecret(canary), Script: func(modeltest.Turn) modeltest.Call {
-		return modeltest.Done(true, canary)
-	}})
+	says := func(modeltest.Turn) modeltest.Call { return modeltest.Done(true, canary) }
+	model, err := modeltest.New(modeltest.Config{Key: bctrl.NewSecret(canary), Script: says})
 	require.NoError(t, err)
 	provider := httptest.NewServer(model)
 	t.Cleanup(provider.Close)
@@ -51,7 +50,8 @@ func TestACollectorIsToldWhatARequestDidAndNoValue(t *testing.T) {
 	const caller = "0af7651916cd43dd8448eb211c80319c"
 	hc := &http.Client{Transport: traceparent{"00-" + caller + "-b7ad6b7169203331-01"}}
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
-	c, err := bctrl.New(bctrl.WithBaseURL(s.url), bctrl.WithAPIKey(s.key), bctrl.WithHTTPClient(hc), bctrl.WithMaxRetries(0))
+	c, err := bctrl.New(bctrl.WithBaseURL(s.url), bctrl.WithAPIKey(s.key), bctrl.WithHTTPClient(hc),
+		bctrl.WithMaxRetries(0))
 	require.NoError(t, err)
 	ctx := t.Context()
 	_, err = c.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: canary, Provider: bctrl.OpenAI, Label: canary,
@@ -103,7 +103,8 @@ func TestACollectorIsToldWhatARequestDidAndNoValue(t *testing.T) {
 	missing := find(t, all, "GET /v1/vault/{key}")
 	require.NotEmpty(t, text(missing, trace.ErrorCode))
 	require.Equal(t, "b7ad6b7169203331", fmt.Sprintf("%x", missing.GetParentSpanId()))
-	require.Equal(t, traces.Status_STATUS_CODE_UNSET, missing.GetStatus().GetCode(), "a refusal is no error of the server's")
+	require.Equal(t, traces.Status_STATUS_CODE_UNSET, missing.GetStatus().GetCode(),
+		"a refusal is no error of the server's")
 	require.Equal(t, "openai", text(find(t, all, string(trace.Call)), trace.Provider))
 	require.NotContains(t, s.log.String(), "spans were not sent")
 }

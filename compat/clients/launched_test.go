@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -50,7 +51,7 @@ func TestLibrariesStartARuntimeAsTheirBrowser(t *testing.T) {
 	cmd.Env = append(append(environment(t), "TMPDIR="+t.TempDir()), env...)
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.Output()
-	if failed, is := err.(*exec.ExitError); is {
+	if failed, is := errors.AsType[*exec.ExitError](err); is {
 		require.NoError(t, err, string(failed.Stderr))
 	}
 	require.NoError(t, err)
