@@ -38,6 +38,9 @@ type Node struct {
 	Address string    `json:"address"`
 	Version string    `json:"version"`
 	State   NodeState `json:"state"`
+	// Locked is set while it has no master key, which is told with up to 1.5 seconds' delay. Each node
+	// is unlocked by itself: [SealService.Unlock] of a client that reaches it.
+	Locked bool `json:"locked"`
 	// Runtimes start or run there, and Room is how many more may; -1 is no bound.
 	Runtimes int `json:"runtimes"`
 	Room     int `json:"room"`
@@ -51,7 +54,7 @@ type Node struct {
 }
 
 // List returns the nodes that live, the oldest first: none where a server has its database
-// to itself.
+// to itself. A locked node answers it too.
 //
 // Access: node.list
 func (s *NodesService) List(ctx context.Context, opts ...CallOption) ([]Node, error) {

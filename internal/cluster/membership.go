@@ -35,6 +35,8 @@ type Handlers struct {
 	// Load is how many runtimes start or run here, and how many more may; below 0 is no
 	// bound.
 	Load func() (runtimes, room int)
+	// Locked reports whether the server has no master key at the moment.
+	Locked func() bool
 	// Follows reports whether this node hears of changes of the rules and obeys them in time.
 	// One that does not renews no lease: the others would wait for it.
 	Follows func() bool
@@ -268,6 +270,9 @@ func (m *Membership) renewOnce(ctx context.Context) error {
 	r := store.Renewal{ID: h.node.ID, Lease: m.cfg.Lease}
 	if load := m.handlers.Load().Load; load != nil {
 		r.Runtimes, r.Room = load()
+	}
+	if locked := m.handlers.Load().Locked; locked != nil {
+		r.Locked = locked()
 	}
 	asked := time.Now()
 	got, err := m.leases.RenewLease(ctx, r)

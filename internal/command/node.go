@@ -27,8 +27,9 @@ func listNodes(c *cli) *cobra.Command {
 		Use:   "list",
 		Short: "List the nodes that live",
 		Long: `List the nodes that live, the oldest first. That one leads: it does what one of
-all has to do. An asterisk marks the one that answers. Where a server has its
-database to itself there is none.`,
+all has to do. An asterisk marks the one that answers. One that is locked has no
+master key, and is unlocked by itself: bctrl unlock, with the URL of that one.
+Where a server has its database to itself there is none.`,
 		Example: `  bctrl node list`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,6 +50,7 @@ database to itself there is none.`,
 					{"NAME", func(n bctrl.Node) string { return n.Name }},
 					{"ADDRESS", func(n bctrl.Node) string { return n.Address }},
 					{"STATE", func(n bctrl.Node) string { return string(n.State) }},
+					{"LOCKED", func(n bctrl.Node) string { return yesNo(n.Locked) }},
 					{"LEADS", func(n bctrl.Node) string { return yesNo(n.Leads) }},
 					{"RUNTIMES", func(n bctrl.Node) string { return strconv.Itoa(n.Runtimes) }},
 					{"ROOM", roomText},

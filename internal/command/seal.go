@@ -118,7 +118,8 @@ func unlock(c *cli) *cobra.Command {
 		Use:   "unlock",
 		Short: "Give a locked server its key again",
 		Long: `Give a locked server its key again: its passphrase, or the key that it reads
-from its file or its environment itself.
+from its file or its environment itself. Of a cluster it is the node that
+answers at the URL; bctrl node list says which others are locked.
 
 The passphrase, and with --key the text of the key, is asked for and not shown
 at a terminal. Otherwise it is read from standard input. A flag takes the

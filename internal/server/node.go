@@ -58,15 +58,20 @@ func (s *Server) NoteSettled(ctx context.Context) error {
 func (s *Server) Node() cluster.Handlers {
 	return cluster.Handlers{
 		Load:    s.room,
+		Locked:  s.Custody.Locked,
 		Follows: s.DB.FollowsRules,
 		Lost:    s.loseLease,
 		Watch:   s.watchNodes,
 	}
 }
 
-// room is how many runtimes there are, and how many more there may be.
+// room is how many runtimes there are, and how many more there may be: none while the server is
+// locked, so that no launch is sent here.
 func (s *Server) room() (runtimes, room int) {
 	runtimes, _ = s.runtimes.Load()
+	if s.Custody.Locked() {
+		return runtimes, 0
+	}
 	return runtimes, s.runtimes.Room()
 }
 

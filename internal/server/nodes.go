@@ -47,8 +47,14 @@ func (s *Server) listNodes(ctx context.Context, rq *web.Request, _ web.None) (ou
 	return out, err
 }
 
-// describeNode is a node as it is told of. The oldest leads.
+// describeNode is a node as it is told of. The oldest leads. What it has told is up to 1.5 seconds
+// old, but of this one.
 func (s *Server) describeNode(n cluster.Node, leads bool) bctrl.Node {
+	self := n.ID == s.Cluster.Self().ID
+	if self {
+		n.Locked = s.Custody.Locked()
+		n.Runtimes, n.Room = s.room()
+	}
 	return bctrl.Node{
 		ID:        n.ID,
 		Number:    n.Number,
@@ -56,10 +62,11 @@ func (s *Server) describeNode(n cluster.Node, leads bool) bctrl.Node {
 		Address:   n.Address,
 		Version:   n.Version,
 		State:     bctrl.NodeState(n.State),
+		Locked:    n.Locked,
 		Runtimes:  n.Runtimes,
 		Room:      n.Room,
 		Leads:     leads,
-		Self:      n.ID == s.Cluster.Self().ID,
+		Self:      self,
 		LeaseMs:   max(0, n.LeaseLeft.Milliseconds()),
 		StartedAt: n.StartedAt,
 	}

@@ -46,6 +46,7 @@ func whileLocked() map[string]lockedUse {
 	return map[string]lockedUse{
 		"GET /v1/seal":         unproven,
 		"POST /v1/seal/unlock": unproven,
+		"GET /v1/nodes":        unproven,
 		"POST /v1/seal/lock":   proven,
 
 		"GET /v1/self":                  proven,

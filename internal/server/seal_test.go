@@ -219,6 +219,7 @@ func TestAServerWithAPassphraseStartsLocked(t *testing.T) {
 	h.ok("GET", []string{"seal"}, nil, &status)
 	require.True(t, status.Locked)
 	require.Equal(t, bctrl.SealPassphrase, status.Source)
+	h.ok("GET", []string{"nodes"}, nil, nil) // which says where else to unlock
 	locked(t, h.do("GET", []string{"vault"}, nil, nil), "a list: nobody can tell yet whether the caller's key is genuine")
 	locked(t, h.do("GET", []string{"vault", "k"}, nil, nil), "a value")
 	path := []string{"seal", "unlock"}

@@ -44,6 +44,8 @@ type Node struct {
 	State   NodeState
 	// Runtimes start or run there, and Room is how many more may; below 0 is no bound.
 	Runtimes, Room int
+	// Locked is set while it has no master key.
+	Locked bool
 	// Heard is the number of the newest change of rules that it obeys.
 	Heard     int64
 	StartedAt time.Time
@@ -63,14 +65,14 @@ func (d *dialect) now() string {
 }
 
 func (d *dialect) nodeColumns() string {
-	return "id, number, name, address, version, state, runtimes, room, heard, started_at, log_from, " +
+	return "id, number, name, address, version, state, runtimes, room, locked, heard, started_at, log_from, " +
 		"lease_until - " + d.now()
 }
 
 func scanNode(row scanner) (n Node, err error) {
 	var started, left int64
-	err = row(&n.ID, &n.Number, &n.Name, &n.Address, &n.Version, &n.State, &n.Runtimes, &n.Room, &n.Heard, &started,
-		&n.LogFrom, &left)
+	err = row(&n.ID, &n.Number, &n.Name, &n.Address, &n.Version, &n.State, &n.Runtimes, &n.Room, &n.Locked, &n.Heard,
+		&started, &n.LogFrom, &left)
 	n.StartedAt, n.LeaseLeft = fromMillis(started), time.Duration(left)*time.Millisecond
 	return n, err
 }
@@ -150,8 +152,9 @@ type Renewal struct {
 	ID string
 	// Lease is how long it lasts from now on.
 	Lease time.Duration
-	// Runtimes and Room are as in [Node].
+	// Runtimes, Room and Locked are as in [Node].
 	Runtimes, Room int
+	Locked         bool
 }
 
 // Renewed is what a node is told when it has renewed its lease.
@@ -176,10 +179,10 @@ func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
 	}
 	renewed, err := one(ctx, q, func(row scanner) (out Renewed, err error) {
 		return out, row(&out.State, &out.Oldest)
-	}, "UPDATE nodes SET lease_until = "+now+" + $1, runtimes = $2, room = $3 WHERE id = $4 AND "+db.on.holdsLease()+
+	}, "UPDATE nodes SET lease_until = "+now+" + $1, runtimes = $2, room = $3, locked = $4 WHERE id = $5 AND "+db.on.holdsLease()+
 		" RETURNING state, NOT EXISTS (SELECT 1 FROM nodes AS other WHERE other.number < nodes.number"+
 		" AND other.state <> 'ended' AND other.lease_until > "+now+")",
-		r.Lease.Milliseconds(), r.Runtimes, r.Room, r.ID)
+		r.Lease.Milliseconds(), r.Runtimes, r.Room, r.Locked, r.ID)
 	if errors.Is(err, ErrNotFound) {
 		err = ErrFenced
 	}

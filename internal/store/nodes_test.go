@@ -66,7 +66,7 @@ func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
 		register(t, db, "a", testLease)
 		register(t, db, "b", testLease)
 		renew := func(id string) Renewed {
-			got, err := db.RenewLease(ctx, Renewal{ID: id, Lease: testLease, Runtimes: 2, Room: -1})
+			got, err := db.RenewLease(ctx, Renewal{ID: id, Lease: testLease, Runtimes: 2, Room: -1, Locked: id == "b"})
 			require.NoError(t, err)
 			return got
 		}
@@ -82,6 +82,7 @@ func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
 		require.Equal(t, NodeDraining, nodes[1].State)
 		require.Equal(t, 2, nodes[1].Runtimes)
 		require.Equal(t, -1, nodes[1].Room)
+		require.Equal(t, []bool{false, true}, []bool{nodes[0].Locked, nodes[1].Locked})
 		require.Greater(t, nodes[1].LeaseLeft, testLease/2)
 
 		require.NoError(t, db.ExpireLease(ctx, "a"))
