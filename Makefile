@@ -58,7 +58,7 @@ test: browser window sdks postgres s3server
 	@scripts/install-miniwob
 	@go build $(RACE) ./...
 	@$(MAKE) --no-print-directory -j2 compat test-small
-	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=20m
+	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=40m
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
 test-small:

@@ -21,6 +21,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/sample"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
@@ -97,7 +98,8 @@ func carried(t require.TestingT, d drawer, actions []bctrl.Action) (levels []lev
 // token's levels and BCTRL-Mounts, and asks the SDK, the server and the oracle
 // about actions under each.
 func TestAMillionChainsAreDecidedAlike(t *testing.T) {
-	const chains, each = 1_000_000, 6
+	const each = 6
+	chains := int64(sample.Number(4, 1_000_000))
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	d := drawer{rand.New(rand.NewPCG(seed, 0))}
@@ -154,7 +156,7 @@ func TestAMillionChainsAreDecidedAlike(t *testing.T) {
 		})
 	}
 	all.Wait()
-	require.Greater(t, permitted.Load(), int64(chains/20), "there is something to decide")
+	require.Greater(t, permitted.Load(), chains/20, "there is something to decide")
 }
 
 // TestChainsAreDecidedAlikeThroughHTTP asks a real server, over connections,
@@ -235,7 +237,7 @@ func TestChainsAreDecidedAlikeThroughHTTP(t *testing.T) {
 		return answer{Status: resp.StatusCode, Header: resp.Header, Body: rec.Body.Bytes()}
 	}
 	refused, permitted := 0, 0
-	for range 100 {
+	for range sample.Number(4, 100) {
 		mounts := d.workspace()
 		h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": mounts}, nil)
 		if mounts.Storage == nil {
@@ -274,8 +276,8 @@ func TestChainsAreDecidedAlikeThroughHTTP(t *testing.T) {
 			require.Contains(t, []int{200, 403, 404}, got.Status, "%v: %s", a, got.Body)
 		}
 	}
-	require.Greater(t, refused, 100)
-	require.Greater(t, permitted, 100)
+	require.Greater(t, refused, 20)
+	require.Greater(t, permitted, 20)
 }
 
 // requestOf is a request that is permitted exactly when the action is.

@@ -123,7 +123,9 @@ func TestObserveReadsFramesOfOtherSites(t *testing.T) {
 // TestObserveIsBounded reads pages that are long, huge and endlessly deep.
 func TestObserveIsBounded(t *testing.T) {
 	t.Parallel()
-	ctx, p, _ := openPage(t)
+	_, p, _ := openPage(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // pages that take long
+	defer cancel()
 	s := browsertest.NewSite(t, map[string]string{
 		"/long": `<title>Long</title><script>for (let i = 0; i < 3000; ` +
 			`i++) document.write('<p>paragraph number ' + i + ' <button>b' + i + '</button>')</script>`,
