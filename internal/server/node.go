@@ -95,11 +95,15 @@ func (s *Server) forgetNodes(ctx context.Context) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error { return tx.ForgetNodes(ctx, store.Now().Add(-forgetNodesAfter)) })
 }
 
-// watchNodes ends what nodes have left whose lease ran out. A server that is locked leaves
-// that to the others: it can neither check nor write a row of theirs.
+// watchNodes offers the launches that wait here to nodes with room, and ends what nodes have left
+// whose lease ran out. A server that is locked leaves that to the others: it can neither check nor
+// write a row of theirs.
 func (s *Server) watchNodes(ctx context.Context) error {
 	if s.Custody.Locked() {
 		return nil
+	}
+	if err := s.runtimes.OfferWaiting(ctx); err != nil {
+		return err
 	}
 	dead, err := s.DB.Read().DeadNodes(ctx)
 	if err != nil {

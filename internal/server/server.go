@@ -227,6 +227,7 @@ func newServer(cfg Config) (*Server, error) {
 	s.ready = s.parts(cfg)
 	if s.peers != nil {
 		s.peers.Answer(runtimes.KnownQuestion, web.Answers(s.runtimes.Known))
+		s.peers.Answer(runtimes.OfferQuestion, s.runtimes.AnswerOffer)
 		s.peers.Answer(profiles.SizesQuestion, web.Answers(s.profiles.Sizes))
 	}
 	s.router = web.NewRouter(s.Kernel, s.routes())
@@ -253,7 +254,7 @@ func (s *Server) Load() Load {
 // Idle reports whether nothing runs here that outlives its request.
 func (s *Server) Idle() bool {
 	live, queued := s.runtimes.Load()
-	return live == 0 && queued == 0 && s.runtimes.Operations() == 0
+	return live == 0 && queued == 0 && s.runtimes.Operations() == 0 && s.runtimes.TakenAway() == 0
 }
 
 // takeOver ends what the server before this one left: its runtimes and operations,

@@ -49,6 +49,60 @@ func TestAQuestionWaitsForNoNodeThatHangs(t *testing.T) {
 	require.ErrorIs(t, <-left, context.Canceled, "and the other node gives up what nobody waits for")
 }
 
+// TestTheRestOfAnAnswerIsWaitedForWhileItsNodeLives also where nobody wants it.
+func TestTheRestOfAnAnswerIsWaitedForWhileItsNodeLives(t *testing.T) {
+	owner, here := newNode(t, 1, nil), newNode(t, 1, nil)
+	work, left := make(chan string), make(chan struct{}, 1)
+	owner.Answer("launch", func(context.Context, []byte) (any, error) {
+		return InParts{"taken", func(ctx context.Context) any {
+			select {
+			case done := <-work:
+				return done
+			case <-ctx.Done():
+				left <- struct{}{}
+				return nil
+			}
+		}}, nil
+	})
+	owner.Answer("whole", func(context.Context, []byte) (any, error) { return "refused", nil })
+	owner.answer(t, http.NotFoundHandler())
+	here.member.live.Store(&[]cluster.Node{owner.at})
+	var got string
+	ask := func(name string) func(any) error {
+		rest, err := here.AskInParts(t.Context(), owner.at, name, nil, &got)
+		require.NoError(t, err)
+		return rest
+	}
+	rest := ask("launch")
+	require.Equal(t, "taken", got)
+	go func() { work <- "started" }()
+	require.NoError(t, rest(&got))
+	require.Equal(t, "started", got)
+
+	require.NoError(t, ask("whole")(nil))
+	require.Equal(t, "refused", got)
+	require.ErrorIs(t, ask("whole")(&got), ErrLost, "there is no rest")
+
+	require.NoError(t, ask("launch")(nil))
+	<-left
+
+	rest = ask("launch")
+	here.member.live.Store(&[]cluster.Node{})
+	require.ErrorIs(t, rest(&got), ErrLost, "it lives no more")
+	<-left
+
+	rest = ask("launch")
+	why := errors.New("the lease is lost")
+	here.EndAll(why)
+	require.ErrorIs(t, rest(&got), why)
+	<-left
+	require.Empty(t, here.working())
+
+	_, err := here.AskInParts(t.Context(), owner.at, "unknown", nil, &got)
+	require.ErrorIs(t, err, ErrUnknownQuestion)
+	require.Empty(t, here.working())
+}
+
 // TestALockedNodeNeitherAsksNorAnswers has either end of a connection that is open be locked.
 func TestALockedNodeNeitherAsksNorAnswers(t *testing.T) {
 	locked := errors.New("locked")

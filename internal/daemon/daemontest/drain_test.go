@@ -44,6 +44,60 @@ func TestADrainedNodeStopsWhenItsRuntimesHaveEnded(t *testing.T) {
 	require.Eventually(t, other.Node().Leads, time.Minute, 5*time.Millisecond)
 }
 
+// TestWhatWaitsOnADrainedNodeGoesOnElsewhere has its last caller be answered by way of it.
+func TestWhatWaitsOnADrainedNodeGoesOnElsewhere(t *testing.T) {
+	st := newStage(t, 2, func(cfg *daemon.Config) { cfg.MaxRuntimes, cfg.QueueTime = 1, time.Hour })
+	ctx := t.Context()
+	told := func(runtimes int) {
+		require.Eventually(t, func() bool {
+			nodes, err := st.Nodes[0].Node().Nodes(ctx)
+			require.NoError(t, err)
+			return len(nodes) == 2 && nodes[0].Runtimes+nodes[1].Runtimes == runtimes
+		}, time.Minute, 5*time.Millisecond)
+	}
+	one := st.launch(0, "one", bctrl.Launch{})
+	told(1)
+	two := st.launch(0, "two", bctrl.Launch{})
+	told(2)
+	here, there := one, two
+	if st.holder(one) != 0 {
+		here, there = two, one
+	}
+	type launched struct {
+		rt  *bctrl.Runtime
+		err error
+	}
+	ws, answered := st.workspace(0), make(chan launched, 1)
+	go func() {
+		rt, err := ws.Runtimes.Browser("waits").Stagehand(ctx, bctrl.Launch{})
+		answered <- launched{rt, err}
+	}()
+	id := ""
+	require.Eventually(t, func() bool {
+		rt, err := ws.Runtimes.Get(ctx, "waits")
+		if err == nil && rt.Latest().Status == bctrl.RuntimeQueued {
+			id = rt.Latest().ID
+		}
+		return id != ""
+	}, time.Minute, 5*time.Millisecond)
+	_, err := st.Nodes[1].Client.Nodes.Drain(ctx, st.Nodes[0].ID())
+	require.NoError(t, err)
+	require.Eventually(t, st.Nodes[0].Node().Draining, time.Minute, 5*time.Millisecond)
+	require.NoError(t, there.Stop(ctx))
+	got := <-answered
+	require.NoError(t, got.err)
+	require.Equal(t, id, got.rt.Latest().ID)
+	require.Equal(t, 1, st.holder(got.rt))
+
+	require.NoError(t, here.Stop(ctx))
+	require.NoError(t, <-st.Nodes[0].ended, "it stops by itself")
+	st.Nodes[0].ended <- nil // for Stop
+	st.Nodes[0].Stop()
+	rt := st.runtime(1, "waits")
+	require.Equal(t, bctrl.RuntimeActive, rt.Latest().Status)
+	require.NoError(t, rt.Stop(ctx))
+}
+
 // TestAServerThatStartsOverTheDataOfADeadOneEndsItAtOnce has the lease of a node last on as
 // after a kill. The lock of the data directory tells that it is dead.
 func TestAServerThatStartsOverTheDataOfADeadOneEndsItAtOnce(t *testing.T) {

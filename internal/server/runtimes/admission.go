@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -23,6 +24,8 @@ const (
 	startingMemory = 150 << 20
 	// memoryPause is how often free memory is looked at while a launch waits for it.
 	memoryPause = 500 * time.Millisecond
+	// maxOffers is how many of the queue are offered to other nodes at a time.
+	maxOffers = 20
 )
 
 // Capacity says how many runtimes there may be at a time, and what becomes of a launch
@@ -49,6 +52,11 @@ type waitingLaunch struct {
 	of tenant
 	// admitted is closed when there is room.
 	admitted chan struct{}
+	// offers has an element where another node has room for it. It is nil of one that runs
+	// here or nowhere.
+	offers chan cluster.Node
+	// isOffered is set from then on until it was asked.
+	isOffered bool
 }
 
 // admission lets launches in while there is room, and has the others wait in a queue.
@@ -83,28 +91,74 @@ func newAdmission(c Capacity) *admission {
 type place struct {
 	a  *admission
 	of tenant
-	// wait is nil where there was room at once.
-	wait *waitingLaunch
+	// wait is nil where there was room at once, and until is how long it is waited for.
+	wait  *waitingLaunch
+	until time.Time
 
 	started, released sync.Once
 }
 
-// enter takes room for a runtime, or else a place in the queue. It refuses where the
-// queue is full.
-func (a *admission) enter(id string, of tenant) (*place, error) {
+// enter takes room for a runtime, or else a place in the queue, which is left for another node
+// only where it is movable. It refuses where the queue is full.
+func (a *admission) enter(id string, of tenant, movable bool) (*place, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p := &place{a: a, of: of}
-	if len(a.queue) == 0 && a.hasRoom() {
-		a.take(of)
+	if p := a.enterAtOnce(of); p != nil {
 		return p, nil
 	}
 	if len(a.queue) >= maxQueue {
 		return nil, errAtCapacity(fmt.Sprintf("there is no room for another runtime, and %d launches wait for it", maxQueue))
 	}
+	p := &place{a: a, of: of, until: time.Now().Add(a.QueueTime)}
 	p.wait = &waitingLaunch{id: id, of: of, admitted: make(chan struct{})}
+	if movable {
+		p.wait.offers = make(chan cluster.Node, 1)
+	}
 	a.queue = append(a.queue, p.wait)
 	return p, nil
+}
+
+// enterWithoutWaiting takes room for a runtime that has waited on another node. It is nil where
+// there is none, or where anybody waits for it here.
+func (a *admission) enterWithoutWaiting(of tenant) *place {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.enterAtOnce(of)
+}
+
+// enterAtOnce is [admission.enterWithoutWaiting]. Call it with mu held.
+func (a *admission) enterAtOnce(of tenant) *place {
+	if len(a.queue) > 0 || !a.hasRoom() {
+		return nil
+	}
+	a.take(of)
+	return &place{a: a, of: of}
+}
+
+// offer has launches that wait leave for nodes that choose returns, those first that are next,
+// until it returns none. Each asks its node itself, and waits on in its place where that does
+// not take it.
+func (a *admission) offer(choose func() cluster.Node) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	offered := 0
+	for _, w := range a.order() {
+		if w.offers == nil {
+			continue
+		}
+		if offered++; offered > maxOffers {
+			return
+		}
+		if w.isOffered {
+			continue
+		}
+		to := choose()
+		if to.ID == "" {
+			return
+		}
+		w.isOffered = true
+		w.offers <- to
+	}
 }
 
 // hasRoom reports whether another runtime may start. Call it with mu held.
@@ -125,6 +179,11 @@ func (a *admission) take(of tenant) {
 	a.liveIn[of]++
 	a.total++
 	a.starting++
+	a.hadTurn(of)
+}
+
+// hadTurn notes that it was the turn of a tenant. Call it with mu held.
+func (a *admission) hadTurn(of tenant) {
 	a.turns++
 	a.turn[of], a.turn[tenant{org: of.org}] = a.turns, a.turns
 }
@@ -223,20 +282,23 @@ func (a *admission) counts() (live, queued int) {
 // isWaiting reports whether there was no room at once.
 func (p *place) isWaiting() bool { return p.wait != nil }
 
-// waitForRoom waits until there is room, which is taken then. It refuses when that takes
-// too long, and ends with ctx, whose cause it returns.
-func (p *place) waitForRoom(ctx context.Context) error {
+// waitForRoom waits until there is room, which is taken then, or until another node has some,
+// which it returns: it is asked, and what it said is told by [place.moved] or [place.stays]. It
+// refuses when all of that takes too long, and ends with ctx, whose cause it returns.
+func (p *place) waitForRoom(ctx context.Context) (elsewhere cluster.Node, err error) {
 	if p.wait == nil {
-		return nil
+		return elsewhere, nil
 	}
-	timeout := time.NewTimer(p.a.QueueTime)
+	timeout := time.NewTimer(time.Until(p.until))
 	defer timeout.Stop()
 	look := time.NewTicker(memoryPause)
 	defer look.Stop()
 	for {
 		select {
 		case <-p.wait.admitted:
-			return nil
+			return elsewhere, nil
+		case elsewhere = <-p.wait.offers:
+			return elsewhere, context.Cause(ctx) // nobody may wait for it any more
 		case <-look.C:
 			if p.a.MinFree > 0 { // that memory has come free is told by nobody
 				p.a.mu.Lock()
@@ -245,12 +307,29 @@ func (p *place) waitForRoom(ctx context.Context) error {
 			}
 		case <-timeout.C:
 			at := p.a.placeOf(p.wait.id)
-			return errAtCapacity(fmt.Sprintf("there was no room for another runtime within %v; the launch was at place %d",
-				p.a.QueueTime, at))
+			return elsewhere, errAtCapacity(fmt.Sprintf(
+				"there was no room for another runtime within %v; the launch was at place %d", p.a.QueueTime, at))
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return elsewhere, context.Cause(ctx)
 		}
 	}
+}
+
+// stays says that another node did not take the launch. It has its place still, or room that
+// came free meanwhile.
+func (p *place) stays() {
+	p.a.mu.Lock()
+	defer p.a.mu.Unlock()
+	p.wait.isOffered = false
+}
+
+// moved says that another node has taken the launch, which counts as a turn of its own. It gives
+// its place back, or room that came free meanwhile.
+func (p *place) moved() {
+	p.a.mu.Lock()
+	p.a.hadTurn(p.of)
+	p.a.mu.Unlock()
+	p.release()
 }
 
 // hasStarted says that the browser of the runtime runs, or did not start.

@@ -11,13 +11,21 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 func entered(t require.TestingT, a *admission, id, org, workspace string) *place {
-	p, err := a.enter(id, tenant{org, workspace})
+	p, err := a.enter(id, tenant{org, workspace}, true)
 	require.NoError(t, err)
 	return p
+}
+
+// awaitRoom waits until there is room here.
+func (p *place) awaitRoom(t *testing.T) {
+	elsewhere, err := p.waitForRoom(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, elsewhere.ID)
 }
 
 func TestTheQueueIsFairByOrganizationAndWorkspace(t *testing.T) {
@@ -129,9 +137,9 @@ func TestWhoWaitsForRoomIsRefusedInTimeAndLeavesTheQueueWithItsCaller(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(Capacity{Runtimes: 1, QueueTime: time.Minute})
 		holder := entered(t, a, "0", "a", "w")
-		require.NoError(t, holder.waitForRoom(t.Context()))
+		holder.awaitRoom(t)
 		late := entered(t, a, "1", "a", "w")
-		err := late.waitForRoom(t.Context())
+		_, err := late.waitForRoom(t.Context())
 		require.Equal(t, codeAtCapacity, web.AsError(err).Code)
 		require.Equal(t, 429, web.AsError(err).Status)
 		require.ErrorContains(t, err, "place 1")
@@ -141,12 +149,13 @@ func TestWhoWaitsForRoomIsRefusedInTimeAndLeavesTheQueueWithItsCaller(t *testing
 		ctx, leave := context.WithCancelCause(t.Context())
 		gone := entered(t, a, "2", "a", "w")
 		time.AfterFunc(time.Second, func() { leave(why) })
-		require.ErrorIs(t, gone.waitForRoom(ctx), why)
+		_, err = gone.waitForRoom(ctx)
+		require.ErrorIs(t, err, why)
 		gone.release()
 		next := entered(t, a, "3", "a", "w")
 		require.Equal(t, 1, a.placeOf("3"))
 		time.AfterFunc(time.Second, holder.release)
-		require.NoError(t, next.waitForRoom(t.Context()))
+		next.awaitRoom(t)
 		next.release()
 		require.Equal(t, "map[] map[] 0 0 0 0", a.describe())
 	})
@@ -162,10 +171,10 @@ func TestALaunchWaitsUntilThereIsMemory(t *testing.T) {
 		two, three := entered(t, a, "1", "a", "w"), entered(t, a, "2", "a", "w")
 		require.True(t, two.isWaiting())
 		free = 1<<30 + startingMemory // for one
-		require.NoError(t, two.waitForRoom(t.Context()))
+		two.awaitRoom(t)
 		require.Equal(t, 1, a.placeOf("2"), "what starts has not taken its memory yet")
 		two.hasStarted()
-		require.NoError(t, three.waitForRoom(t.Context()))
+		three.awaitRoom(t)
 	})
 }
 
@@ -174,6 +183,88 @@ func TestTheQueueItselfIsBounded(t *testing.T) {
 	for i := range maxQueue + 1 {
 		entered(t, a, fmt.Sprint(i), fmt.Sprint("org", i%7), "w")
 	}
-	_, err := a.enter("more", tenant{"new", "w"})
+	_, err := a.enter("more", tenant{"new", "w"}, true)
 	require.Equal(t, codeAtCapacity, web.AsError(err).Code)
+}
+
+// TestThoseThatAreNextAreOfferedFirstAndKeepTheirPlace has another node have room for two.
+func TestThoseThatAreNextAreOfferedFirstAndKeepTheirPlace(t *testing.T) {
+	a := newAdmission(Capacity{Runtimes: 1, QueueTime: time.Minute})
+	holder := entered(t, a, "a0", "a", "w")
+	a1, a2 := entered(t, a, "a1", "a", "w"), entered(t, a, "a2", "a", "w")
+	bound, err := a.enter("b0", tenant{"b", "w"}, false)
+	require.NoError(t, err)
+	b1 := entered(t, a, "b1", "b", "w")
+	room := 2
+	offer := func() {
+		a.offer(func() (n cluster.Node) {
+			if room--; room >= 0 {
+				n.ID = "other"
+			}
+			return n
+		})
+	}
+	offered := func(p *place) bool { return len(p.wait.offers) > 0 }
+	offer()
+	require.True(t, offered(b1), "b has none, and b0 is bound to this node")
+	require.True(t, offered(a1))
+	require.False(t, offered(a2))
+	for _, p := range []*place{b1, a1} {
+		to, err := p.waitForRoom(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "other", to.ID)
+	}
+	room = 1
+	offer()
+	require.False(t, offered(b1), "it is being offered")
+	require.True(t, offered(a2))
+	require.Equal(t, 2, a.placeOf("b1"))
+	b1.moved()
+	require.Zero(t, a.placeOf("b1"))
+	a1.stays()
+	require.Equal(t, 2, a.placeOf("a1"))
+	require.Nil(t, a.enterWithoutWaiting(tenant{"c", "w"}), "nobody overtakes those who wait")
+	holder.release()
+	a1.awaitRoom(t) // b has had its turn
+	a1.release()
+	bound.awaitRoom(t)
+	bound.release()
+	a2.release()
+	require.NotNil(t, a.enterWithoutWaiting(tenant{"c", "w"}))
+	require.Nil(t, a.enterWithoutWaiting(tenant{"c", "w"}), "it is full")
+}
+
+// TestRoomThatComesFreeWhileALaunchIsOfferedIsItsOwn: it is not lost, whatever the other node says.
+func TestRoomThatComesFreeWhileALaunchIsOfferedIsItsOwn(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		a := newAdmission(Capacity{Runtimes: 1, QueueTime: time.Hour})
+		holder, first, second := entered(t, a, "0", "a", "w"), entered(t, a, "1", "a", "w"), entered(t, a, "2", "a", "w")
+		a.offer(func() cluster.Node { return cluster.Node{ID: "other"} })
+		_, err := first.waitForRoom(t.Context())
+		require.NoError(t, err)
+		holder.release()
+		if taken {
+			first.moved()
+			first.release() // twice
+		} else {
+			first.stays()
+			first.awaitRoom(t)
+			require.Equal(t, 1, a.placeOf("2"))
+			first.release()
+		}
+		<-second.wait.admitted
+		second.release()
+		require.Equal(t, "map[] map[] 0 0 0 0", a.describe())
+	}
+}
+
+func TestWhoHasLeftIsNotAskedForElsewhere(t *testing.T) {
+	a := newAdmission(Capacity{Runtimes: 1, QueueTime: time.Hour})
+	entered(t, a, "0", "a", "w")
+	gone := entered(t, a, "1", "a", "w")
+	a.offer(func() cluster.Node { return cluster.Node{ID: "other"} })
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := gone.waitForRoom(ctx)
+	require.ErrorIs(t, err, context.Canceled)
 }

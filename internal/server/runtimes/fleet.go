@@ -245,18 +245,27 @@ func (s *Service) beginToldEnd(lr *liveRuntime, id string) (done func(), ok bool
 // deleted, one of them after the other, or to be found dead.
 const otherNodesTime = stopBound + 15*time.Second
 
-// stopAnywhere is stopBrowser also of a runtime that another node has.
-func (s *Service) stopAnywhere(ctx context.Context, org, id string) error {
-	if _, here := s.fleet.find(id); here || s.Cluster.Alone() {
-		return s.stopBrowser(ctx, id)
+// stopAnywhere is stopBrowser also of a runtime that another node has, which it refuses with a code
+// where that takes too long.
+func (s *Service) stopAnywhere(ctx context.Context, org, id, code string) error {
+	if lr, here := s.fleet.find(id); here {
+		return s.stopLive(ctx, lr, "")
 	}
+	if s.Cluster.Alone() {
+		return nil
+	}
+	return s.stopElsewhere(ctx, org, id, code)
+}
+
+// stopElsewhere has the node that has a runtime end it, and waits for that.
+func (s *Service) stopElsewhere(ctx context.Context, org, id, code string) error {
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		return tx.AskToEnd(ctx, org, id)
 	})
 	if err != nil {
 		return err
 	}
-	return awaitEnd(ctx, "workspaces.still_ending", func(ctx context.Context) (live bool, err error) {
+	return awaitEnd(ctx, code, func(ctx context.Context) (live bool, err error) {
 		rt, err := s.DB.Read().Runtime(ctx, org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return false, nil

@@ -44,7 +44,13 @@ func (s *Service) launchRuntime(
 	ctx = context.WithoutCancel(ctx)
 	rq.MarkRecorded()
 	node := s.Cluster.Self().ID
-	err = s.Use(ctx, ev, func() error { return s.startRuntime(ctx, patience, node, rq.Caller.Org, ws, &rt) })
+	err = s.Use(ctx, ev, func() error {
+		taken, err := s.startRuntime(ctx, patience, node, rq, ws, &rt)
+		if taken != nil {
+			err = taken.await(ctx, &rt)
+		}
+		return err
+	})
 	if web.AsError(err).Code == codeAtCapacity {
 		rq.RetryAfter(retryLater)
 	}
@@ -135,60 +141,64 @@ func (s *Service) declareRuntime(
 }
 
 // startRuntime records a runtime and starts its browser, whose end is recorded from
-// then on. Where there is no room for it, it waits while patience lasts. Whatever the
-// error, no browser is left. Node is the one that the server was when the launch was put on
-// record: where it is another by now, others have ended that.
+// then on. Where there is no room for it, it waits while patience lasts, or until another node
+// takes it, which then starts it. Whatever the error, no browser is left. Node is the one that the
+// server was when the launch was put on record: where it is another by now, others have ended that.
 func (s *Service) startRuntime(
-	ctx, patience context.Context, node, org string, ws store.Workspace, rt *store.Runtime,
-) (err error) {
+	ctx, patience context.Context, node string, rq *web.Request, ws store.Workspace, rt *store.Runtime,
+) (taken *takenLaunch, err error) {
 	ctx, span := trace.Start(ctx, trace.Launch, trace.Internal)
 	defer func() { span.End(err) }()
 	if s.Cluster.Draining() {
-		return errDraining
+		return nil, errDraining
 	}
+	org := rq.Caller.Org
 	lr := newLiveRuntime(org, ws.ID, rt.ID)
 	lr.node = node
 	if err := s.fleet.add(lr); err != nil {
-		return err
+		return nil, err
 	}
-	watched := false
-	defer func() {
-		if !watched {
-			s.fleet.remove(lr)
-			s.dropRecording(lr)
-		}
-		close(lr.started)
-	}()
+	defer func() { s.endLaunch(lr) }()
 	if err := s.Cluster.Valid(); err != nil { // it may have been lost before this runtime was seen
-		return err
+		return nil, err
 	}
-	if lr.place, err = s.admission.enter(rt.ID, tenant{org, ws.ID}); err != nil {
-		return err
+	if lr.place, err = s.admission.enter(rt.ID, tenant{org, ws.ID}, isMovable(*rt)); err != nil {
+		return nil, err
 	}
-	ctx, cancel := lr.whileLive(ctx)
+	live, cancel := lr.whileLive(ctx)
 	defer cancel()
-	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+	err = s.DB.Write(live, func(tx *store.Tx) error {
 		if tx.Node() != lr.node {
 			return cluster.ErrLeaseLost
 		}
-		return insertRuntime(ctx, tx, org, *rt)
+		return insertRuntime(live, tx, org, *rt)
 	})
 	if errors.Is(err, store.ErrExists) {
-		return s.errTaken(ctx, org, *rt)
+		return nil, s.errTaken(live, org, *rt)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := lr.waitForRoom(patience); err != nil {
-		return s.recordNoRoom(lr, err)
+	taken, err = s.waitForRoom(ctx, patience, lr, rq)
+	if err != nil {
+		return nil, s.recordNoRoom(lr, err)
 	}
-	ctx, cancelStart := context.WithTimeout(ctx, launchBound)
-	defer cancelStart()
+	if taken != nil {
+		return taken, nil
+	}
+	return nil, s.startAdmitted(live, lr, ws, rt)
+}
+
+// startAdmitted starts the browser of a runtime that has room, and is on record, for as long as
+// ctx lasts.
+func (s *Service) startAdmitted(ctx context.Context, lr *liveRuntime, ws store.Workspace, rt *store.Runtime) error {
+	ctx, cancel := context.WithTimeout(ctx, launchBound)
+	defer cancel()
 	if err := s.startBrowser(ctx, lr, ws, rt); err != nil {
 		return s.recordNotStarted(lr, err)
 	}
 	lr.place.hasStarted()
-	watched = true
+	lr.watched = true
 	go s.watchBrowser(lr)
 	if c := rt.Launch.Config; c != nil && (c.IdleTimeout > 0 || c.MaxLife > 0) {
 		if c.MaxLife > 0 {
@@ -197,6 +207,16 @@ func (s *Service) startRuntime(
 		go s.endInTime(lr, *c)
 	}
 	return nil
+}
+
+// endLaunch says that a launch is over here. A runtime whose browser nobody watches is no longer
+// among those of this node.
+func (s *Service) endLaunch(lr *liveRuntime) {
+	if !lr.watched {
+		s.fleet.remove(lr)
+		s.dropRecording(lr)
+	}
+	close(lr.started)
 }
 
 // recordNotStarted records that a runtime did not start, because of err or because it
@@ -248,7 +268,7 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 // because nobody waits for it any more, and returns the refusal that says so.
 func (s *Service) recordNoRoom(lr *liveRuntime, err error) error {
 	refusal := web.AsError(err)
-	if lr.isStopping() || refusal.Code == codeAtCapacity { // lost runtimes are stopping too
+	if lr.isStopping() || refusal.Code == codeAtCapacity || errors.Is(err, cluster.ErrLeaseLost) {
 		return s.recordNotStarted(lr, err)
 	}
 	if errors.Is(err, context.Canceled) {
@@ -343,6 +363,11 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		}
 		if err := s.appendLaunched(ctx, tx, lr.org, was); err != nil {
 			return err
+		}
+		if lr.answer != nil {
+			if err := s.KeepAnswerOf(ctx, tx, lr.org, *lr.answer, s.describeRuntime(*rt, ws)); err != nil {
+				return err
+			}
 		}
 		return appendRuntimeEvent(tx, lr.org, was, rt.Status)
 	})

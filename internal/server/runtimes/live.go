@@ -8,6 +8,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/cluster"
 	"github.com/bctrl-go/bctrl/internal/live"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -20,10 +21,18 @@ type liveRuntime struct {
 	id        string
 	// node is the one of the cluster that this server was when it was launched.
 	node string
+	// answer is what the answer to its launch is kept by, where that waits on another node; nil
+	// where there is none to keep here.
+	answer *web.AnswerKey
 	// started is closed once the launch is over. From then on browser may be read; it
-	// is nil where none was started.
-	started chan struct{}
-	browser browser.Browser
+	// is nil where none was started, as where another node has it.
+	started     chan struct{}
+	browser     browser.Browser
+	isElsewhere bool
+	// refusal is why the launch of a runtime failed that another node had offered.
+	refusal *bctrl.Error
+	// watched is set, by who launches it, once the browser runs and its end is recorded.
+	watched bool
 	// endsAt is when its launch has it end at the latest, or zero. It is set before
 	// started is closed.
 	endsAt time.Time
@@ -107,9 +116,8 @@ func (lr *liveRuntime) whyStopping() (stopping bool, reason string) {
 	return lr.stopping, lr.stopReason
 }
 
-// waitForRoom waits until there is room for the runtime, for as long as ctx lasts and
-// nobody stops it.
-func (lr *liveRuntime) waitForRoom(ctx context.Context) error {
+// waitForRoom is [place.waitForRoom] for as long as ctx lasts and nobody stops the runtime.
+func (lr *liveRuntime) waitForRoom(ctx context.Context) (elsewhere cluster.Node, err error) {
 	ctx, cancel := lr.whileLive(ctx)
 	defer cancel()
 	return lr.place.waitForRoom(ctx)

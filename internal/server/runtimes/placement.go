@@ -2,6 +2,7 @@ package runtimes
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -14,10 +15,16 @@ import (
 // room which that node has told of: it tells when it renews its lease, every 1.5 seconds.
 const placedFor = 3 * time.Second
 
+// refusedFor is how long a launch that waits is not offered to a node that did not take one: by
+// then the node has told what room it has, or another one gets its turn of those that are asked.
+const refusedFor = 1500 * time.Millisecond
+
 // placements choose where runtimes are launched.
 type placements struct {
 	mu   sync.Mutex
 	sent []placed // not long ago, oldest first
+	// refused is when nodes did not take a launch that was offered to them, the last of each.
+	refused map[string]time.Time
 }
 
 // placed is a launch that was placed on another node, which had told of so many runtimes.
@@ -30,8 +37,8 @@ type placed struct {
 // choose returns the node with the most room for another runtime, itself the first among
 // equals: of those without a bound the one with the fewest runtimes, then of the others. Here
 // is this node with what it has now, which it may not have told yet. It returns no node where
-// that is this one, all are full, or none takes launches: a launch waits where it came in, and
-// stays there.
+// that is this one, all are full, or none takes launches: a launch waits where it came in, until
+// there is room there or elsewhere.
 func (p *placements) choose(nodes []cluster.Node, here cluster.Node, now time.Time) (none cluster.Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,4 +99,25 @@ func rank(n cluster.Node, self string) int {
 		return 0
 	}
 	return 1
+}
+
+// refuse notes that a node did not take a launch that was offered to it.
+func (p *placements) refuse(node string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.refused, func(_ string, at time.Time) bool { return now.Sub(at) > refusedFor })
+	if p.refused == nil {
+		p.refused = map[string]time.Time{}
+	}
+	p.refused[node] = now
+}
+
+// toOffer are the nodes without those that did not take a launch just now.
+func (p *placements) toOffer(nodes []cluster.Node, now time.Time) []cluster.Node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(nodes), func(n cluster.Node) bool {
+		at, refused := p.refused[n.ID]
+		return refused && now.Sub(at) <= refusedFor
+	})
 }

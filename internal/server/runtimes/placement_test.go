@@ -57,3 +57,16 @@ func TestABurstOfLaunchesIsSpread(t *testing.T) {
 	require.Equal(t, map[string]int{"b": 2, "c": 3, "": 2}, got)
 	require.Equal(t, "c", p.choose(nodes, nodes[0], now.Add(time.Minute)).ID, "they have said since what they have")
 }
+
+// TestANodeThatTookNothingIsNotAskedAgainAtOnce: another one gets its turn.
+func TestANodeThatTookNothingIsNotAskedAgainAtOnce(t *testing.T) {
+	nodes := []cluster.Node{{ID: "b"}, {ID: "c"}}
+	var p placements
+	now := time.Now()
+	require.Equal(t, nodes, p.toOffer(nodes, now))
+	p.refuse("b", now)
+	require.Equal(t, nodes[1:], p.toOffer(nodes, now))
+	require.Equal(t, nodes, p.toOffer(nodes, now.Add(refusedFor+1)))
+	p.refuse("c", now.Add(time.Hour))
+	require.Len(t, p.refused, 1, "it is forgotten")
+}

@@ -83,7 +83,14 @@ func (s *Service) stopRuntime(ctx context.Context, rq *web.Request, _ web.None) 
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	rq.MarkRecorded()
 	rq.LetFinish() // a runtime that stops itself hears that it has
-	if err := s.Use(ctx, ev, func() error { return s.stopBrowser(ctx, rt.ID) }); err != nil {
+	stop := func() error {
+		if !rt.Live {
+			return nil
+		}
+		// Another node may have taken its launch since this one was found to have it.
+		return s.stopAnywhere(ctx, rq.Caller.Org, rt.ID, web.ErrNodeLost.Code)
+	}
+	if err := s.Use(ctx, ev, stop); err != nil {
 		return out, err
 	}
 	if rt, err = s.DB.Read().Runtime(ctx, rq.Caller.Org, rt.ID); err != nil {

@@ -6,6 +6,7 @@ package runtimes
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/doctext"
@@ -70,6 +71,7 @@ type Service struct {
 	fleet       fleet
 	admission   *admission
 	placements  placements
+	takenAway   atomic.Int64 // launches that other nodes have taken, of which callers of this one wait for the end
 	operations  operations
 	connectURLs connectURLs
 	views       views

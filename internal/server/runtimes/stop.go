@@ -22,10 +22,14 @@ func (s *Service) stopBrowser(ctx context.Context, id string) error {
 
 // stopBrowserBecause is stopBrowser for a reason that is recorded: no caller asks.
 func (s *Service) stopBrowserBecause(ctx context.Context, id, reason string) error {
-	lr, ok := s.fleet.find(id)
-	if !ok {
-		return nil
+	if lr, ok := s.fleet.find(id); ok {
+		return s.stopLive(ctx, lr, reason)
 	}
+	return nil
+}
+
+// stopLive is stopBrowserBecause of a runtime that was found here.
+func (s *Service) stopLive(ctx context.Context, lr *liveRuntime, reason string) error {
 	lr.stop(reason)
 	lr.end() // the launch, executions and connections end before the browser does
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
@@ -34,6 +38,9 @@ func (s *Service) stopBrowserBecause(ctx context.Context, id, reason string) err
 	case <-lr.started:
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if lr.isElsewhere {
+		return s.stopMoved(ctx, lr)
 	}
 	if lr.browser == nil {
 		return nil // the launch has recorded its end
@@ -50,6 +57,17 @@ func (s *Service) stopBrowserBecause(ctx context.Context, id, reason string) err
 	s.keepRecording(lr)
 	// watchBrowser records it too. Here, the alias is free before the caller is answered.
 	return s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, reason)
+}
+
+// stopMoved ends a runtime that is not this node's after all: another one took its launch, or has
+// kept it. Where this one closes, it lives on there.
+func (s *Service) stopMoved(ctx context.Context, lr *liveRuntime) error {
+	select {
+	case <-s.fleet.closed:
+		return nil
+	default:
+		return s.stopElsewhere(ctx, lr.org, lr.id, web.ErrNodeLost.Code)
+	}
 }
 
 // watchBrowser waits for the end of a browser, and records it as that of its runtime.

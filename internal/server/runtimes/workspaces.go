@@ -224,7 +224,8 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 			ev := rq.Event()
 			ev.Action, ev.Object = string(access.RuntimeStop), rt.ID
 			ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
-			if err := s.Use(ctx, ev, func() error { return s.stopAnywhere(ctx, rq.Caller.Org, rt.ID) }); err != nil {
+			stop := func() error { return s.stopAnywhere(ctx, rq.Caller.Org, rt.ID, "workspaces.still_ending") }
+			if err := s.Use(ctx, ev, stop); err != nil {
 				return web.None{}, err
 			}
 		}

@@ -12,6 +12,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/seal"
 )
 
+// InParts is an answer to another node of which a part is known at once.
+type InParts = peer.InParts
+
+// IsUnknownQuestion reports whether a node did not answer since it is of another version.
+func IsUnknownQuestion(err error) bool { return errors.Is(err, peer.ErrUnknownQuestion) }
+
 // Answers answers what other nodes ask with [AskOwners]: find returns what this node knows of
 // the things with some ids, without those of which it knows nothing. The other node has seen
 // to it that its caller may know.
@@ -76,7 +82,7 @@ type unheard struct {
 func (k *Kernel) unanswered(ctx context.Context, n cluster.Node, name string, err error) {
 	level := slog.LevelDebug
 	switch {
-	case errors.Is(err, peer.ErrUnknownQuestion): // as always until it is upgraded
+	case IsUnknownQuestion(err): // as always until it is upgraded
 	case errors.Is(err, seal.ErrLocked): // this node: it can ask nobody
 	case ctx.Err() != nil: // whose list it was has left
 	case k.unheard.add(questionOf{n.ID, name}):

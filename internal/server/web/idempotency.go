@@ -33,6 +33,31 @@ type idempotencyKey struct {
 	fingerprint []byte
 }
 
+// AnswerKey is what the answer to a request is kept by, for another node that keeps it: see
+// [Kernel.KeepAnswerOf]. Like a [Request.Fingerprint] it is for nodes alone, and is never stored.
+type AnswerKey struct {
+	Own         string
+	Fingerprint []byte
+	Permitted   []access.Action
+}
+
+// AnswerKey is the request's, nil where its answer is not to be kept.
+func (rq *Request) AnswerKey() *AnswerKey {
+	if rq.idempotent == nil {
+		return nil
+	}
+	return &AnswerKey{rq.idempotent.own, rq.idempotent.fingerprint, rq.Granted.actionsSoFar()}
+}
+
+// KeepAnswerOf keeps in tx the answer to a request of an organization that another node answers.
+func (k *Kernel) KeepAnswerOf(ctx context.Context, tx *store.Tx, org string, key AnswerKey, out any) error {
+	body, err := EncodeAnswer(out)
+	if err != nil {
+		return err
+	}
+	return k.keepAnswer(ctx, tx, org, key, http.StatusOK, body)
+}
+
 // ownKey is an idempotency key of one caller, as it is stored. Nobody else's
 // request with the same text meets it, or learns from an answer that it was
 // used. A caller is an organization key, also where it acts for a subaccount; a
@@ -297,16 +322,24 @@ func (rq *Request) keepFor(ctx context.Context, tx *store.Tx, id *idempotencyKey
 	if id == nil {
 		return nil
 	}
-	plain, err := json.Marshal(keptAnswer{id.fingerprint, rq.Granted.actionsSoFar(), body})
+	key := AnswerKey{id.own, id.fingerprint, rq.Granted.actionsSoFar()}
+	return rq.kernel.keepAnswer(ctx, tx, rq.Caller.Org, key, status, body)
+}
+
+func (k *Kernel) keepAnswer(
+	ctx context.Context, tx *store.Tx, org string, key AnswerKey, status int, body []byte,
+) error {
+	plain, err := json.Marshal(keptAnswer{key.Fingerprint, key.Permitted, body})
 	if err != nil {
 		return err
 	}
-	sealed, err := rq.kernel.Keys.Seal(id.record(rq.Caller.Org, status), plain)
+	id := idempotencyKey{own: key.Own}
+	sealed, err := k.Keys.Seal(id.record(org, status), plain)
 	if err != nil {
 		return err
 	}
 	answer := store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()}
-	return tx.InsertAnswer(ctx, rq.Caller.Org, id.own, answer)
+	return tx.InsertAnswer(ctx, org, key.Own, answer)
 }
 
 // giveFirstAnswer gives a first answer once more, unless it could not be found for an error. It

@@ -21,6 +21,8 @@ type Peers interface {
 	Pass(w http.ResponseWriter, r *http.Request, to cluster.Node) error
 	// Ask asks a node something for this one: see [peer.Peers.Ask].
 	Ask(ctx context.Context, to cluster.Node, name string, question, answer any) error
+	// AskInParts asks for an answer that takes longer: see [peer.Peers.AskInParts].
+	AskInParts(ctx context.Context, to cluster.Node, name string, question, first any) (rest func(any) error, err error)
 }
 
 // Where says which node of a cluster serves a request of a route. The zero Where says
