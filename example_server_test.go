@@ -192,7 +192,8 @@ func cannedServer() canned {
 	seal := `{"locked":false,"source":"file","keyId":"3f1c9a7be2d05486","createdAt":"2026-01-02T03:04:05Z","dataKeys":2}`
 	node := `{"id":"01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60","number":7,"name":"alpha",` +
 		`"address":"10.1.2.3:7443","version":"v1.0.0",` +
-		`"state":"serving","locked":false,"runtimes":3,"room":17,"leads":true,"self":true,"leaseMs":5200,"startedAt":"2026-01-02T03:04:05Z"}`
+		`"state":"serving","locked":false,"runtimes":3,"room":17,"leads":true,"self":true,` +
+		`"leaseMs":5200,"startedAt":"2026-01-02T03:04:05Z"}`
 	s["GET /v1/nodes"] = `{"nodes":[` + node + `]}`
 	s["POST /v1/nodes/01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60/drain"] = strings.Replace(node, "serving", "draining", 1)
 	s["GET /v1/seal"], s["POST /v1/seal/unlock"] = seal, seal

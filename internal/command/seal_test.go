@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -79,7 +78,7 @@ func TestARotationThatIsKilledLosesNothing(t *testing.T) {
 				}
 				_, err := c.Seal.Rotate(ctx, bctrl.SealKey{})
 				if err != nil && n < rotations {
-					assert.NoError(t, err, "nothing was killed yet")
+					t.Error("nothing was killed yet: ", err)
 					close(wait)
 				}
 				if err != nil {

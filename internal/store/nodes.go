@@ -179,8 +179,8 @@ func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
 	}
 	renewed, err := one(ctx, q, func(row scanner) (out Renewed, err error) {
 		return out, row(&out.State, &out.Oldest)
-	}, "UPDATE nodes SET lease_until = "+now+" + $1, runtimes = $2, room = $3, locked = $4 WHERE id = $5 AND "+db.on.holdsLease()+
-		" RETURNING state, NOT EXISTS (SELECT 1 FROM nodes AS other WHERE other.number < nodes.number"+
+	}, "UPDATE nodes SET lease_until = "+now+" + $1, runtimes = $2, room = $3, locked = $4 WHERE id = $5 AND "+
+		db.on.holdsLease()+" RETURNING state, NOT EXISTS (SELECT 1 FROM nodes AS other WHERE other.number < nodes.number"+
 		" AND other.state <> 'ended' AND other.lease_until > "+now+")",
 		r.Lease.Milliseconds(), r.Runtimes, r.Room, r.Locked, r.ID)
 	if errors.Is(err, ErrNotFound) {

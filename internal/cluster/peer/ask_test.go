@@ -45,7 +45,8 @@ func TestAQuestionWaitsForNoNodeThatHangs(t *testing.T) {
 	})
 	owner.answer(t, http.NotFoundHandler())
 	var got int
-	require.Error(t, here.Ask(t.Context(), owner.at, "hang", nil, &got)) // its own, or what the other says when it gives up
+	// Its own error, or what the other says when it gives up.
+	require.Error(t, here.Ask(t.Context(), owner.at, "hang", nil, &got))
 	require.ErrorIs(t, <-left, context.Canceled, "and the other node gives up what nobody waits for")
 }
 
