@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -155,24 +157,35 @@ func checkPostgres(ctx context.Context, pool *sql.DB) error {
 		return connectionError(err)
 	}
 	if !strings.HasPrefix(product, "PostgreSQL ") {
-		return ErrNotPostgres
+		return fmt.Errorf("%w: it is another product", ErrNotPostgres)
 	}
-	var version int
-	var readOnly, standby bool
-	var encoding, synchronous string
+	var s servedAs
 	err := pool.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int,
 		current_setting('transaction_read_only')::bool, pg_is_in_recovery(), current_setting('server_encoding'),
-		current_setting('synchronous_commit')`).Scan(&version, &readOnly, &standby, &encoding, &synchronous)
-	switch {
-	case err != nil:
+		current_setting('synchronous_commit')`).Scan(&s.version, &s.readOnly, &s.standby, &s.encoding, &s.synchronous)
+	if err != nil {
 		return connectionError(err)
-	case version/10000 < oldestPostgres:
-		return ErrNotPostgres
-	case readOnly, standby:
+	}
+	return s.refuse()
+}
+
+// servedAs is how PostgreSQL serves a database.
+type servedAs struct {
+	version               int // 150004 is 15.4
+	readOnly, standby     bool
+	encoding, synchronous string
+}
+
+// refuse refuses what does not keep what this package promises.
+func (s servedAs) refuse() error {
+	switch {
+	case s.version/10000 < oldestPostgres:
+		return fmt.Errorf("%w: it is version %d", ErrNotPostgres, s.version/10000)
+	case s.readOnly, s.standby:
 		return fmt.Errorf("%w: name the one that its standbys follow, with a user who may write", ErrReadOnly)
-	case encoding != "UTF8":
+	case s.encoding != "UTF8":
 		return ErrEncoding
-	case synchronous == "off":
+	case s.synchronous == "off":
 		return errors.New("synchronous_commit is off for this user or database, " +
 			"so that PostgreSQL would forget what it has acknowledged: set it to on")
 	}
@@ -192,8 +205,25 @@ func connectionError(err error) error {
 		}
 		return translate(err)
 	}
-	if !isDisconnected(err) {
-		return fmt.Errorf("%w as PostgreSQL does", ErrUnavailable)
+	return fmt.Errorf("%w: %s", ErrUnavailable, whyUnreached(err))
+}
+
+// whyUnreached says in words of our own why there is no connection, and what to look at.
+func whyUnreached(err error) string {
+	_, name := errors.AsType[*net.DNSError](err)
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	_, network := errors.AsType[net.Error](err)
+	switch {
+	case name:
+		return "the name of its host is not found"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there, so see that it runs, and which port it has"
+	case certificate:
+		return "its certificate is not trusted, so name its authority with sslrootcert, and the host that it is for"
+	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
+		return "nothing came back in time, so see that it is reached from here"
+	case network:
+		return "it cannot be reached from here"
 	}
-	return translate(err)
+	return "what is there does not speak as PostgreSQL does, or not as sslmode asks for"
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -423,6 +425,58 @@ func TestADatabaseThatIsNoneForAStoreIsSaid(t *testing.T) {
 		_, err := onPostgres().open(t.Context(), tc.url, testProver{})
 		require.ErrorIs(t, err, tc.want, tc.why)
 		require.False(t, strings.Contains(err.Error(), password), "the password is never repeated: "+tc.why)
+	}
+}
+
+// TestWhyADatabaseIsNotReachedIsSaid has addresses at which no PostgreSQL answers.
+func TestWhyADatabaseIsNotReachedIsSaid(t *testing.T) {
+	says := func(greeting string) string { // what a program of another protocol says at once
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		var talks sync.WaitGroup
+		talks.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(conn, greeting)
+				_ = conn.Close()
+			}
+		})
+		t.Cleanup(func() { require.NoError(t, l.Close()); talks.Wait() })
+		return l.Addr().String()
+	}
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, silent.Close()) }()
+	for _, tc := range []struct{ at, says string }{
+		{"127.0.0.1:1/d", "nothing listens there"},
+		{"nobodys.invalid/d", "name of its host"},
+		{says("HTTP/1.1 400 Bad Request\r\n\r\n") + "/d", "does not speak as PostgreSQL does"},
+		{says("J\x00\x00\x00\x0a8.0.33\x00") + "/d?sslmode=disable", "does not speak as PostgreSQL does"},
+		{silent.Addr().String() + "/d?connect_timeout=1", "in time"},
+	} {
+		_, err := onPostgres().open(t.Context(), "postgres://u:hunter2@"+tc.at, testProver{})
+		require.ErrorIs(t, err, ErrUnavailable, tc.at)
+		require.ErrorContains(t, err, tc.says, tc.at)
+		require.False(t, strings.Contains(err.Error(), "hunter2"), tc.at)
+	}
+}
+
+func TestAServerThatKeepsNoPromisesIsRefused(t *testing.T) {
+	good := servedAs{version: 150004, encoding: "UTF8", synchronous: "on"}
+	require.NoError(t, good.refuse())
+	for says, change := range map[string]func(*servedAs){
+		"not PostgreSQL 15 or later: it is version 14": func(s *servedAs) { s.version = 140009 },
+		"read-only":                 func(s *servedAs) { s.readOnly = true },
+		"its standbys follow":       func(s *servedAs) { s.standby = true },
+		"not encoded in UTF8":       func(s *servedAs) { s.encoding = "LATIN1" },
+		"synchronous_commit is off": func(s *servedAs) { s.synchronous = "off" },
+	} {
+		s := good
+		change(&s)
+		require.ErrorContains(t, s.refuse(), says)
 	}
 }
 
