@@ -252,6 +252,7 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 	t.Run("nor by an offer that comes late", func(t *testing.T) {
 		got, _, id := o.waits("late")
 		late := make(chan takeFunc, 1)
+		var tookLate atomic.Bool
 		o.on(t, func(take takeFunc) (any, error) {
 			select {
 			case late <- take:
@@ -260,12 +261,14 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 			}
 			answer, err := (<-late)()
 			if _, taken := answer.(peer.InParts); taken || err != nil {
-				return nil, errors.New("it was taken")
+				tookLate.Store(true)
+				return answer, err
 			}
 			return take()
 		})
 		o.stop(second, "second")
 		o.isAt(<-got, id, second)
+		require.False(t, tookLate.Load())
 		o.stop(second, "late")
 	})
 	t.Run("also when its node is drained", func(t *testing.T) {
