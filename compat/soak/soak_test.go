@@ -136,6 +136,7 @@ func (l *load) tell(own *work) {
 		l.t.Logf("%-8s %6d acknowledged, %5d made again", c.name, c.acknowledged.Load(), c.troubles.Load())
 	}
 	for _, p := range own.players {
+		require.Positive(l.t, p.played, "%s looked at nothing", p.name)
 		l.t.Logf("%s: %d histories, %d with requests that have no answer, %d whose runtime had ended", p.name, p.played,
 			p.open, p.bare)
 	}
