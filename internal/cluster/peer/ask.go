@@ -155,7 +155,9 @@ func (p *Peers) answerPeer(w http.ResponseWriter, r *http.Request, name string) 
 	if in, ok := out.(InParts); ok {
 		_ = parts.Encode(in.First)
 		_ = http.NewResponseController(w).Flush()
-		out = in.Rest(r.Context())
+		if out = in.Rest(r.Context()); r.Context().Err() != nil {
+			return // nobody waits for it, or is to take it for an answer
+		}
 	}
 	_ = parts.Encode(out) // it may have gone
 }
