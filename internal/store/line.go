@@ -118,10 +118,11 @@ func (b *batch) begin(ctx context.Context, deciding bool) error {
 		// A transaction of which nobody knew has come to its end by now, and it may
 		// have revoked a key.
 		b.keys.forget()
+		b.unplaced = !b.on.shared
 	}
 	b.deciding, b.node = deciding, b.fencedNode()
 	err = b.start(ctx)
-	if err == nil && (fresh && !b.on.shared || b.doubt != nil) {
+	if err == nil && (b.unplaced || b.doubt != nil) {
 		err = b.resume(ctx)
 	}
 	if err != nil {
@@ -131,8 +132,9 @@ func (b *batch) begin(ctx context.Context, deciding bool) error {
 	return nil
 }
 
-// errOvertaken is the end of a writer whose chain went on without it.
-var errOvertaken = fmt.Errorf("%w as it did: something else has written to it, and this server has to be started anew",
+// ErrOvertaken is the end of a writer whose chain went on without it, or lost what it has written:
+// this server writes no more. It is an [ErrUnavailable].
+var ErrOvertaken = fmt.Errorf("%w as it did: something else has written to it, and this server has to be started anew",
 	ErrUnavailable)
 
 // resume finds where the chain stands now, and finds out about a transaction in
@@ -157,12 +159,12 @@ func (b *batch) resume(ctx context.Context) error {
 		}
 	}
 	if !follows {
-		return errOvertaken
+		return ErrOvertaken
 	}
 	if written {
 		b.doubt.resolve(b)
 	}
-	b.doubt = nil
+	b.doubt, b.unplaced = nil, false
 	if b.base = stands; b.seq != stands.seq {
 		b.place = stands
 		b.publish()

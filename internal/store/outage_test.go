@@ -155,8 +155,10 @@ func TestAServerThatWasOvertakenWritesNoMore(t *testing.T) {
 	require.NoError(t, other.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) }))
 	require.NoError(t, other.Close())
 	err := db.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "l", entry("l")) })
-	require.ErrorIs(t, err, errOvertaken)
+	require.ErrorIs(t, err, ErrOvertaken)
 	require.ErrorIs(t, err, ErrUnavailable)
+	err = db.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "l", entry("l")) })
+	require.ErrorIs(t, err, ErrOvertaken, "nor later")
 }
 
 // TestAPostgreSQLThatHangsIsNotWaitedForForever stops its process for a while.
@@ -178,4 +180,28 @@ func TestAPostgreSQLThatHangsIsNotWaitedForForever(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org2") }) == nil
 	}, time.Minute, 10*time.Millisecond)
+}
+
+// TestAServerWhoseLastEventsAreGoneWritesNoMore has the database lack what a server wrote last, as a
+// standby may that takes over: neither one that has it to itself nor one that shares it goes on.
+func TestAServerWhoseLastEventsAreGoneWritesNoMore(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		db, at := onPostgres().openTest(t)
+		if shared {
+			require.NoError(t, db.Close())
+			db = openShared(t, at)
+		}
+		write := func(key string) error {
+			return db.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, key, entry(key)) })
+		}
+		require.NoError(t, write("a"))
+		require.NoError(t, write("b"))
+		_, err := onPostgres().raw(t, at+"&session_replication_role=replica").ExecContext(t.Context(), // without triggers
+			"DELETE FROM audit_events WHERE seq = (SELECT MAX(seq) FROM audit_events)")
+		require.NoError(t, err)
+		db.batch.drop()
+		for range 3 {
+			require.ErrorIs(t, write("c"), ErrOvertaken, "shared: %v", shared)
+		}
+	}
 }

@@ -128,7 +128,7 @@ func (b *batch) takePlace(ctx context.Context) error {
 		return fmt.Errorf("reading the head of the audit log: %w", translate(err))
 	}
 	if !bytes.Equal(known, b.base.head) {
-		return errOvertaken
+		return ErrOvertaken
 	}
 	if b.base = stands; b.seq != stands.seq {
 		b.place = stands

@@ -300,6 +300,8 @@ type batch struct {
 	linked []*Entry
 	// doubt is of a transaction of which nobody knows whether it is durable.
 	doubt *doubt
+	// unplaced is set on a new connection until it is known where the chain stands.
+	unplaced bool
 	// rates are the counts of calls that were written last. Older ones that somebody
 	// puts back are found by them: the log has no record of counts, and none
 	// matters for longer than a minute. Where others write too it stays empty. counting are
