@@ -20,6 +20,8 @@ const (
 	readyTime = 3 * time.Second
 	// readyAge is how long an answer of the bucket is good for: it costs, and anybody may ask.
 	readyAge = 5 * time.Second
+	// faultAge is for how long a write that failed is told of before another is tried for it.
+	faultAge = time.Second
 )
 
 // part is something that a server works with and can lose.
@@ -50,11 +52,7 @@ type missingPart struct {
 func (s *Server) parts(cfg Config) []*part {
 	parts := []*part{
 		{name: "database", vital: true, check: func(ctx context.Context) error {
-			_, err := s.DB.Read().HasOrganizations(ctx)
-			if errors.Is(err, store.ErrUnavailable) {
-				return web.Unavailable("server.database_unavailable", "the server's database does not answer")
-			}
-			return err
+			return s.checkDatabase(ctx, cmp.Or(cfg.ReadyAge, faultAge))
 		}},
 		{name: "lease", vital: true, check: func(context.Context) error { return s.Cluster.Valid() }},
 		{name: "key", check: func(context.Context) error {
@@ -74,6 +72,27 @@ func (s *Server) parts(cfg Config) []*part {
 		}})
 	}
 	return parts
+}
+
+// checkDatabase reads, and tells of a write that failed until one works. Where callers are sent elsewhere
+// meanwhile nobody writes, so that one is tried for a fault that is older than age.
+func (s *Server) checkDatabase(ctx context.Context, age time.Duration) error {
+	_, err := s.DB.Read().HasOrganizations(ctx)
+	if fault := s.DB.WriteFault(); err == nil && fault != nil {
+		if err = fault.Err; time.Since(fault.At) >= age {
+			err = s.DB.TryWrite(ctx)
+		}
+	}
+	switch {
+	case errors.Is(err, store.ErrOvertaken):
+		return web.WithHint(web.Unavailable("server.database_unavailable",
+			"the database has gone on without this server, or lacks what it wrote: it writes no more"), "start this server anew")
+	case errors.Is(err, store.ErrUnavailable):
+		return web.Unavailable("server.database_unavailable", "the server's database does not answer")
+	case err != nil && web.AsError(err) == web.ErrInternal: // it may name paths, and anybody asks
+		return web.Unavailable("server.database_unavailable", "the server's database fails: the log says why")
+	}
+	return err
 }
 
 // look returns why the part is missing, or nil. It is asked by one at a time, and who asks meanwhile

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"os"
@@ -88,6 +89,15 @@ func TestReadyzNamesWhatIsTakenAway(t *testing.T) {
 		require.NotContains(t, string(got.Body), "somebody", "no path of the machine")
 		return r, got.Status
 	}
+	behind := func(options string, statements ...string) { // the server's back
+		db, err := sql.Open("pgx", postgres.URL("postgres")+"&default_transaction_read_only=off"+options)
+		require.NoError(t, err)
+		for _, s := range statements {
+			_, err := db.ExecContext(t.Context(), s)
+			require.NoError(t, err)
+		}
+		require.NoError(t, db.Close())
+	}
 	expect := func(why string, code int, status string, parts ...string) {
 		t.Helper()
 		got, answered := ask()
@@ -121,4 +131,26 @@ func TestReadyzNamesWhatIsTakenAway(t *testing.T) {
 	expect("the database is gone", 503, "unready", "database server.database_unavailable")
 	require.NoError(t, postgres.Start())
 	require.Eventually(t, func() bool { got, _ := ask(); return got.Status == "ok" }, time.Minute, 10*time.Millisecond)
+
+	write := func(key string) int {
+		return h.do("PUT", []string{"vault", key}, nil, object{"password": "p"}).Status
+	}
+	require.Eventually(t, func() bool { return write("a") == 200 }, time.Minute, 10*time.Millisecond)
+	behind("", "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+	require.Eventually(t, func() bool { return write("b") == 503 }, time.Minute, 10*time.Millisecond)
+	expect("it takes no writes", 503, "unready", "database server.database_read_only")
+	behind("", "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+	require.Eventually(t, func() bool { got, _ := ask(); return got.Status == "ok" }, time.Minute, 10*time.Millisecond,
+		"found out though nobody writes")
+
+	require.Equal(t, 200, write("b"))
+	behind("&session_replication_role=replica", // without triggers
+		"DELETE FROM audit_events WHERE seq = (SELECT MAX(seq) FROM audit_events)",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bctrl'")
+	require.Equal(t, 503, write("c"))
+	for range 2 {
+		expect("it lacks what the server wrote", 503, "unready", "database server.database_unavailable")
+	}
+	got, _ := ask()
+	require.Contains(t, got.Missing[0].Message, "writes no more")
 }

@@ -88,7 +88,8 @@ type Config struct {
 	WebhookPause, WebhookTime time.Duration
 	// EventsKept is how many events of an organization are kept; 0 is 50,000.
 	EventsKept int
-	// ReadyAge is how long what readyz has found of the bucket is good for; 0 is 5 seconds.
+	// ReadyAge is how long what readyz has found of the bucket is good for, 0 is 5 seconds; and for how
+	// long a write that failed is told of before another is tried, 0 is one second.
 	ReadyAge time.Duration
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
 	MaxFile int64

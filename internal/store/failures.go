@@ -56,6 +56,9 @@ func translate(err error) error {
 		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE: // the latter for quotas
 			return ErrFull
 		}
+		if e.Code()&0xff == sqlite3.SQLITE_READONLY {
+			return ErrReadOnly
+		}
 		return err
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -106,11 +109,12 @@ func (e *refusedError) Error() string {
 func endsTransaction(err error) bool {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff { // without what it is more closely
-		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT:
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT,
+			sqlite3.SQLITE_READONLY:
 			return true
 		}
 	}
-	return errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable)
+	return errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrReadOnly)
 }
 
 // isDisconnected reports whether an error is of a connection that is gone, cannot be

@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 //go:embed migrations/*.sql
@@ -52,8 +50,7 @@ func (s Schema) String() string {
 // adviceFor says what to do about a schema that cannot be changed.
 func adviceFor(err error) string {
 	refused, is := errors.AsType[*refusedError](err)
-	lite, file := errors.AsType[*sqlite.Error](err)
-	if is && refused.state == notPermitted || file && lite.Code()&0xff == sqlite3.SQLITE_READONLY {
+	if is && refused.state == notPermitted || errors.Is(err, ErrReadOnly) {
 		return " (run 'bctrl migrate' as a user who may change it)"
 	}
 	return ""

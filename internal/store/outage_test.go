@@ -157,8 +157,8 @@ func TestAServerThatWasOvertakenWritesNoMore(t *testing.T) {
 	err := db.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "l", entry("l")) })
 	require.ErrorIs(t, err, ErrOvertaken)
 	require.ErrorIs(t, err, ErrUnavailable)
-	err = db.Write(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "l", entry("l")) })
-	require.ErrorIs(t, err, ErrOvertaken, "nor later")
+	require.ErrorIs(t, db.WriteFault().Err, ErrOvertaken)
+	require.ErrorIs(t, db.TryWrite(t.Context()), ErrOvertaken, "nor later")
 }
 
 // TestAPostgreSQLThatHangsIsNotWaitedForForever stops its process for a while.
@@ -202,6 +202,8 @@ func TestAServerWhoseLastEventsAreGoneWritesNoMore(t *testing.T) {
 		db.batch.drop()
 		for range 3 {
 			require.ErrorIs(t, write("c"), ErrOvertaken, "shared: %v", shared)
+			require.ErrorIs(t, db.WriteFault().Err, ErrOvertaken)
+			require.ErrorIs(t, db.TryWrite(t.Context()), ErrOvertaken)
 		}
 	}
 }

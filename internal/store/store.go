@@ -45,6 +45,7 @@ type DB struct {
 	// index finds the log's events; nil on PostgreSQL, whose log is its own index.
 	index   *logIndex
 	observe atomic.Pointer[func(Commit)]
+	fault   atomic.Pointer[WriteFault]
 	// node is whose transactions the writer's are: see Fence.
 	node atomic.Pointer[string]
 	// leaseMargin is how much of a lease, in milliseconds, is too little to write with.

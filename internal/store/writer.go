@@ -234,6 +234,7 @@ func (db *DB) write(jobs []*job, later []*Entry, deciding bool) []*Entry {
 	if observe := db.observe.Load(); observe != nil {
 		(*observe)(committed(jobs, later, time.Since(begun), err)) // who is answered finds it counted
 	}
+	db.noteFault(jobs, err)
 	answer(jobs, err)
 	db.batch.emptyLogInTime()
 	if c := db.batch.checkpoints; c != nil { // else the connection is looked at for nothing, after the answer
