@@ -44,7 +44,8 @@ type Node struct {
 	// Runtimes start or run there, and Room is how many more may; -1 is no bound.
 	Runtimes int `json:"runtimes"`
 	Room     int `json:"room"`
-	// Leads is set of the one that does what one of all has to do, such as sweeps.
+	// Leads is set of the one that does what one of all has to do, such as sweeps: the oldest
+	// that is not locked.
 	Leads bool `json:"leads"`
 	// Self is set of the one that answers.
 	Self bool `json:"self"`

@@ -47,7 +47,7 @@ type Member interface {
 	// that does not live. Alone it is this one.
 	NodeOf(ctx context.Context, org, runtimeID string) (Node, error)
 	// Leads reports whether this node does what one of all has to do: it has been there the
-	// longest of those that live.
+	// longest of those that live and have their key. While all are locked nobody leads.
 	Leads() bool
 	// Draining reports whether the node takes no launches any more.
 	Draining() bool

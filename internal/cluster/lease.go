@@ -17,6 +17,10 @@ type held struct {
 	until time.Time
 	// leads and draining are as the last renewal said.
 	leads, draining bool
+	// toldLocked is set once the others may have been told that it is locked, until they are
+	// told that it is not any more. It leads again from leadsFrom on, and not before.
+	toldLocked bool
+	leadsFrom  time.Time
 }
 
 // holds reports whether the lease is still held at a time.

@@ -183,8 +183,13 @@ func (m *Membership) NodeOf(ctx context.Context, org, runtimeID string) (Node, e
 
 // Leads implements [Member].
 func (m *Membership) Leads() bool {
-	h := m.held.Load()
-	return h.leads && h.holds(time.Now())
+	h, now := m.held.Load(), time.Now()
+	return h.leads && !m.locked() && !now.Before(h.leadsFrom) && h.holds(now)
+}
+
+func (m *Membership) locked() bool {
+	locked := m.handlers.Load().Locked
+	return locked != nil && locked()
 }
 
 // Draining implements [Member].
@@ -263,29 +268,40 @@ func (m *Membership) renew(ctx context.Context) error {
 
 // renewOnce asks the database once.
 func (m *Membership) renewOnce(ctx context.Context) error {
-	h := *m.held.Load()
+	h := m.held.Load()
 	if follows := m.handlers.Load().Follows; follows != nil && !follows() {
 		return errNotFollowing
 	}
-	r := store.Renewal{ID: h.node.ID, Lease: m.cfg.Lease}
+	r := store.Renewal{ID: h.node.ID, Lease: m.cfg.Lease, Locked: m.locked()}
 	if load := m.handlers.Load().Load; load != nil {
 		r.Runtimes, r.Room = load()
 	}
-	if locked := m.handlers.Load().Locked; locked != nil {
-		r.Locked = locked()
+	if r.Locked {
+		// Before another one is told, and leads.
+		locked := *h
+		locked.leads, locked.toldLocked = false, true
+		if !m.held.CompareAndSwap(h, &locked) {
+			return nil // it was given up meanwhile
+		}
+		h = &locked
 	}
 	asked := time.Now()
 	got, err := m.leases.RenewLease(ctx, r)
 	if err != nil {
 		return err
 	}
-	was := m.held.Load()
-	if was.node.ID != h.node.ID || !was.holds(time.Now()) {
+	now := time.Now()
+	if !h.holds(now) {
 		return nil // it was given up meanwhile
 	}
-	h.until = heldUntil(asked, m.cfg.Lease)
-	h.leads, h.draining = got.Oldest, got.State == store.NodeDraining
-	if m.held.CompareAndSwap(was, &h) && h.draining && !was.draining {
+	next := *h
+	next.until = heldUntil(asked, m.cfg.Lease)
+	next.leads, next.draining = got.Leads, got.State == store.NodeDraining
+	if h.toldLocked && !r.Locked {
+		// By then whoever leads instead has renewed its lease and knows, or has lost it.
+		next.toldLocked, next.leadsFrom = false, now.Add(m.cfg.Lease)
+	}
+	if m.held.CompareAndSwap(h, &next) && next.draining && !h.draining {
 		m.cfg.Log.Info("the node is drained: it takes no launches, and stops when its runtimes have ended")
 	}
 	return nil

@@ -45,6 +45,7 @@ type database struct {
 type lease struct {
 	number int64
 	until  time.Time
+	locked bool
 }
 
 func newDatabase(faster float64) *database {
@@ -86,7 +87,7 @@ func (d *database) RegisterNode(_ context.Context, n Node, former string, long t
 			n.State = store.NodeDraining
 			d.drained[n.ID] = true
 		}
-		d.leases[n.ID] = lease{d.number, d.now().Add(long)}
+		d.leases[n.ID] = lease{number: d.number, until: d.now().Add(long)}
 		if d.losesRegistrations {
 			return errNoAnswer
 		}
@@ -101,16 +102,16 @@ func (d *database) RenewLease(_ context.Context, r store.Renewal) (out store.Ren
 		if !d.now().Before(l.until) {
 			return store.ErrFenced
 		}
-		l.until = d.now().Add(r.Lease)
+		l.until, l.locked = d.now().Add(r.Lease), r.Locked
 		d.leases[r.ID] = l
 		out.State = store.NodeServing
 		if d.drained[r.ID] {
 			out.State = store.NodeDraining
 		}
-		out.Oldest = true
+		out.Leads = !l.locked
 		for _, other := range d.leases {
-			if other.number < l.number && d.now().Before(other.until) {
-				out.Oldest = false
+			if other.number < l.number && !other.locked && d.now().Before(other.until) {
+				out.Leads = false
 			}
 		}
 		return nil
@@ -188,12 +189,20 @@ func TestNobodyActsWithoutALeaseAndOneLeadsAtMost(t *testing.T) {
 				lost: rapid.IntRange(0, 4).Draw(rt, "lost") == 0,
 			}
 		}), 1, 40).Draw(rt, "troubles")
+		locks := rapid.SliceOfN(rapid.SliceOfN(rapid.Bool(), 2, 2), 1, 40).Draw(rt, "locked, each three seconds")
 		wrong := ""
 		synctest.Test(t, func(t *testing.T) {
 			d := newDatabase(faster)
 			nodes := []*Membership{joinIn(t, d), joinIn(t, d)}
+			var locked [2]atomic.Bool
+			for i, m := range nodes {
+				m.Handle(Handlers{Locked: locked[i].Load})
+			}
 			d.meet(troubles...)
-			for range 2400 {
+			for tick := range 2400 {
+				for i := range locked {
+					locked[i].Store(locks[tick/60%len(locks)][i])
+				}
 				<-time.After(50 * time.Millisecond)
 				leads := 0
 				for i, m := range nodes {

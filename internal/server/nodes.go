@@ -41,14 +41,28 @@ func (s *Server) listNodes(ctx context.Context, rq *web.Request, _ web.None) (ou
 		return out, nil
 	}
 	nodes, err := s.Cluster.Nodes(ctx)
-	for i, n := range nodes {
-		out.Nodes = append(out.Nodes, s.describeNode(n, i == 0))
+	leader := s.leaderOf(nodes)
+	for _, n := range nodes {
+		out.Nodes = append(out.Nodes, s.describeNode(n, n.ID == leader))
 	}
 	return out, err
 }
 
-// describeNode is a node as it is told of. The oldest leads. What it has told is up to 1.5 seconds
-// old, but of this one.
+// leaderOf is the id of the node that leads, or is about to: the oldest that is not locked. It is
+// empty where all are.
+func (s *Server) leaderOf(nodes []cluster.Node) string {
+	for _, n := range nodes {
+		if n.ID == s.Cluster.Self().ID {
+			n.Locked = s.Custody.Locked()
+		}
+		if !n.Locked {
+			return n.ID
+		}
+	}
+	return ""
+}
+
+// describeNode is a node as it is told of. What it has told is up to 1.5 seconds old, but of this one.
 func (s *Server) describeNode(n cluster.Node, leads bool) bctrl.Node {
 	self := n.ID == s.Cluster.Self().ID
 	if self {
@@ -90,6 +104,6 @@ func (s *Server) drainNode(ctx context.Context, rq *web.Request, _ web.None) (ou
 			return out, err
 		}
 		nodes, err := tx.Nodes(ctx)
-		return s.describeNode(n, len(nodes) > 0 && nodes[0].ID == n.ID), err
+		return s.describeNode(n, s.leaderOf(nodes) == n.ID), err
 	})
 }

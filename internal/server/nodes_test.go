@@ -349,3 +349,22 @@ func TestWebhooksAreDeliveredByTheNodeThatLeads(t *testing.T) {
 	defer mu.Unlock()
 	require.Equal(t, 1, most)
 }
+
+// TestALockedNodeLeavesWebhooksToOneThatHasTheKey rotates the key on the second node, which locks the
+// first, the oldest.
+func TestALockedNodeLeavesWebhooksToOneThatHasTheKey(t *testing.T) {
+	all := newNodes(t, 2, lasting, impatient)
+	first, second := all.all[0], all.all[1]
+	r := newReceiver(t)
+	client := second.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	require.Eventually(t, first.member.Leads, time.Minute, time.Millisecond)
+	second.ok("POST", []string{"seal", "rotate"}, object{}, nil)
+	require.True(t, first.server.Custody.Locked())
+	require.False(t, first.member.Leads())
+	require.Eventually(t, second.member.Leads, time.Minute, time.Millisecond)
+	second.made("after", object{})
+	second.delivered(client, hook.ID, bctrl.WebhookDelivered, 1)
+}

@@ -160,8 +160,8 @@ type Renewal struct {
 // Renewed is what a node is told when it has renewed its lease.
 type Renewed struct {
 	State NodeState
-	// Oldest is set while no node that lives was there before it.
-	Oldest bool
+	// Leads is set while it is not locked, and no node that lives and is not was there before it.
+	Leads bool
 }
 
 // shortestRenewal is what a renewal may take where a lease is very short.
@@ -178,10 +178,11 @@ func (db *DB) RenewLease(ctx context.Context, r Renewal) (Renewed, error) {
 		q.on = &on
 	}
 	renewed, err := one(ctx, q, func(row scanner) (out Renewed, err error) {
-		return out, row(&out.State, &out.Oldest)
+		return out, row(&out.State, &out.Leads)
 	}, "UPDATE nodes SET lease_until = "+now+" + $1, runtimes = $2, room = $3, locked = $4 WHERE id = $5 AND "+
-		db.on.holdsLease()+" RETURNING state, NOT EXISTS (SELECT 1 FROM nodes AS other WHERE other.number < nodes.number"+
-		" AND other.state <> 'ended' AND other.lease_until > "+now+")",
+		db.on.holdsLease()+" RETURNING state, NOT locked AND NOT EXISTS (SELECT 1 FROM nodes AS other"+
+		" WHERE other.number < nodes.number"+
+		" AND NOT other.locked AND other.state <> 'ended' AND other.lease_until > "+now+")",
 		r.Lease.Milliseconds(), r.Runtimes, r.Room, r.Locked, r.ID)
 	if errors.Is(err, ErrNotFound) {
 		err = ErrFenced

@@ -65,13 +65,28 @@ func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
 		ctx := t.Context()
 		register(t, db, "a", testLease)
 		register(t, db, "b", testLease)
+		locked := map[string]bool{}
 		renew := func(id string) Renewed {
-			got, err := db.RenewLease(ctx, Renewal{ID: id, Lease: testLease, Runtimes: 2, Room: -1, Locked: id == "b"})
+			got, err := db.RenewLease(ctx, Renewal{ID: id, Lease: testLease, Runtimes: 2, Room: -1, Locked: locked[id]})
 			require.NoError(t, err)
 			return got
 		}
 		require.Equal(t, Renewed{NodeServing, true}, renew("a"))
 		require.Equal(t, Renewed{NodeServing, false}, renew("b"))
+		for _, lock := range []struct {
+			locked []string
+			leads  string
+		}{{[]string{"a"}, "b"}, {[]string{"a", "b"}, ""}, {[]string{"b"}, "a"}} {
+			locked = map[string]bool{}
+			for _, id := range lock.locked {
+				locked[id] = true
+			}
+			renew("a")
+			require.Equal(t, lock.leads == "b", renew("b").Leads, "of %v", lock.locked)
+			require.Equal(t, lock.leads == "a", renew("a").Leads, "of %v", lock.locked)
+		}
+		locked = map[string]bool{"b": true}
+		renew("b")
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 			_, err := tx.DrainNode(ctx, "b")
 			return err
@@ -86,6 +101,7 @@ func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
 		require.Greater(t, nodes[1].LeaseLeft, testLease/2)
 
 		require.NoError(t, db.ExpireLease(ctx, "a"))
+		locked = nil
 		require.Equal(t, Renewed{NodeDraining, true}, renew("b"))
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 			ended, err := tx.EndDeadNodes(ctx)

@@ -1,6 +1,8 @@
 package daemontest
 
 import (
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/daemon"
 )
 
 // TestALockedNodeIsSeenByAllAndGetsNoLaunch locks a cluster, which each node then is by itself, and
@@ -48,4 +51,36 @@ func TestALockedNodeIsSeenByAllAndGetsNoLaunch(t *testing.T) {
 	require.NoError(t, err)
 	told(false, false)
 	require.Equal(t, 1, st.holder(st.launch(0, "beside-an-unlocked-one", bctrl.Launch{})))
+}
+
+// TestTheLogIsSignedWhileTheOldestNodeIsLocked rotates the key on the second node, which the first
+// has not: it locks itself.
+func TestTheLogIsSignedWhileTheOldestNodeIsLocked(t *testing.T) {
+	c := NewCluster(t, 1)
+	ctx := t.Context()
+	oldest := c.Nodes[0]
+	key, err := os.ReadFile(oldest.Config.KeyFile)
+	require.NoError(t, err)
+	own := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(own, key, 0o600))
+	other := c.Start(func(cfg *daemon.Config) { cfg.KeyFile = own })
+	_, err = other.Client.Seal.Rotate(ctx, bctrl.SealKey{})
+	require.NoError(t, err)
+	require.True(t, oldest.Locked())
+	_, err = other.Client.Vault.Set(ctx, "prod/db", bctrl.VaultCredential{Username: "bot"})
+	require.NoError(t, err)
+	written, err := other.Client.Audit.Verify(ctx)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		report, err := other.Client.Audit.Verify(ctx)
+		require.NoError(t, err)
+		return report.Signed >= written.Head.Seq
+	}, time.Minute, 50*time.Millisecond)
+	require.False(t, oldest.Node().Leads())
+	require.True(t, other.Node().Leads())
+	require.Eventually(t, func() bool {
+		nodes, err := other.Client.Nodes.List(ctx)
+		require.NoError(t, err)
+		return !nodes[0].Leads && nodes[1].Leads
+	}, time.Minute, 5*time.Millisecond)
 }
