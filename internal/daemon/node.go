@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/bctrl-go/bctrl/internal/cluster"
 )
@@ -61,7 +62,7 @@ func (d *Daemon) join(ctx context.Context, cfg Config) (err error) {
 		Renew: cfg.Renew,
 		Watch: cfg.Watch,
 		Registered: func(id string) error {
-			return os.WriteFile(nodeIn(cfg.DataDir), []byte(id+"\n"), 0o600)
+			return noteNode(cfg.DataDir, id)
 		},
 		Log: d.log,
 	})
@@ -75,8 +76,32 @@ func (d *Daemon) join(ctx context.Context, cfg Config) (err error) {
 // directory.
 func nodeIn(dir string) string { return filepath.Join(dir, "node") }
 
+// noteNode notes the id of the node that has a data directory, and which directory that is: a
+// copy has the same file.
+func noteNode(dir, id string) error {
+	which, err := identityOf(dir)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(nodeIn(dir), []byte(id+"\n"+which+"\n"), 0o600)
+}
+
+// identityOf is what a directory on this machine has alone, wherever it is moved to.
+func identityOf(dir string) (string, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", errors.New("the file system does not tell one directory from another")
+	}
+	return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino), nil
+}
+
 // endPredecessor ends the lease of the node that had the data directory before: the lock on
-// it proves that its server has ended.
+// it proves that its server has ended. The lock on a copy proves nothing: that node's lease runs
+// out by itself, or it lives.
 func (d *Daemon) endPredecessor(ctx context.Context, cfg Config) error {
 	text, err := os.ReadFile(nodeIn(cfg.DataDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +110,15 @@ func (d *Daemon) endPredecessor(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("reading which node this was: %w", err)
 	}
-	return d.store.ExpireLease(ctx, strings.TrimSpace(string(text)))
+	which, err := identityOf(cfg.DataDir)
+	if err != nil {
+		return fmt.Errorf("reading which directory this is: %w", err)
+	}
+	id, noted, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	if noted != which {
+		return nil
+	}
+	return d.store.ExpireLease(ctx, id)
 }
 
 // handlers are the server's, and have a node that is drained stop once nothing runs there.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -184,4 +185,29 @@ func TestAServerThatMayNotMigrateSaysWhichVersionIsNeeded(t *testing.T) {
 	require.NoError(t, db.Write(t.Context(), func(tx *Tx) error { return insertOrganization(t.Context(), tx, "org") }))
 	require.NoError(t, db.Close())
 	run("DROP OWNED BY serving; DROP ROLE serving")
+}
+
+// TestMigrationsOnlyAddToWhatNodesShare lets nodes of two versions serve beside each other while
+// they are replaced one after the other: the older ones go on with what they know of the schema.
+func TestMigrationsOnlyAddToWhatNodesShare(t *testing.T) {
+	adds := regexp.MustCompile(`^(CREATE (TABLE|INDEX) |ALTER TABLE \w+ ADD COLUMN \w+ \w+( NOT NULL DEFAULT \S+)?$)`)
+	files, err := filepath.Glob("migrations/*.sql")
+	require.NoError(t, err)
+	looked := 0
+	for _, file := range files {
+		if filepath.Base(file) < "00012" || strings.HasSuffix(file, ".sqlite.sql") { // before nodes, or of a server alone
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		up, _, _ := strings.Cut(string(text), "-- +goose Down")
+		up = regexp.MustCompile(`(?m)^\s*--.*$`).ReplaceAllString(up, "")
+		for statement := range strings.SplitSeq(up, ";") {
+			if statement = strings.TrimSpace(statement); statement != "" {
+				require.Regexp(t, adds, statement, file)
+				looked++
+			}
+		}
+	}
+	require.Greater(t, looked, 5)
 }

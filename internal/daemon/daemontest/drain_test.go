@@ -1,6 +1,8 @@
 package daemontest
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -114,6 +116,22 @@ func TestAServerThatStartsOverTheDataOfADeadOneEndsItAtOnce(t *testing.T) {
 	require.Len(t, nodes, 1)
 	require.Equal(t, next.ID(), nodes[0].ID)
 	require.Greater(t, nodes[0].Number, int64(1))
+}
+
+// TestAServerThatStartsOverACopyOfTheDataOfALivingOneLeavesThatAlone copies what says whose a
+// data directory was.
+func TestAServerThatStartsOverACopyOfTheDataOfALivingOneLeavesThatAlone(t *testing.T) {
+	c := NewCluster(t, 2)
+	lives, other := c.Nodes[0], c.Nodes[1]
+	other.Stop()
+	copied, err := os.ReadFile(filepath.Join(lives.Config.DataDir, "node"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(other.Config.DataDir, "node"), copied, 0o600))
+	next := other.Again()
+	nodes, err := next.Client.Nodes.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, nodes, 2)
+	require.Contains(t, []string{nodes[0].ID, nodes[1].ID}, lives.ID())
 }
 
 // TestWhatAClusterIsMadeOfIsSaidAtTheStart refuses a node without it.
