@@ -68,6 +68,8 @@ type racer struct {
 
 	filled, refused int
 	stopped         atomic.Int64
+	// visits are those of the site that its pages are left for.
+	visits int
 }
 
 // race is one fill, and when and in which way its document is left.
@@ -183,6 +185,7 @@ func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 	t.Logf("%d races, seed %d", count, seed)
 	const browsers, frames = 4, 8
 	var each sync.WaitGroup
+	racers := make([]*racer, browsers)
 	for i := range browsers {
 		each.Go(func() {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
@@ -196,6 +199,7 @@ func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 					site:   browsertest.NewSite(t, nil),
 					evil:   browsertest.NewSite(t, map[string]string{"/": thiefsPage, "/end": "the end"}),
 				}
+				racers[i] = r
 				r.pace.page, r.pace.frame = 60, 60
 				for r.filled+r.refused < count/browsers {
 					r.run(t.Context(), r.races(frames*r.random.IntN(2)))
@@ -205,6 +209,19 @@ func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 		})
 	}
 	each.Wait()
+	if t.Failed() {
+		return
+	}
+	var filled, refused, visits int
+	var stopped int64
+	for _, r := range racers {
+		filled, refused, visits = filled+r.filled, refused+r.refused, visits+r.visits
+		stopped += r.stopped.Load()
+	}
+	for why, n := range map[string]int{"filled": filled, "refused": refused, "arrived": visits} {
+		require.Greater(t, n, (filled+refused)/50, "%s: the moments are those of a race", why)
+	}
+	require.Positive(t, stopped)
 }
 
 // requireNothingLeaked looks at what has arrived once the last page was left.
@@ -219,12 +236,8 @@ func (r *racer) requireNothingLeaked(ctx context.Context) {
 		require.NoError(r, err)
 		require.Empty(r, strings.Join(sent["p"], ""), "nor what stood for it")
 	}
-	visits := len(r.evil.RequestsTo("/"))
-	r.Logf("%d filled, %d refused, %d requests stopped, %d arrived", r.filled, r.refused, r.stopped.Load(), visits)
-	for why, n := range map[string]int{"filled": r.filled, "refused": r.refused, "arrived": visits} {
-		require.Greater(r, n, (r.filled+r.refused)/50, "%s: the moments are those of a race", why)
-	}
-	require.Positive(r, r.stopped.Load())
+	r.visits = len(r.evil.RequestsTo("/"))
+	r.Logf("%d filled, %d refused, %d requests stopped, %d arrived", r.filled, r.refused, r.stopped.Load(), r.visits)
 }
 
 // numberFrom reads a number of the environment, for whoever wants another one.
