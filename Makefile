@@ -53,7 +53,8 @@ cluster: browser postgres s3server
 # Tests with a browser wait for much of their time, so two modules, and more packages than there
 # are processors, run at once. What all of them are built of is built before, once. The packages
 # that take longest begin first, so that none of them is left alone in the end.
-test: PACKAGES := ./internal/browser/page ./bctrltest ./internal/server ./internal/command ./internal/store ./...
+test: PACKAGES := ./internal/browser/page ./internal/server ./internal/command ./bctrltest ./internal/store \
+	./internal/browser/chromium ./internal/broker ./internal/audit ./internal/browser/devtools ./...
 test: browser window sdks postgres s3server
 	@scripts/install-miniwob
 	@go build $(RACE) ./...
