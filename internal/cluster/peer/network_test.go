@@ -18,6 +18,7 @@ type network struct {
 	mu      sync.Mutex
 	stopped chan struct{} // closed when it goes on; nil while it carries
 	conns   []net.Conn
+	closed  bool
 }
 
 func newNetwork(t *testing.T, to string) *network {
@@ -30,6 +31,7 @@ func newNetwork(t *testing.T, to string) *network {
 		_ = l.Close()
 		n.goOn()
 		n.mu.Lock()
+		n.closed = true
 		for _, c := range n.conns {
 			_ = c.Close()
 		}
@@ -76,6 +78,9 @@ func (n *network) accept() {
 		}
 		n.mu.Lock()
 		n.conns = append(n.conns, in, out)
+		if n.closed { // which may have been while it was dialled: nobody else closes these two
+			_, _ = in.Close(), out.Close()
+		}
 		n.mu.Unlock()
 		n.carrying.Go(func() { n.carry(in, out) })
 		n.carrying.Go(func() { n.carry(out, in) })
