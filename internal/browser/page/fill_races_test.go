@@ -200,7 +200,7 @@ func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 					evil:   browsertest.NewSite(t, map[string]string{"/": thiefsPage, "/end": "the end"}),
 				}
 				racers[i] = r
-				r.pace.page, r.pace.frame = 60, 60
+				r.pace.page, r.pace.frame = 120, 120 // mostly too late at first, which is learnt from soon
 				for r.filled+r.refused < count/browsers {
 					r.run(t.Context(), r.races(frames*r.random.IntN(2)))
 				}
@@ -219,7 +219,7 @@ func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 		stopped += r.stopped.Load()
 	}
 	for why, n := range map[string]int{"filled": filled, "refused": refused, "arrived": visits} {
-		require.Greater(t, n, (filled+refused)/50, "%s: the moments are those of a race", why)
+		require.Greater(t, n, (filled+refused)/20, "%s: the moments are those of a race", why)
 	}
 	require.Positive(t, stopped)
 }
