@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -86,8 +87,17 @@ func noteNode(dir, id string) error {
 	return os.WriteFile(nodeIn(dir), []byte(id+"\n"+which+"\n"), 0o600)
 }
 
-// identityOf is what a directory on this machine has alone, wherever it is moved to.
+// identityOf is what a directory has alone for as long as its machine runs, wherever it is moved to:
+// a machine that is a copy of another one has been started since. It is empty where a machine does
+// not tell when it was started, as other than Linux.
 func identityOf(dir string) (string, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return "", err
@@ -96,7 +106,7 @@ func identityOf(dir string) (string, error) {
 	if !ok {
 		return "", errors.New("the file system does not tell one directory from another")
 	}
-	return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino), nil
+	return fmt.Sprintf("%s:%d:%d", bytes.TrimSpace(boot), stat.Dev, stat.Ino), nil
 }
 
 // endPredecessor ends the lease of the node that had the data directory before: the lock on
@@ -115,7 +125,7 @@ func (d *Daemon) endPredecessor(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("reading which directory this is: %w", err)
 	}
 	id, noted, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	if noted != which {
+	if which == "" || noted != which {
 		return nil
 	}
 	return d.store.ExpireLease(ctx, id)
