@@ -84,6 +84,8 @@ func (s *Server) checkDatabase(ctx context.Context, age time.Duration) error {
 		}
 	}
 	switch {
+	case errors.Is(err, store.ErrFenced): // the database answers; of the lease another part tells
+		return nil
 	case errors.Is(err, store.ErrOvertaken):
 		return web.WithHint(web.Unavailable("server.database_unavailable",
 			"the database has gone on without this server, or lacks what it wrote: it writes no more"), "start this server anew")

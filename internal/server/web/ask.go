@@ -66,14 +66,15 @@ func AskOwners[T any](ctx context.Context, k *Kernel, name string, owners map[st
 	return found
 }
 
-// questionOf is a question of a name to a node.
-type questionOf struct{ node, name string }
+// questionOf is a question of a name to the node at an address, which it keeps when it comes back as
+// another.
+type questionOf struct{ address, name string }
 
 // unheard are the questions that nodes do not answer, as the log has told: each list would ask
 // and tell anew.
 type unheard struct {
 	mu sync.Mutex
-	of map[questionOf]struct{} // nil while there is none
+	of map[questionOf]struct{} // made with the first
 }
 
 // unanswered tells the log once that a node does not answer, until it does. That this
@@ -85,7 +86,7 @@ func (k *Kernel) unanswered(ctx context.Context, n cluster.Node, name string, er
 	case IsUnknownQuestion(err): // as always until it is upgraded
 	case errors.Is(err, seal.ErrLocked): // this node: it can ask nobody
 	case ctx.Err() != nil: // whose list it was has left
-	case k.unheard.add(questionOf{n.ID, name}):
+	case k.unheard.add(questionOf{n.Address, name}):
 		level = slog.LevelWarn
 	}
 	k.Log.Log(ctx, level, "lists lack what another node alone knows", "of", name, "node", n.ID, "name", n.Name,
@@ -94,7 +95,7 @@ func (k *Kernel) unanswered(ctx context.Context, n cluster.Node, name string, er
 
 // answered tells the log that a node answers again.
 func (k *Kernel) answered(n cluster.Node, name string) {
-	if k.unheard.remove(questionOf{n.ID, name}) {
+	if k.unheard.remove(questionOf{n.Address, name}) {
 		k.Log.Info("lists have again what another node alone knows", "of", name, "node", n.ID, "name", n.Name)
 	}
 }
