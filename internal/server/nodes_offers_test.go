@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -315,32 +316,43 @@ func TestALaunchThatMovedOutlivesTheNodeThatItWaitedOn(t *testing.T) {
 	require.Equal(t, []string{"runtime.active", "runtime.starting"}, o.history(id))
 }
 
-// windowless fails as a machine without a display does.
-type windowless struct{ browser.Driver }
+// lacking fails as a machine without a display does, or one whose disk is full.
+type lacking struct{ browser.Driver }
 
-func (d windowless) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
-	if spec.Config.Headful {
+func (d lacking) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	switch {
+	case spec.Config.Headful:
 		return nil, browser.ErrNoDisplay
+	case spec.Config.Mobile:
+		return nil, browser.ErrDiskFull
 	}
 	return d.Driver.Launch(ctx, spec)
 }
 
 func TestALaunchThatFailsWhereItWentIsRefusedAsHere(t *testing.T) {
-	o := newOffering(t, lasting, func(c *Config) { c.Browsers = windowless{c.Browsers} })
-	first, second := o.all[0], o.all[1]
-	answered := make(chan answer, 1)
-	go func() {
-		answered <- first.do("POST", []string{"workspaces", o.ws.ID, "runtimes"}, nil, object{
-			"alias": "fails", "kind": "browser", "driver": "stagehand",
-			"launch": object{"config": object{"headful": true}},
-		})
-	}()
-	first.queuedAt(o.ws, "fails", 1)
-	id := o.runtime("fails").ID
-	o.stop(second, "second")
-	got := <-answered
-	refused(t, got, http.StatusBadRequest, "runtimes.headful_unavailable", "as its own would be")
-	require.Contains(t, string(got.Body), "launch.config.headful")
-	require.Equal(t, []string{"runtime.failed", "runtime.starting"}, o.history(id))
-	require.Zero(t, first.server.Underway())
+	for _, test := range []struct {
+		config object
+		status int
+		code   string
+	}{
+		{object{"headful": true}, http.StatusUnprocessableEntity, "runtimes.headful_unavailable"},
+		{object{"mobile": true}, http.StatusServiceUnavailable, "runtimes.disk_full"},
+	} {
+		o := newOffering(t, lasting, func(c *Config) { c.Browsers = lacking{c.Browsers} })
+		first, second := o.all[0], o.all[1]
+		answered := make(chan answer, 1)
+		go func() {
+			answered <- first.do("POST", []string{"workspaces", o.ws.ID, "runtimes"}, nil, object{
+				"alias": "fails", "kind": "browser", "driver": "stagehand", "launch": object{"config": test.config},
+			})
+		}()
+		first.queuedAt(o.ws, "fails", 1)
+		id := o.runtime("fails").ID
+		o.stop(second, "second")
+		got := <-answered
+		refused(t, got, test.status, test.code, "as its own would be")
+		require.Equal(t, test.config["headful"] == true, strings.Contains(string(got.Body), "launch.config.headful"))
+		require.Equal(t, []string{"runtime.failed", "runtime.starting"}, o.history(id))
+		require.Zero(t, first.server.Underway())
+	}
 }

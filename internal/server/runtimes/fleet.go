@@ -28,6 +28,9 @@ type fleet struct {
 
 func newFleet() fleet { return fleet{closed: make(chan struct{})} }
 
+// errIsHere is why a runtime is not taken in that is among those here.
+var errIsHere = errors.New("the runtime is here already")
+
 // add takes a runtime in before its browser is started: from then on it can be
 // stopped, and closing waits for it.
 func (f *fleet) add(lr *liveRuntime) error {
@@ -35,6 +38,9 @@ func (f *fleet) add(lr *liveRuntime) error {
 	defer f.mu.Unlock()
 	if f.closing {
 		return web.ErrStopping
+	}
+	if _, is := f.live[lr.id]; is {
+		return errIsHere
 	}
 	if f.live == nil {
 		f.live = map[string]*liveRuntime{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -36,6 +37,8 @@ type offerAnswer struct{ Taken bool }
 type launchEnd struct {
 	Active  bool
 	Refusal *bctrl.Error
+	// Status is the refusal's, of which its JSON has the class alone.
+	Status int
 }
 
 // isMovable reports whether another node may launch a runtime as well: a profile is on the disk
@@ -75,7 +78,6 @@ func (s *Service) waitForRoom(
 			return nil, err
 		}
 		if taken == nil {
-			s.placements.refuse(to.ID, time.Now())
 			lr.place.stays()
 			continue
 		}
@@ -101,12 +103,18 @@ func (s *Service) offer(
 	}
 	giveUp()
 	if err == nil {
+		s.placements.refuse(to.ID, time.Now(), refusedFor)
 		return nil, rest(nil)
 	}
+	first := s.placements.refuse(to.ID, time.Now(), unreachedFor)
 	if web.IsUnknownQuestion(err) { // until it is upgraded
 		return nil, nil //nolint:nilnil // it was not taken
 	}
-	s.Log.Warn("a node does not say whether it takes a launch", "runtime", lr.id, "node", to.ID, "error", err)
+	level := slog.LevelDebug // of the others that were offered to it at the same time
+	if first {
+		level = slog.LevelWarn
+	}
+	s.Log.Log(ctx, level, "a node does not say whether it takes a launch", "runtime", lr.id, "node", to.ID, "error", err)
 	err = s.untilWritten(lr, func(tx *store.Tx) error { return tx.EndOffer(context.WithoutCancel(ctx), offer.Offer) })
 	offer.Number++
 	if errors.Is(err, store.ErrNotFound) { // only the database knows what becomes of it
@@ -114,6 +122,9 @@ func (s *Service) offer(
 	}
 	return nil, err
 }
+
+// takenBound is how long a node that closes waits for the launches that others have taken from it.
+const takenBound = 5 * time.Second
 
 // writePause is between two attempts of [Service.untilWritten].
 const writePause = 200 * time.Millisecond
@@ -136,7 +147,8 @@ func (s *Service) untilWritten(lr *liveRuntime, write func(*store.Tx) error) err
 			return nil
 		case lr.isLost(), errors.Is(err, store.ErrFenced):
 			return cluster.ErrLeaseLost
-		case refused != nil && !errors.Is(refused, store.ErrUnavailable) && !errors.Is(refused, store.ErrFull):
+		case refused != nil && !errors.Is(refused, store.ErrUnavailable) && !errors.Is(refused, store.ErrFull) &&
+			!errors.Is(refused, store.ErrReadOnly):
 			return refused
 		}
 		<-again.C
@@ -168,13 +180,17 @@ func (t *takenLaunch) await(ctx context.Context, rt *store.Runtime) error {
 	select {
 	case err = <-told:
 	case <-t.fleet.closed:
-		t.giveUp()
-		return errors.Join(web.ErrStopping, <-told)
+		stopping := time.AfterFunc(takenBound, t.giveUp) // it mostly starts within a second
+		defer stopping.Stop()
+		if err = <-told; err != nil {
+			return errors.Join(web.ErrStopping, err)
+		}
 	}
 	switch {
 	case errors.Is(err, cluster.ErrLeaseLost):
 		return cluster.ErrLeaseLost
 	case err == nil && end.Refusal != nil:
+		end.Refusal.Status = end.Status
 		err = end.Refusal
 	case err != nil || !end.Active:
 		err = t.awaitOnRecord(ctx, rt.ID)
@@ -224,7 +240,7 @@ func (s *Service) AnswerOffer(ctx context.Context, question []byte) (any, error)
 		return nil, err
 	}
 	lr, err := s.takeOffer(ctx, offer)
-	if errors.Is(err, cluster.ErrLeaseLost) {
+	if errors.Is(err, cluster.ErrLeaseLost) || errors.Is(err, errIsHere) {
 		return nil, err // it may have been taken
 	}
 	if err != nil {
@@ -234,7 +250,10 @@ func (s *Service) AnswerOffer(ctx context.Context, question []byte) (any, error)
 	return web.InParts{First: offerAnswer{true}, Rest: func(ctx context.Context) any {
 		select {
 		case <-lr.started:
-			return launchEnd{lr.refusal == nil, lr.refusal}
+			if lr.refusal != nil {
+				return launchEnd{Refusal: lr.refusal, Status: lr.refusal.Status}
+			}
+			return launchEnd{Active: true}
 		case <-ctx.Done():
 			return launchEnd{}
 		}

@@ -15,15 +15,20 @@ import (
 // room which that node has told of: it tells when it renews its lease, every 1.5 seconds.
 const placedFor = 3 * time.Second
 
-// refusedFor is how long a launch that waits is not offered to a node that did not take one: by
-// then the node has told what room it has, or another one gets its turn of those that are asked.
-const refusedFor = 1500 * time.Millisecond
+const (
+	// refusedFor is how long a launch that waits is not offered to a node that did not take one: by
+	// then the node has told what room it has, or another one gets its turn of those that are asked.
+	refusedFor = 1500 * time.Millisecond
+	// unreachedFor is the same for a node that did not answer: each offer takes two seconds then,
+	// and a write to give it up.
+	unreachedFor = 15 * time.Second
+)
 
 // placements choose where runtimes are launched.
 type placements struct {
 	mu   sync.Mutex
 	sent []placed // not long ago, oldest first
-	// refused is when nodes did not take a launch that was offered to them, the last of each.
+	// refused is until when nothing is offered to nodes that did not take a launch.
 	refused map[string]time.Time
 }
 
@@ -32,6 +37,18 @@ type placed struct {
 	node     string
 	runtimes int
 	at       time.Time
+}
+
+// arriving is choose for a launch that comes in. It joins those that wait here, of which it would
+// take the room elsewhere otherwise, unless this node takes no launches.
+func (p *placements) arriving(nodes []cluster.Node, here cluster.Node, queued int, now time.Time) (none cluster.Node) {
+	serves := slices.ContainsFunc(nodes, func(n cluster.Node) bool {
+		return n.ID == here.ID && n.State == store.NodeServing
+	})
+	if queued > 0 && serves {
+		return none
+	}
+	return p.choose(nodes, here, now)
 }
 
 // choose returns the node with the most room for another runtime, itself the first among
@@ -101,15 +118,20 @@ func rank(n cluster.Node, self string) int {
 	return 1
 }
 
-// refuse notes that a node did not take a launch that was offered to it.
-func (p *placements) refuse(node string, now time.Time) {
+// refuse has nothing be offered to a node for a while, which did not take a launch. It reports
+// whether that is new.
+func (p *placements) refuse(node string, now time.Time, lasts time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	maps.DeleteFunc(p.refused, func(_ string, at time.Time) bool { return now.Sub(at) > refusedFor })
+	maps.DeleteFunc(p.refused, func(_ string, until time.Time) bool { return now.After(until) })
 	if p.refused == nil {
 		p.refused = map[string]time.Time{}
 	}
-	p.refused[node] = now
+	until, known := p.refused[node]
+	if end := now.Add(lasts); end.After(until) {
+		p.refused[node] = end
+	}
+	return !known
 }
 
 // toOffer are the nodes without those that did not take a launch just now.
@@ -117,7 +139,7 @@ func (p *placements) toOffer(nodes []cluster.Node, now time.Time) []cluster.Node
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(nodes), func(n cluster.Node) bool {
-		at, refused := p.refused[n.ID]
-		return refused && now.Sub(at) <= refusedFor
+		until, refused := p.refused[n.ID]
+		return refused && !now.After(until)
 	})
 }

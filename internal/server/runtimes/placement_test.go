@@ -58,15 +58,31 @@ func TestABurstOfLaunchesIsSpread(t *testing.T) {
 	require.Equal(t, "c", p.choose(nodes, nodes[0], now.Add(time.Minute)).ID, "they have said since what they have")
 }
 
+func TestALaunchThatComesInOvertakesNobodyWhoWaitsWhereItDoes(t *testing.T) {
+	here, other := cluster.Node{ID: "a", State: store.NodeServing}, cluster.Node{ID: "b", State: store.NodeServing, Room: 1}
+	nodes := []cluster.Node{here, other}
+	require.Equal(t, "b", new(placements).arriving(nodes, here, 0, time.Now()).ID)
+	require.Empty(t, new(placements).arriving(nodes, here, 1, time.Now()))
+	nodes[0].State = store.NodeDraining
+	require.Equal(t, "b", new(placements).arriving(nodes, here, 1, time.Now()).ID, "it cannot wait there")
+}
+
+func TestARuntimeIsTakenInOnce(t *testing.T) {
+	f := newFleet()
+	require.NoError(t, f.add(&liveRuntime{id: "a"}))
+	require.ErrorIs(t, f.add(&liveRuntime{id: "a"}), errIsHere)
+}
+
 // TestANodeThatTookNothingIsNotAskedAgainAtOnce: another one gets its turn.
 func TestANodeThatTookNothingIsNotAskedAgainAtOnce(t *testing.T) {
 	nodes := []cluster.Node{{ID: "b"}, {ID: "c"}}
 	var p placements
 	now := time.Now()
 	require.Equal(t, nodes, p.toOffer(nodes, now))
-	p.refuse("b", now)
+	require.True(t, p.refuse("b", now, refusedFor))
+	require.False(t, p.refuse("b", now, refusedFor))
 	require.Equal(t, nodes[1:], p.toOffer(nodes, now))
 	require.Equal(t, nodes, p.toOffer(nodes, now.Add(refusedFor+1)))
-	p.refuse("c", now.Add(time.Hour))
+	p.refuse("c", now.Add(time.Hour), unreachedFor)
 	require.Len(t, p.refused, 1, "it is forgotten")
 }

@@ -145,8 +145,9 @@ func (s *Service) forLaunch() web.Where {
 			}
 		}
 		here := s.Cluster.Self()
-		here.Runtimes, _ = s.Load()
+		var queued int
+		here.Runtimes, queued = s.Load()
 		here.Room = s.Room()
-		return s.placements.choose(nodes, here, time.Now()), nil
+		return s.placements.arriving(nodes, here, queued, time.Now()), nil
 	})
 }
