@@ -59,8 +59,8 @@ func TestABurstOfLaunchesIsSpread(t *testing.T) {
 }
 
 func TestALaunchThatComesInOvertakesNobodyWhoWaitsWhereItDoes(t *testing.T) {
-	here, other := cluster.Node{ID: "a", State: store.NodeServing}, cluster.Node{ID: "b", State: store.NodeServing, Room: 1}
-	nodes := []cluster.Node{here, other}
+	here := cluster.Node{ID: "a", State: store.NodeServing}
+	nodes := []cluster.Node{here, {ID: "b", State: store.NodeServing, Room: 1}}
 	require.Equal(t, "b", new(placements).arriving(nodes, here, 0, time.Now()).ID)
 	require.Empty(t, new(placements).arriving(nodes, here, 1, time.Now()))
 	nodes[0].State = store.NodeDraining
