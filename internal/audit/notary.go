@@ -44,6 +44,9 @@ type NotaryConfig struct {
 	// Leads reports whether this server is the one of those that share the log which
 	// signs it; nil is a server that has it to itself.
 	Leads func() bool
+	// Kept is told up to which event the log is signed, once that is outside the database; nil
+	// tells nobody.
+	Kept func(seq int64)
 	// Log receives what an operator needs to know.
 	Log *slog.Logger
 }
@@ -82,6 +85,9 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 	if n.cfg.Log == nil {
 		n.cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if n.cfg.Kept == nil {
+		n.cfg.Kept = func(int64) {}
+	}
 	var err error
 	if n.by, err = signersOf(ctx, cfg.DB.Read(), cfg.Key); err != nil {
 		return nil, err
@@ -110,6 +116,7 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 	if err := n.continues(ctx, head); err != nil {
 		return nil, err
 	}
+	n.cfg.Kept(head.Seq)
 	if n.cfg.Leads == nil {
 		n.done.Go(n.run)
 	} else {
@@ -234,6 +241,7 @@ func (n *Notary) keep(ctx context.Context) error {
 	state, err := writeHead(ctx, n.cfg.Head, n.cfg.Key, n.last, n.state)
 	if n.kept = err == nil; n.kept {
 		n.state = state
+		n.cfg.Kept(n.last.Seq)
 	}
 	return err
 }

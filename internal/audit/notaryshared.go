@@ -102,6 +102,7 @@ func (n *Notary) keepShared(ctx context.Context) error {
 		return err
 	}
 	n.state = state
+	n.cfg.Kept(outside.Seq)
 	if n.kept = outside.Seq >= n.last.Seq; n.kept {
 		return nil
 	}

@@ -161,10 +161,13 @@ func (s *S3) Has(ctx context.Context, b Blob) (bool, error) {
 }
 
 // PutAs stores a blob that another store has described, under the id that it has there. Bytes
-// that are not those are [ErrDigest], and nothing of them is left.
+// that are not those are [ErrDigest], and nothing of them is left. More than [MaxObject] are [ErrTooLarge].
 func (s *S3) PutAs(ctx context.Context, b Blob, r io.Reader) error {
 	if _, ok := s.key(b.ID); !ok {
 		return ErrNotFound
+	}
+	if b.Size > MaxObject {
+		return ErrTooLarge
 	}
 	put, err := s.put(ctx, b.ID, r, max(b.Size, 1))
 	if errors.Is(err, ErrTooLarge) {

@@ -24,8 +24,10 @@ const (
 	partSize = 8 << 20
 	// partsInFlight are sent at once, while a third is being read: 24 MiB in all.
 	partsInFlight = 2
-	// maxParts is S3's, which makes 78 GiB of a stream without a limit.
+	// maxParts is S3's.
 	maxParts = 10_000
+	// MaxObject is how long a blob in a bucket may be, in bytes: 78 GiB.
+	MaxObject = maxParts * partSize
 	// codePrecondition is the answer to If-None-Match where there is an object.
 	codePrecondition = "PreconditionFailed"
 )

@@ -77,6 +77,8 @@ type Custodian struct {
 	// the log's head.
 	mu     sync.Mutex
 	notary *audit.Notary // nil while locked, but for one that is still to be closed
+	// signed is up to which event the log was signed when it was last heard of.
+	signed atomic.Int64
 
 	// key is the one in use, nil while locked. It is read without a lock, and replaced under
 	// keyMu, which is held for moments only: so that the key can be forgotten at any time.
@@ -332,6 +334,7 @@ func (c *Custodian) startSigning(ctx context.Context, key seal.Key) (err error) 
 		Key:   key,
 		Head:  c.cfg.Head,
 		Leads: c.cfg.Leads,
+		Kept:  c.signed.Store,
 		Log:   c.cfg.Log,
 	})
 	if err != nil {
@@ -352,6 +355,10 @@ func (c *Custodian) stopSigning() (signed store.Head, err error) {
 	c.notary = nil
 	return signed, err
 }
+
+// Signed is the number of the newest event up to which this server knows the log to be signed, with
+// the signature outside the database too.
+func (c *Custodian) Signed() int64 { return c.signed.Load() }
 
 // Verify verifies the audit log, or gives [seal.ErrLocked].
 func (c *Custodian) Verify(ctx context.Context) (*audit.Report, error) {

@@ -34,6 +34,7 @@ func (d *Daemon) watch() {
 	}
 	d.metrics.Watch("bctrl_store_waiting", d.store.Waiting)
 	d.metrics.Watch("bctrl_audit_events", func() int { return int(d.store.Head().Seq) })
+	d.metrics.Watch("bctrl_audit_signed", func() int { return int(d.custody.Signed()) })
 	d.metrics.Watch("bctrl_audit_indexed", func() int { return int(d.store.Indexed()) })
 }
 

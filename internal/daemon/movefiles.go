@@ -56,10 +56,14 @@ func (m *Mover) openFiles(ctx context.Context) (err error) {
 	return m.findFiles(ctx)
 }
 
-// findFiles finds the files that lack their bytes, and those that are in the bucket already.
+// findFiles finds the files that lack their bytes or have too many, and those that are in the bucket
+// already.
 func (m *Mover) findFiles(ctx context.Context) error {
-	lost := 0
+	lost, long := 0, 0
 	for _, b := range m.files {
+		if b.Size > blob.MaxObject {
+			long++
+		}
 		r, size, err := m.disk.Open(ctx, b)
 		if errors.Is(err, blob.ErrNotFound) || err == nil && size != b.Size {
 			lost++
@@ -74,6 +78,10 @@ func (m *Mover) findFiles(ctx context.Context) error {
 	if lost > 0 {
 		return fmt.Errorf("the bytes of %d of %d files are not in %s, or not all of them: delete these files first",
 			lost, len(m.files), blobsIn(m.cfg.DataDir))
+	}
+	if long > 0 {
+		return fmt.Errorf("%d of %d files are longer than the %d GiB that a bucket takes: delete these files first",
+			long, len(m.files), blob.MaxObject>>30)
 	}
 	present, err := m.eachFile(ctx, func(ctx context.Context, b blob.Blob) (bool, error) { return m.bucket.Has(ctx, b) })
 	m.plan.Present = present
