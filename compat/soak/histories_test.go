@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ type player struct {
 	moved int64 // as the load's moves were when the stage was made
 	// played are the histories that were explained, open those of them in which requests have no
 	// answer, and bare those in which the runtime had ended.
-	played, open, bare int
+	played     atomic.Int64
+	open, bare int
 }
 
 // work plays one history.
@@ -65,7 +67,7 @@ func (p *player) work(ctx context.Context, c *caller) error {
 	if !porcupine.CheckOperations(histories.RulesOfNodes(begin), history) {
 		return fmt.Errorf("a history has no explanation:\n%s", histories.Describe(begin, history))
 	}
-	p.played++
+	p.played.Add(1)
 	c.acknowledged.Add(1)
 	if open {
 		p.open++

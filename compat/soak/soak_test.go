@@ -23,12 +23,24 @@ type work struct {
 func newLoad(m *machines, seed uint64) (*load, *work) {
 	l, w := newLoadOfRows(m, seed)
 	l.add("launch", launch)
-	for i := range 2 {
+	w.addPlayers(l, 2)
+	return l, w
+}
+
+func (w *work) addPlayers(l *load, n int) {
+	for i := range n {
 		own := &player{name: fmt.Sprintf("player%d", i)}
 		w.players = append(w.players, own)
 		l.add(own.name, own.work)
 	}
-	return l, w
+}
+
+// played is how many histories were explained so far.
+func (w *work) played() (sum int64) {
+	for _, p := range w.players {
+		sum += p.played.Load()
+	}
+	return sum
 }
 
 // newLoadOfRows has callers of each kind that needs no runtime.
@@ -108,24 +120,65 @@ func TestWhatWasAcknowledgedSurvivesKillsPausesAndPartitions(t *testing.T) {
 	began := time.Now()
 	l.begin()
 	err := w.play(ctx, s.drawn(r))
+	took := time.Since(began)
+	l.requireWell(ctx, own, err)
+	acknowledged, _ := l.total()
+	require.Greater(t, int(acknowledged), len(s.drawn(r)), "too little was done for it to mean anything")
+	w.tell(took)
+	l.tell(own)
+}
+
+// TestNoDecisionIsStaleWhateverHappens has histories alone played, until there are enough of them, while
+// nodes are cut off, paused and killed, and the database with them.
+func TestNoDecisionIsStaleWhateverHappens(t *testing.T) {
+	ctx := untilInterrupted(t)
+	seed, r := seeded(t)
+	s, enough := scenario{nodeKills: 1, pauses: 1, harms: 2}, int64(20)
+	if full() {
+		s, enough = scenario{nodeKills: 2, databaseKills: 1, pauses: 2, harms: 15}, 2000
+	}
+	m := newMachines(t, ctx, buildHere(t))
+	m.startAll()
+	m.prepare()
+	l, own := &load{machines: m, seed: seed}, &work{}
+	own.addPlayers(l, 6)
+	w := &wrecker{load: l, r: r, done: map[deed]int{}}
+	began := time.Now()
+	l.begin()
+	var err error
+	for err == nil && own.played() < enough {
+		err = w.play(ctx, s.drawn(r))
+	}
+	took := time.Since(began)
+	l.requireWell(ctx, own, err)
+	t.Logf("%d histories, all of which have an explanation", own.played())
+	w.tell(took)
+	l.tell(own)
+}
+
+// requireWell ends the load, and requires that it and what went wrong met no fault, that all nodes have
+// what was acknowledged, and that nothing is left when they have stopped but a log that is whole.
+func (l *load) requireWell(ctx context.Context, own *work, err error) {
+	t := l.t
+	t.Helper()
 	if fault := l.end(); fault != nil {
 		err = fault // which came first
 	}
 	if err == nil {
 		err = own.check(ctx, l)
 	}
-	took := time.Since(began).Round(time.Second)
-	require.NoError(t, err, "%s=%d; the last seconds:\n%s", seedVariable, seed, m.journal.last())
-	m.requireNothingLeft(ctx)
-	m.requireEnded()
-	events := l.requireWholeLog()
-	acknowledged, _ := l.total()
-	require.Greater(t, int(acknowledged), len(s.drawn(r)), "too little was done for it to mean anything")
-	t.Logf("%v: %d kills of nodes, %d of the database, %d pauses (%d longer than a lease), %d ways harmed", took,
-		w.done[killsNode], w.done[killsDatabase], w.done[pausesNode], w.others, w.done[harmsWay])
-	t.Logf("%d events in the log; the slowest node was ready after %v, and the slowest browser gone %v after its node",
-		events, w.slowest.Round(100*time.Millisecond), m.slowestEnd.Round(100*time.Millisecond))
-	l.tell(own)
+	require.NoError(t, err, "%s=%d; the last seconds:\n%s", seedVariable, l.seed, l.journal.last())
+	l.requireNothingLeft(ctx)
+	l.requireEnded()
+	t.Logf("%d events in the log", l.requireWholeLog())
+}
+
+// tell prints what went wrong.
+func (w *wrecker) tell(took time.Duration) {
+	w.t.Logf("%v: %d kills of nodes, %d of the database, %d pauses (%d longer than a lease), %d ways harmed",
+		took.Round(time.Second), w.done[killsNode], w.done[killsDatabase], w.done[pausesNode], w.others, w.done[harmsWay])
+	w.t.Logf("the slowest node was ready after %v, and the slowest browser gone %v after its node",
+		w.slowest.Round(100*time.Millisecond), w.slowestEnd.Round(100*time.Millisecond))
 }
 
 // tell prints what callers did.
@@ -136,8 +189,8 @@ func (l *load) tell(own *work) {
 		l.t.Logf("%-8s %6d acknowledged, %5d made again", c.name, c.acknowledged.Load(), c.troubles.Load())
 	}
 	for _, p := range own.players {
-		require.Positive(l.t, p.played, "%s looked at nothing", p.name)
-		l.t.Logf("%s: %d histories, %d with requests that have no answer, %d whose runtime had ended", p.name, p.played,
+		require.Positive(l.t, p.played.Load(), "%s looked at nothing", p.name)
+		l.t.Logf("%s: %d histories, %d with requests that have no answer, %d whose runtime had ended", p.name, p.played.Load(),
 			p.open, p.bare)
 	}
 }

@@ -90,17 +90,7 @@ func replaceUnderLoad(t *testing.T, from, to string, working func(*machines, uin
 			err = l.progress(ctx)
 		}
 	}
-	if fault := l.end(); fault != nil {
-		err = fault
-	}
-	if err == nil {
-		err = own.check(ctx, l)
-	}
-	require.NoError(t, err, "%s=%d; the last seconds:\n%s", seedVariable, seed, m.journal.last())
-	m.requireNothingLeft(ctx)
-	m.requireEnded()
-	events := l.requireWholeLog()
-	t.Logf("%d events in the log", events)
+	l.requireWell(ctx, own, err)
 	l.tell(own)
 }
 

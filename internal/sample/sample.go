@@ -12,7 +12,7 @@ const variable = "BCTRL_CASES"
 
 // Number is the n-th part of a number of cases that a test draws.
 func Number(n, cases int) int {
-	if all() {
+	if All() {
 		return cases
 	}
 	return cases / n
@@ -34,7 +34,7 @@ func Of[T any](t testing.TB, n int, cases []T) []T {
 // Each is [Of] for who counts cases: it returns whether the i-th, from 0, is one to take.
 func Each(t testing.TB, n int) (takes func(i int) bool) {
 	t.Helper()
-	if all() {
+	if All() {
 		return func(int) bool { return true }
 	}
 	first := rand.IntN(n)
@@ -42,4 +42,5 @@ func Each(t testing.TB, n int) (takes func(i int) bool) {
 	return func(i int) bool { return i%n == first }
 }
 
-func all() bool { return os.Getenv(variable) == "all" }
+// All reports whether tests are to take all of their cases.
+func All() bool { return os.Getenv(variable) == "all" }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -272,6 +273,49 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 		require.False(t, tookLate.Load())
 		o.stop(second, "late")
 	})
+	t.Run("with what its workspace mounts by then", func(t *testing.T) {
+		defer func(ws store.Workspace) { o.ws = ws }(o.ws)
+		o.ws = first.made("lowered", object{"vault": object{"allow": []string{"prod/"}}})
+		first.setLogin("prod/crm")
+		for _, when := range []string{"before", "after"} {
+			lower := func(is string, mounts object) {
+				if is == when {
+					first.ok("PATCH", []string{"workspaces", o.ws.ID}, object{"mounts": mounts}, nil)
+				}
+			}
+			got, _, id := o.waits("lowered")
+			o.on(t, func(take takeFunc) (any, error) {
+				lower("before", object{})
+				answer, err := take()
+				lower("after", object{})
+				return answer, err
+			})
+			o.stop(second, "second")
+			o.isAt(<-got, id, second)
+			read := second.with(first.mint(o.ws.ID, "lowered", object{}), "GET", []string{"vault", "prod/crm"}, nil)
+			require.Equal(t, http.StatusForbidden, read.Status, "%s %s", when, read.Body)
+			o.stop(second, "lowered")
+			lower(when, object{"vault": object{"allow": []string{"prod/"}}})
+		}
+	})
+	t.Run("once the database takes it, which has become read-only", func(t *testing.T) {
+		got, _, id := o.waits("unwritten")
+		o.on(t, func(take takeFunc) (answer any, err error) {
+			o.readOnly("on")
+			tried := make(chan struct{})
+			go func() {
+				defer close(tried)
+				answer, err = take()
+			}()
+			second.settled(func() bool { return second.db.WriteFault() != nil }, "it could not be written")
+			o.readOnly("off")
+			<-tried
+			return answer, err
+		})
+		o.stop(second, "second")
+		o.isAt(<-got, id, second)
+		o.stop(second, "unwritten")
+	})
 	t.Run("also when its node is drained", func(t *testing.T) {
 		got, _, id := o.waits("drained")
 		first.ok("POST", []string{"nodes", first.member.Self().ID, "drain"}, nil, nil)
@@ -280,6 +324,22 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 		o.isAt(<-got, id, second)
 		require.Zero(t, first.server.runtimes.TakenAway())
 	})
+}
+
+// readOnly has the database take no writes from any node, or take them again.
+func (o *offering) readOnly(onOff string) {
+	o.Helper()
+	db, err := sql.Open("pgx", o.database+"&default_transaction_read_only=off")
+	require.NoError(o, err)
+	defer func() { require.NoError(o, db.Close()) }()
+	for _, statement := range []string{
+		"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = " + onOff +
+			"', current_database()); END $$",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+	} {
+		_, err := db.ExecContext(o.Context(), statement)
+		require.NoError(o, err)
+	}
 }
 
 // tellRoom has a node be known for room, until it tells of its own.

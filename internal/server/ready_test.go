@@ -139,6 +139,10 @@ func TestReadyzNamesWhatIsTakenAway(t *testing.T) {
 	behind("", "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
 	require.Eventually(t, func() bool { return write("b") == 503 }, time.Minute, 10*time.Millisecond)
 	expect("it takes no writes", 503, "unready", "database server.database_read_only")
+	h.server.DB.Fence("a node that has no lease")
+	expect("nor may it be written to: another part tells of that", 200, "ok")
+	h.server.DB.Fence("")
+	expect("it takes no writes still", 503, "unready", "database server.database_read_only")
 	behind("", "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
 	require.Eventually(t, func() bool { got, _ := ask(); return got.Status == "ok" }, time.Minute, 10*time.Millisecond,
 		"found out though nobody writes")
