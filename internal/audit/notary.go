@@ -85,9 +85,6 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 	if n.cfg.Log == nil {
 		n.cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if n.cfg.Kept == nil {
-		n.cfg.Kept = func(int64) {}
-	}
 	var err error
 	if n.by, err = signersOf(ctx, cfg.DB.Read(), cfg.Key); err != nil {
 		return nil, err
@@ -116,7 +113,7 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 	if err := n.continues(ctx, head); err != nil {
 		return nil, err
 	}
-	n.cfg.Kept(head.Seq)
+	n.tellKept(head.Seq)
 	if n.cfg.Leads == nil {
 		n.done.Go(n.run)
 	} else {
@@ -241,9 +238,16 @@ func (n *Notary) keep(ctx context.Context) error {
 	state, err := writeHead(ctx, n.cfg.Head, n.cfg.Key, n.last, n.state)
 	if n.kept = err == nil; n.kept {
 		n.state = state
-		n.cfg.Kept(n.last.Seq)
+		n.tellKept(n.last.Seq)
 	}
 	return err
+}
+
+// tellKept tells up to which event the log is signed outside.
+func (n *Notary) tellKept(seq int64) {
+	if n.cfg.Kept != nil {
+		n.cfg.Kept(seq)
+	}
 }
 
 // settleDoubt finds out whether a checkpoint was written that the database did not

@@ -102,7 +102,7 @@ func (n *Notary) keepShared(ctx context.Context) error {
 		return err
 	}
 	n.state = state
-	n.cfg.Kept(outside.Seq)
+	n.tellKept(outside.Seq)
 	if n.kept = outside.Seq >= n.last.Seq; n.kept {
 		return nil
 	}

@@ -182,6 +182,33 @@ func TestAPostgreSQLThatHangsIsNotWaitedForForever(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
+// TestAStatementMayTakeAsLongAsTheURLSays, and ten seconds without that.
+func TestAStatementMayTakeAsLongAsTheURLSays(t *testing.T) {
+	for _, c := range []struct{ option, limit string }{{"", "10s"}, {"&statement_timeout=150", "150ms"}} {
+		db, err := OpenPostgres(t.Context(), Postgres{URL: pgtest.Fresh(t, "") + c.option}, testProver{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		var limit string
+		require.NoError(t, db.Write(t.Context(), func(tx *Tx) (err error) {
+			limit, err = one(t.Context(), tx.Queries, func(row scanner) (s string, err error) { return s, row(&s) },
+				"SHOW statement_timeout")
+			require.NoError(t, err)
+			return insertOrganization(t.Context(), tx, "org")
+		}))
+		require.Equal(t, c.limit, limit)
+		if c.option == "" {
+			continue
+		}
+		require.ErrorIs(t, db.Write(t.Context(), func(tx *Tx) error {
+			_, err := tx.exec(t.Context(), "UPDATE organizations SET name = pg_sleep(30)::text")
+			return err
+		}), ErrUnavailable)
+		require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
+			return insertOrganization(t.Context(), tx, "org2")
+		}), "it is the statement's end alone")
+	}
+}
+
 // TestAServerWhoseLastEventsAreGoneWritesNoMore has the database lack what a server wrote last, as a
 // standby may that takes over: neither one that has it to itself nor one that shares it goes on.
 func TestAServerWhoseLastEventsAreGoneWritesNoMore(t *testing.T) {

@@ -1,6 +1,8 @@
 package daemontest
 
 import (
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -8,14 +10,15 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
 // TestABackupOfAClusterIsServedAndAnOlderOneRefused dumps the database while nodes run and after their
-// end. The bucket stays as it is. The dump of the end is served as a whole by a node that never was
-// there, and the one before is known to be older than what the bucket has of the log, until somebody
-// says that it was meant.
+// end, and copies the bucket then. The dump of the end is served as a whole by a node that never was
+// there. The one before is known to be older than what the bucket has of the log, until somebody says that
+// it was meant; it is served with the copy of the bucket, beside the original, which lacks nothing after it.
 func TestABackupOfAClusterIsServedAndAnOlderOneRefused(t *testing.T) {
 	c := NewCluster(t, 2)
 	ctx := t.Context()
@@ -23,15 +26,25 @@ func TestABackupOfAClusterIsServedAndAnOlderOneRefused(t *testing.T) {
 		_, err := n.Client.Vault.Set(ctx, key, bctrl.VaultCredential{Password: bctrl.NewSecret("p-" + key)})
 		require.NoError(t, err)
 	}
+	upload := func(n *Node, path string) {
+		_, err := n.Client.Storage("s").Upload(ctx, path, strings.NewReader(path))
+		require.NoError(t, err)
+	}
+	has := func(n *Node, path string) {
+		text, err := n.Client.Storage("s").Get(ctx, path)
+		require.NoError(t, err)
+		require.Equal(t, path, string(text))
+	}
 	set(c.Nodes[0], "prod/first")
+	upload(c.Nodes[0], "before.txt")
 	older, err := pgtest.Dump(ctx, c.Database)
 	require.NoError(t, err)
 	set(c.Nodes[1], "prod/second")
-	_, err = c.Nodes[1].Client.Storage("s").Upload(ctx, "report.txt", strings.NewReader("quarter"))
-	require.NoError(t, err)
+	upload(c.Nodes[1], "after.txt")
 	for _, n := range c.Nodes {
 		n.Stop()
 	}
+	copied := c.copyBucket("copy")
 	newest, err := pgtest.Dump(ctx, c.Database)
 	require.NoError(t, err)
 
@@ -40,15 +53,14 @@ func TestABackupOfAClusterIsServedAndAnOlderOneRefused(t *testing.T) {
 		require.NoError(t, pgtest.Load(ctx, at, dump))
 		return func(cfg *daemon.Config) { cfg.Database = bctrl.NewSecret(at) }
 	}
-	n := c.Start(restore(newest))
+	restored := restore(newest)
+	n := c.Start(restored)
 	for _, key := range []string{"prod/first", "prod/second"} {
 		got, err := n.Client.Vault.Get(ctx, key)
 		require.NoError(t, err)
 		require.True(t, got.Password.Equal(bctrl.NewSecret("p-"+key)))
 	}
-	text, err := n.Client.Storage("s").Get(ctx, "report.txt")
-	require.NoError(t, err)
-	require.Equal(t, "quarter", string(text))
+	has(n, "after.txt")
 	set(n, "prod/third")
 	report, err := n.Client.Audit.Verify(ctx)
 	require.NoError(t, err)
@@ -56,12 +68,12 @@ func TestABackupOfAClusterIsServedAndAnOlderOneRefused(t *testing.T) {
 	n.Stop()
 
 	cfg := n.Config
-	cfg.DataDir = t.TempDir()
+	cfg.DataDir, cfg.Files = t.TempDir(), &copied
 	restore(older)(&cfg)
 	_, err = daemon.Open(ctx, cfg)
 	require.ErrorIs(t, err, audit.ErrOlder)
 	require.NoError(t, daemon.AcceptAudit(ctx, cfg, "the backup of before was put back"))
-	n = c.Start(func(again *daemon.Config) { again.Database = cfg.Database })
+	n = c.Start(func(again *daemon.Config) { again.Database, again.Files = cfg.Database, cfg.Files })
 	_, err = n.Client.Vault.Get(ctx, "prod/first")
 	require.NoError(t, err)
 	_, err = n.Client.Vault.Get(ctx, "prod/second")
@@ -69,6 +81,29 @@ func TestABackupOfAClusterIsServedAndAnOlderOneRefused(t *testing.T) {
 	verified, err := n.Client.Audit.Verify(ctx)
 	require.NoError(t, err)
 	require.NotEmpty(t, verified.Accepted)
+	has(n, "before.txt")
+	_, err = n.Client.Storage("s").Get(ctx, "after.txt")
+	require.ErrorIs(t, err, bctrl.ErrNotFound, "of which the backup has the bytes alone")
+	require.NoError(t, n.Client.Storage("s").Delete(ctx, "before.txt"))
+	n.Stop()
+
+	n = c.Start(restored)
+	for _, path := range []string{"before.txt", "after.txt"} {
+		has(n, path)
+	}
+}
+
+// copyBucket makes a bucket with all that the cluster's has.
+func (c *Cluster) copyBucket(name string) blob.S3Config {
+	c.t.Helper()
+	dir, err := c.s3.MakeBucket(name)
+	require.NoError(c.t, err)
+	// What the server knows of an object beside its bytes is in attributes of the file.
+	out, err := exec.CommandContext(c.t.Context(), "cp", "-a", filepath.Join(filepath.Dir(dir), "files")+"/.", dir).CombinedOutput()
+	require.NoError(c.t, err, "%s", out)
+	at, err := blob.ParseS3(c.s3.URL(name))
+	require.NoError(c.t, err)
+	return at
 }
 
 // TestTheKeyOfAClusterThatIsStoppedIsRotatedWithItsHead exchanges the key while no node runs:
