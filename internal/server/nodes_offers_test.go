@@ -41,7 +41,9 @@ type takeFunc func() (any, error)
 
 // newOffering starts two nodes, each with room for one runtime, which it has.
 func newOffering(t *testing.T, lease time.Duration, change ...func(*Config)) *offering {
-	change = append(change, func(c *Config) { c.Capacity = Capacity{Runtimes: 1, QueueTime: time.Hour} })
+	change = append(change, func(c *Config) {
+		c.Capacity = Capacity{Runtimes: 1, QueueTime: time.Hour, UnreachedTime: 100 * time.Millisecond}
+	})
 	o := &offering{nodes: newNodes(t, 2, lease, change...)}
 	for _, n := range o.all {
 		n.server.Peers = o
@@ -302,6 +304,7 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 		got, _, id := o.waits("unwritten")
 		o.on(t, func(take takeFunc) (answer any, err error) {
 			o.readOnly("on")
+			second.settled(second.reads, "it reads again, on connections that can do no more")
 			tried := make(chan struct{})
 			go func() {
 				defer close(tried)
@@ -324,6 +327,16 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 		o.isAt(<-got, id, second)
 		require.Zero(t, first.server.runtimes.TakenAway())
 	})
+}
+
+// reads reports whether each connection that the node reads by is one that is there.
+func (n *node) reads() bool {
+	for range 50 {
+		if _, err := n.db.Read().HasOrganizations(n.Context()); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // readOnly has the database take no writes from any node, or take them again.

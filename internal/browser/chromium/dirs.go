@@ -19,6 +19,8 @@ import (
 
 const (
 	dirPrefix = "bctrl-"
+	// makingPrefix begins the name of one until it has its lock.
+	makingPrefix = ".bctrl-making-"
 	// dirLock, in a browser's folder, is locked while its server lives.
 	dirLock = "lock"
 	// dirProfile, in a browser's folder, says which profile its data belongs to: see
@@ -59,20 +61,18 @@ func layout(root string) dirs {
 
 // makeDirs makes the folders of the runtime id below base, owned by user.
 func makeDirs(base, id string, user account) (d dirs, err error) {
-	root, err := os.MkdirTemp(base, dirPrefix+plainName(id)+"-")
+	root, lock, err := makeRoot(base, id)
 	if err != nil {
 		return dirs{}, fmt.Errorf("make the browser's folder: %w", err)
 	}
 	d = layout(root)
+	d.lock = lock
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.remove())
 			d = dirs{}
 		}
 	}()
-	if d.lock, err = lockDirs(root); err != nil {
-		return d, fmt.Errorf("lock the browser's folder: %w", err)
-	}
 	for _, path := range []string{d.data, d.home, d.temp, d.downloads} {
 		if err := os.Mkdir(path, 0o700); err != nil {
 			return d, fmt.Errorf("make the browser's folder: %w", err)
@@ -94,22 +94,48 @@ func makeDirs(base, id string, user account) (d dirs, err error) {
 	return d, nil
 }
 
-// lockDirs makes the lock in root. It is held before it has its name, so that a sweep
-// does not take the folder of a browser that is just starting.
-func lockDirs(root string) (*os.File, error) {
-	folder, err := os.OpenRoot(root)
+// makeRoot makes the folder of the runtime id, which has its lock before it has its name: a sweep takes
+// it neither for one that a dead server has left, nor leaves it where this server dies.
+func makeRoot(base, id string) (root string, lock *os.File, err error) {
+	if release, held := lockBase(base, syscall.LOCK_SH); held { // else a sweep has it, which is over in a moment
+		defer release()
+	}
+	making, err := os.MkdirTemp(base, makingPrefix)
 	if err != nil {
-		return nil, err
+		return "", nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(making))
+		}
+	}()
+	folder, err := os.OpenRoot(making)
+	if err != nil {
+		return "", nil, err
 	}
 	defer folder.Close()
-	lock, err := lockFile(folder, dirLock+".new")
+	if lock, err = lockFile(folder, dirLock); err != nil {
+		return "", nil, err
+	}
+	root = filepath.Join(base, dirPrefix+plainName(id)+"-"+strings.TrimPrefix(filepath.Base(making), makingPrefix))
+	if err := os.Rename(making, root); err != nil {
+		return "", nil, errors.Join(err, lock.Close())
+	}
+	return root, lock, nil
+}
+
+// lockBase locks base itself, which those who make a folder in it share, and a sweep has to itself, each
+// for moments. Where it is not to be had, only a sweep minds: any program may lock a folder that all share.
+func lockBase(base string, how int) (release func(), held bool) {
+	f, err := os.Open(base)
 	if err != nil {
-		return nil, err
+		return nil, false
 	}
-	if err := folder.Rename(dirLock+".new", dirLock); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
+		_ = f.Close() // it was only read
+		return nil, false
 	}
-	return lock, nil
+	return func() { _ = f.Close() }, true
 }
 
 // profileNote is what the next server needs to save a browser's data, which it does
@@ -171,9 +197,26 @@ func sweep(base string, user account) {
 		return
 	}
 	for _, e := range entries {
-		if e.IsDir() && strings.HasPrefix(e.Name(), dirPrefix) {
+		switch {
+		case !e.IsDir():
+		case strings.HasPrefix(e.Name(), dirPrefix):
 			sweepOne(filepath.Join(base, e.Name()), user)
+		case strings.HasPrefix(e.Name(), makingPrefix):
+			sweepMaking(base, e.Name())
 		}
+	}
+}
+
+// sweepMaking removes a folder that nobody makes any more, whose server died before it had its name.
+func sweepMaking(base, name string) {
+	release, held := lockBase(base, syscall.LOCK_EX)
+	if !held {
+		return // somebody makes one
+	}
+	defer release()
+	making := filepath.Join(base, name)
+	if info, err := os.Lstat(making); err == nil && info.IsDir() && madeBySelf(info) {
+		_ = os.RemoveAll(making) // else the next sweep does
 	}
 }
 
@@ -190,7 +233,7 @@ func sweepOne(root string, user account) {
 	}
 	defer folder.Close()
 	if _, err := folder.Lstat(dirLock); err != nil {
-		return // just being made, or no browser's folder
+		return // no browser's folder
 	}
 	lock, err := lockFile(folder, dirLock)
 	if err != nil {

@@ -1,8 +1,15 @@
 package daemontest
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +51,52 @@ func TestADrainedNodeStopsWhenItsRuntimesHaveEnded(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, nodes, 1)
 	require.Eventually(t, other.Node().Leads, time.Minute, 5*time.Millisecond)
+}
+
+// TestACallThatIsUnderwayOutlivesADrainedNode has a provider answer once the node is about to stop.
+func TestACallThatIsUnderwayOutlivesADrainedNode(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost { // else the key is tried
+			close(asked)
+			<-answer
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"choices": []}`)
+	}))
+	t.Cleanup(provider.Close)
+	c := NewCluster(t, 0)
+	n := c.Start(func(cfg *daemon.Config) { cfg.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	ctx := t.Context()
+	_, err := n.Client.AICredentials.Create(ctx, bctrl.AICredentialCreate{
+		ID: "model", Provider: bctrl.OpenAICompatible, APIKey: bctrl.NewSecret("key"), BaseURL: provider.URL + "/v1",
+	})
+	require.NoError(t, err)
+	invoked := make(chan error, 1)
+	go func() {
+		got, err := n.Client.Capabilities.Invoke(ctx, bctrl.Invocation{
+			Capability: "openai-compatible/chat-completions", Credential: "model",
+			Body: map[string]any{"model": "small", "messages": []map[string]string{{"role": "user", "content": "?"}}},
+		})
+		if err == nil && got.Status != http.StatusOK {
+			err = fmt.Errorf("status %d", got.Status)
+		}
+		invoked <- err
+	}()
+	<-asked
+	_, err = n.Client.Nodes.Drain(ctx, n.ID())
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(n.URL, "http://"))
+		if err == nil {
+			require.NoError(t, conn.Close())
+		}
+		return err != nil
+	}, time.Minute, 5*time.Millisecond, "it takes nothing new")
+	close(answer)
+	require.NoError(t, <-invoked)
+	require.NoError(t, <-n.ended)
+	n.ended <- nil // for Stop
 }
 
 // TestWhatWaitsOnADrainedNodeGoesOnElsewhere has its last caller be answered by way of it.

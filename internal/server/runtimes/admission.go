@@ -41,6 +41,9 @@ type Capacity struct {
 	Available func() (bytes int64, ok bool)
 	// QueueTime is how long a launch may wait for room; 0 is 30 seconds.
 	QueueTime time.Duration
+	// UnreachedTime is how long no launch that waits is offered to a node that did not answer; 0 is
+	// 15 seconds, since each offer takes two of them then, and a write to give it up.
+	UnreachedTime time.Duration
 }
 
 // tenant is whose a runtime is.
@@ -84,6 +87,7 @@ func newAdmission(c Capacity) *admission {
 	if c.QueueTime == 0 {
 		c.QueueTime = defaultQueueTime
 	}
+	c.UnreachedTime = cmp.Or(c.UnreachedTime, unreachedTime)
 	return &admission{Capacity: c, live: map[string]int{}, liveIn: map[tenant]int{}, turn: map[tenant]int{}}
 }
 

@@ -106,7 +106,7 @@ func (s *Service) offer(
 		s.placements.refuse(to.ID, time.Now(), refusedFor)
 		return nil, rest(nil)
 	}
-	first := s.placements.refuse(to.ID, time.Now(), unreachedFor)
+	first := s.placements.refuse(to.ID, time.Now(), s.admission.UnreachedTime)
 	if web.IsUnknownQuestion(err) { // until it is upgraded
 		return nil, nil //nolint:nilnil // it was not taken
 	}

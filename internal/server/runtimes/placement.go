@@ -19,9 +19,8 @@ const (
 	// refusedFor is how long a launch that waits is not offered to a node that did not take one: by
 	// then the node has told what room it has, or another one gets its turn of those that are asked.
 	refusedFor = 1500 * time.Millisecond
-	// unreachedFor is the same for a node that did not answer: each offer takes two seconds then,
-	// and a write to give it up.
-	unreachedFor = 15 * time.Second
+	// unreachedTime is the [Capacity.UnreachedTime] where none is given.
+	unreachedTime = 15 * time.Second
 )
 
 // placements choose where runtimes are launched.

@@ -83,6 +83,6 @@ func TestANodeThatTookNothingIsNotAskedAgainAtOnce(t *testing.T) {
 	require.False(t, p.refuse("b", now, refusedFor))
 	require.Equal(t, nodes[1:], p.toOffer(nodes, now))
 	require.Equal(t, nodes, p.toOffer(nodes, now.Add(refusedFor+1)))
-	p.refuse("c", now.Add(time.Hour), unreachedFor)
+	p.refuse("c", now.Add(time.Hour), unreachedTime)
 	require.Len(t, p.refused, 1, "it is forgotten")
 }
