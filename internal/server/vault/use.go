@@ -41,6 +41,17 @@ type OpenedLogin struct {
 // its seal does not prove vault.tampered, and a grant that no longer holds what
 // refuses it; of these only the second is a use on record.
 func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin) error) error {
+	return s.useEntry(ctx, u, func(e store.VaultEntry, plain []byte) error {
+		opened, err := openedLogin(e, plain)
+		if err != nil {
+			return err
+		}
+		return do(opened)
+	})
+}
+
+// useEntry is [Service.UseLogin] for who takes what was sealed as it is. It is gone when do returns.
+func (s *Service) useEntry(ctx context.Context, u LoginUse, do func(e store.VaultEntry, plain []byte) error) error {
 	org := u.Event.Org
 	var e store.VaultEntry
 	find := func(tx *store.Tx) (audit.Event, error) {
@@ -55,11 +66,12 @@ func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin)
 	}
 	return s.UseFound(ctx, find, func() error {
 		u.Begun()
-		opened, err := s.openEntry(org, e)
+		plain, err := s.Keys.Open(sealRecord(org, e), e.Sealed) // which proves its Meta too
 		if err != nil {
-			return err
+			return web.Unopened(err, "vault.tampered")
 		}
-		return do(opened)
+		defer clear(plain)
+		return do(e, plain)
 	})
 }
 
@@ -74,47 +86,35 @@ func Find(ctx context.Context, q store.Queries, org, key, uid string) (store.Vau
 	return e, err
 }
 
-// openEntry decrypts an entry, which proves its Meta too.
-func (s *Service) openEntry(org string, e store.VaultEntry) (opened OpenedLogin, err error) {
-	plain, err := s.Keys.Open(sealRecord(org, e), e.Sealed)
-	if err != nil {
-		return opened, web.Unopened(err, "vault.tampered")
-	}
-	defer clear(plain)
+// openedLogin is an entry with what was sealed of it.
+func openedLogin(e store.VaultEntry, plain []byte) (opened OpenedLogin, err error) {
 	opened.Entry = e
 	return opened, errors.Join(json.Unmarshal(e.Meta, &opened.Meta), json.Unmarshal(plain, &opened.secrets))
 }
 
-func (s *Service) read(ctx context.Context, rq *web.Request, _ web.None) (out wire.VaultCredential, err error) {
-	err = s.useLoginOfPath(ctx, rq, func(l OpenedLogin) error {
-		out = wire.VaultCredential{
-			Username:       l.Meta.Username,
-			Password:       l.secrets.Password,
-			TOTP:           l.secrets.TOTP,
-			Origins:        l.Meta.Origins,
-			OriginPatterns: l.Meta.OriginPatterns,
-			Label:          l.Meta.Label,
-			Notes:          l.secrets.Notes,
-			Fill:           string(l.Meta.Fill),
-		}
-		if rq.Caller.Runtime != nil {
-			out.TOTP = wire.Value{} // a runtime gets codes, never the seed
-		}
-		return nil
-	})
-	return out, err
-}
-
-func (s *Service) readCode(ctx context.Context, rq *web.Request, _ web.None) (out wire.TOTPCode, err error) {
-	err = s.useLoginOfPath(ctx, rq, func(l OpenedLogin) (err error) {
-		out, err = l.secrets.codeAt(time.Now())
+func (s *Service) read(ctx context.Context, rq *web.Request, _ web.None) (out encodedLogin, err error) {
+	err = s.useEntryOfPath(ctx, rq, func(e store.VaultEntry, plain []byte) (err error) {
+		out, err = encodeLogin(e, plain, rq.Caller.Runtime == nil) // a runtime gets codes, never the seed
 		return err
 	})
 	return out, err
 }
 
-// useLoginOfPath authorises and uses the entry that the path names.
-func (s *Service) useLoginOfPath(ctx context.Context, rq *web.Request, do func(OpenedLogin) error) error {
+func (s *Service) readCode(ctx context.Context, rq *web.Request, _ web.None) (out wire.TOTPCode, err error) {
+	err = s.useEntryOfPath(ctx, rq, func(e store.VaultEntry, plain []byte) error {
+		l, err := openedLogin(e, plain)
+		if err == nil {
+			out, err = l.secrets.codeAt(time.Now())
+		}
+		return err
+	})
+	return out, err
+}
+
+// useEntryOfPath authorises and uses the entry that the path names.
+func (s *Service) useEntryOfPath(
+	ctx context.Context, rq *web.Request, do func(e store.VaultEntry, plain []byte) error,
+) error {
 	key, err := rq.Path("key", bctrl.ValidVaultKey)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (s *Service) useLoginOfPath(ctx context.Context, rq *web.Request, do func(O
 	if err := rq.Authorize(key); err != nil {
 		return err
 	}
-	return s.UseLogin(ctx, LoginUse{
+	return s.useEntry(ctx, LoginUse{
 		Grant: &rq.Granted,
 		Key:   key,
 		Event: rq.Event(),
