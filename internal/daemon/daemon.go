@@ -133,6 +133,8 @@ type Daemon struct {
 	// node is this server in its cluster; nil in none, and before it has joined.
 	node   atomic.Pointer[cluster.Membership]
 	bucket *blob.S3 // nil where files are in the data directory
+	// chromium is what starts browsers, nil where another driver does or none can.
+	chromium *chromium.Driver
 	// drained is closed, by stopDrained, when a node that was drained has nothing to do.
 	drained      chan struct{}
 	stopDrained  func()
@@ -320,7 +322,7 @@ func (d *Daemon) driver(cfg Config) browser.Driver {
 			d.log.Warn("every local program that finds the port of a browser's proxy is served by it, and launches with "+
 				"secrets for requests are refused", "error", err)
 		}
-		driver = found
+		driver, d.chromium = found, found
 	}
 	able, ok := driver.(browser.Preparer)
 	if !ok || cfg.Warm < 1 {

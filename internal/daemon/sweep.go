@@ -11,7 +11,22 @@ const (
 	sweepEvery = 6 * time.Hour
 	// leadEvery is how often a node looks whether that is up to it: whether it leads.
 	leadEvery = time.Minute
+	// firstLeft and lastLeft are how long what a dead server's browsers have left is let alone.
+	firstLeft = time.Second
+	lastLeft  = time.Minute
 )
+
+// sweepBrowsers goes on to remove what a server left that was killed before this one, until nothing is
+// left: some of its browsers may only end now, and profiles are saved after that.
+func sweepBrowsers(ctx context.Context, sweep func() (left int)) {
+	for pause := firstLeft; sweep() > 0; pause = min(2*pause, lastLeft) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // startSweeping removes what serves nobody any more every sweepEvery, beside the requests,
 // until Close. Of the nodes of a cluster the one that leads does, and one that has begun
@@ -20,6 +35,9 @@ func (d *Daemon) startSweeping(ctx context.Context, look time.Duration) {
 	ctx, d.stopSweeping = context.WithCancel(context.WithoutCancel(ctx))
 	clocks := clockWatch{compare: d.store.Clocks, log: d.log}
 	d.sweeps.Go(func() { clocks.run(ctx) })
+	if d.chromium != nil {
+		d.sweeps.Go(func() { sweepBrowsers(ctx, d.chromium.Sweep) })
+	}
 	d.sweeps.Go(func() {
 		ticker := time.NewTicker(cmp.Or(look, leadEvery))
 		defer ticker.Stop()

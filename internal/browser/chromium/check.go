@@ -1,3 +1,5 @@
+//go:build unix
+
 package chromium
 
 import "github.com/bctrl-go/bctrl/internal/browser"

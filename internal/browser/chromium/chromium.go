@@ -89,6 +89,10 @@ func New(o Options) (*Driver, error) {
 	}, nil
 }
 
+// Sweep is once more what [New] does for what servers that were killed have left, and returns how many
+// folders cannot be removed yet.
+func (d *Driver) Sweep() (left int) { return sweep(d.tempDir, d.user) }
+
 // instance is one running browser.
 type instance struct {
 	user      account

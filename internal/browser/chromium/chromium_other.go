@@ -25,3 +25,9 @@ func (*Driver) CheckOwners() error { return errors.ErrUnsupported }
 
 // CheckWebDriver fails. See [New].
 func (*Driver) CheckWebDriver() error { return errors.ErrUnsupported }
+
+// Check fails. See [New].
+func (*Driver) Check() error { return errors.ErrUnsupported }
+
+// Sweep finds nothing.
+func (*Driver) Sweep() (left int) { return 0 }

@@ -19,8 +19,8 @@ import (
 
 const (
 	dirPrefix = "bctrl-"
-	// makingPrefix begins the name of one until it has its lock.
-	makingPrefix = ".bctrl-making-"
+	// halfPrefix begins the name of one that is half made or half removed, and has no lock.
+	halfPrefix = ".bctrl-browser-"
 	// dirLock, in a browser's folder, is locked while its server lives.
 	dirLock = "lock"
 	// dirProfile, in a browser's folder, says which profile its data belongs to: see
@@ -100,7 +100,7 @@ func makeRoot(base, id string) (root string, lock *os.File, err error) {
 	if release, held := lockBase(base, syscall.LOCK_SH); held { // else a sweep has it, which is over in a moment
 		defer release()
 	}
-	making, err := os.MkdirTemp(base, makingPrefix)
+	making, err := os.MkdirTemp(base, halfPrefix)
 	if err != nil {
 		return "", nil, err
 	}
@@ -117,7 +117,7 @@ func makeRoot(base, id string) (root string, lock *os.File, err error) {
 	if lock, err = lockFile(folder, dirLock); err != nil {
 		return "", nil, err
 	}
-	root = filepath.Join(base, dirPrefix+plainName(id)+"-"+strings.TrimPrefix(filepath.Base(making), makingPrefix))
+	root = filepath.Join(base, dirPrefix+plainName(id)+"-"+strings.TrimPrefix(filepath.Base(making), halfPrefix))
 	if err := os.Rename(making, root); err != nil {
 		return "", nil, errors.Join(err, lock.Close())
 	}
@@ -177,9 +177,16 @@ func (d dirs) leave() error {
 	return nil
 }
 
-// remove removes the folders and gives up their lock.
+// remove removes the folders and gives up their lock. What it cannot remove the next sweep knows by its name.
 func (d dirs) remove() error {
-	err := os.RemoveAll(d.root)
+	half := filepath.Join(filepath.Dir(d.root), halfPrefix+strings.TrimPrefix(filepath.Base(d.root), dirPrefix))
+	err := os.Rename(d.root, half)
+	if err == nil {
+		err = os.RemoveAll(half)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // somebody else has removed it
+		err = nil
+	}
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}
@@ -190,62 +197,70 @@ func (d dirs) remove() error {
 }
 
 // sweep removes what servers that were killed left below base, and saves their
-// profiles first. What cannot be swept now is left for the next time.
-func sweep(base string, user account) {
+// profiles first. What cannot be swept now, as where a browser of theirs has not ended yet, is left for
+// the next time: it returns how many folders that is.
+func sweep(base string, user account) (left int) {
 	entries, err := os.ReadDir(base)
 	if err != nil {
-		return
+		return 0
 	}
 	for _, e := range entries {
+		swept := true
 		switch {
 		case !e.IsDir():
 		case strings.HasPrefix(e.Name(), dirPrefix):
-			sweepOne(filepath.Join(base, e.Name()), user)
-		case strings.HasPrefix(e.Name(), makingPrefix):
-			sweepMaking(base, e.Name())
+			swept = sweepOne(filepath.Join(base, e.Name()), user)
+		case strings.HasPrefix(e.Name(), halfPrefix):
+			swept = sweepHalf(base, e.Name())
+		}
+		if !swept {
+			left++
 		}
 	}
+	return left
 }
 
-// sweepMaking removes a folder that nobody makes any more, whose server died before it had its name.
-func sweepMaking(base, name string) {
+// sweepHalf removes a folder that nobody makes any more, or that could not be removed as a whole.
+func sweepHalf(base, name string) (swept bool) {
 	release, held := lockBase(base, syscall.LOCK_EX)
 	if !held {
-		return // somebody makes one
+		return false // somebody makes one
 	}
 	defer release()
-	making := filepath.Join(base, name)
-	if info, err := os.Lstat(making); err == nil && info.IsDir() && madeBySelf(info) {
-		_ = os.RemoveAll(making) // else the next sweep does
+	half := filepath.Join(base, name)
+	if info, err := os.Lstat(half); err != nil || !info.IsDir() || !madeBySelf(info) {
+		return true
 	}
+	return os.RemoveAll(half) == nil
 }
 
-func sweepOne(root string, user account) {
+// sweepOne sweeps a folder, where it is the browser's of a dead server.
+func sweepOne(root string, user account) (swept bool) {
 	// Others may write to base: a folder with the prefix is a browser's only
 	// when this server's own user made it.
 	info, err := os.Lstat(root)
 	if err != nil || !info.IsDir() || !madeBySelf(info) {
-		return
+		return true
 	}
 	folder, err := os.OpenRoot(root)
 	if err != nil {
-		return
+		return true
 	}
 	defer folder.Close()
 	if _, err := folder.Lstat(dirLock); err != nil {
-		return // no browser's folder
+		return true // no browser's folder
 	}
 	lock, err := lockFile(folder, dirLock)
 	if err != nil {
-		return // its server lives
+		return true // its server lives
 	}
 	d := layout(root)
 	d.lock = lock
 	if err := d.rescue(folder, user); err != nil {
 		_ = lock.Close() // it is left for the next sweep
-		return
+		return false
 	}
-	_ = d.remove()
+	return d.remove() == nil
 }
 
 // rescue saves the data of a dead server's browser to its profile, unless the

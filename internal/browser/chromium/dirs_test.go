@@ -22,7 +22,7 @@ func TestASweepLeavesNoFolderThatADeadServerWasMaking(t *testing.T) {
 	other := filepath.Join(base, "bctrl-other")
 	require.NoError(t, os.Mkdir(other, 0o700))
 	for _, within := range []string{"", dirLock} { // where it died
-		making, err := os.MkdirTemp(base, makingPrefix)
+		making, err := os.MkdirTemp(base, halfPrefix)
 		require.NoError(t, err)
 		if within != "" {
 			require.NoError(t, os.WriteFile(filepath.Join(making, within), nil, 0o600))
