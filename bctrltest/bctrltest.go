@@ -99,7 +99,10 @@ func New(t testing.TB, opts ...Option) *Server {
 		KeyFile: filepath.Join(s.dir, "key"),
 		Log:     o.log,
 		Warm:    o.warm,
-		Allow:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		// A test that leaves a call underway is not waited for.
+		CallGrace: time.Millisecond,
+
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	cfg.Chromium.ActionTimeout = o.actionTimeout
 	standIns(t, o.providers, &cfg)

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -128,6 +129,9 @@ func TestWhatWasAcknowledgedSurvivesKillsPausesAndPartitions(t *testing.T) {
 	l.tell(own)
 }
 
+// mostRounds bounds how often the scenario of histories is played.
+const mostRounds = 100
+
 // TestNoDecisionIsStaleWhateverHappens has histories alone played, until there are enough of them, while
 // nodes are cut off, paused and killed, and the database with them.
 func TestNoDecisionIsStaleWhateverHappens(t *testing.T) {
@@ -146,12 +150,19 @@ func TestNoDecisionIsStaleWhateverHappens(t *testing.T) {
 	began := time.Now()
 	l.begin()
 	var err error
-	for err == nil && own.played() < enough {
-		err = w.play(ctx, s.drawn(r))
+	for round := 0; err == nil && own.played() < enough; round++ {
+		if err = w.play(ctx, s.drawn(r)); round == mostRounds {
+			err = errors.Join(err, fmt.Errorf("of %d histories %d were played", enough, own.played()))
+		}
 	}
 	took := time.Since(began)
 	l.requireWell(ctx, own, err)
 	t.Logf("%d histories, all of which have an explanation", own.played())
+	half := 0
+	for _, p := range own.players {
+		half += p.open + p.bare
+	}
+	require.Less(t, int64(4*half), own.played(), "too many of them say little")
 	w.tell(took)
 	l.tell(own)
 }

@@ -44,8 +44,8 @@ type NotaryConfig struct {
 	// Leads reports whether this server is the one of those that share the log which
 	// signs it; nil is a server that has it to itself.
 	Leads func() bool
-	// Kept is told up to which event the log is signed, once that is outside the database; nil
-	// tells nobody.
+	// Kept is told up to which event the log is signed, once that is outside the database, by whom
+	// signing waits for; nil tells nobody.
 	Kept func(seq int64)
 	// Log receives what an operator needs to know.
 	Log *slog.Logger

@@ -195,6 +195,7 @@ func TestWhatIsInTheWayOfAMoveIsSaid(t *testing.T) {
 	got := m.moves(ctx, "--yes")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "the bytes of 1 of 2 files")
+	require.Regexp(t, `first: "f/[01]" in s`, got.stderr)
 	require.Empty(t, digests(t, m.bucketDir))
 }
 

@@ -77,13 +77,13 @@ type Custodian struct {
 	// the log's head.
 	mu     sync.Mutex
 	notary *audit.Notary // nil while locked, but for one that is still to be closed
-	// signed is up to which event the log was signed when it was last heard of.
-	signed atomic.Int64
 
 	// key is the one in use, nil while locked. It is read without a lock, and replaced under
 	// keyMu, which is held for moments only: so that the key can be forgotten at any time.
-	key   atomic.Pointer[seal.Key]
-	keyMu sync.Mutex // guards what follows
+	key atomic.Pointer[seal.Key]
+	// signed is up to which event the log was signed when it was last heard of.
+	signed atomic.Int64
+	keyMu  sync.Mutex // guards what follows
 	// locks counts how often the key was forgotten: who began to unlock, or to exchange the
 	// key, before that does not bring one back.
 	locks int
@@ -357,7 +357,7 @@ func (c *Custodian) stopSigning() (signed store.Head, err error) {
 }
 
 // Signed is the number of the newest event up to which this server knows the log to be signed, with
-// the signature outside the database too.
+// the signature outside the database too; 0 until it was unlocked first.
 func (c *Custodian) Signed() int64 { return c.signed.Load() }
 
 // Verify verifies the audit log, or gives [seal.ErrLocked].

@@ -103,6 +103,9 @@ type Config struct {
 	NodeAddress string
 	// Lease, Renew and Watch are as in [cluster.Config].
 	Lease, Renew, Watch time.Duration
+	// CallGrace is how long calls to providers may take to their end once the server is to stop; 0 is 6
+	// seconds.
+	CallGrace time.Duration
 	// KeepRecordings is for how long the recordings of runtimes stay in storage; 0 is for ever.
 	KeepRecordings time.Duration
 	// Log receives what an operator needs to know; nil discards it.
@@ -231,6 +234,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		Log:             d.log,
 		Meter:           d.metrics,
 		Tracer:          cfg.Tracer,
+		CallGrace:       cfg.CallGrace,
 		KeepRecordings:  cfg.KeepRecordings,
 		Registry:        providers,
 		Prices:          prices,

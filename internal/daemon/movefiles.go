@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -59,14 +61,14 @@ func (m *Mover) openFiles(ctx context.Context) (err error) {
 // findFiles finds the files that lack their bytes or have too many, and those that are in the bucket
 // already.
 func (m *Mover) findFiles(ctx context.Context) error {
-	lost, long := 0, 0
+	var lost, long []string
 	for _, b := range m.files {
 		if b.Size > blob.MaxObject {
-			long++
+			long = append(long, b.ID)
 		}
 		r, size, err := m.disk.Open(ctx, b)
 		if errors.Is(err, blob.ErrNotFound) || err == nil && size != b.Size {
-			lost++
+			lost = append(lost, b.ID)
 		}
 		if err == nil {
 			err = r.Close()
@@ -75,17 +77,40 @@ func (m *Mover) findFiles(ctx context.Context) error {
 			return err
 		}
 	}
-	if lost > 0 {
-		return fmt.Errorf("the bytes of %d of %d files are not in %s, or not all of them: delete these files first",
-			lost, len(m.files), blobsIn(m.cfg.DataDir))
+	var why []error
+	if len(lost) > 0 {
+		why = append(why, fmt.Errorf("the bytes of %d of %d files are not in %s, or not all of them: delete these files first: %s",
+			len(lost), len(m.files), blobsIn(m.cfg.DataDir), m.named(ctx, lost)))
 	}
-	if long > 0 {
-		return fmt.Errorf("%d of %d files are longer than the %d GiB that a bucket takes: delete these files first",
-			long, len(m.files), blob.MaxObject>>30)
+	if len(long) > 0 {
+		why = append(why, fmt.Errorf("%d of %d files are longer than the %d GiB that a bucket takes: delete these files first: %s",
+			len(long), len(m.files), blob.MaxObject>>30, m.named(ctx, long)))
+	}
+	if len(why) > 0 {
+		return errors.Join(why...)
 	}
 	present, err := m.eachFile(ctx, func(ctx context.Context, b blob.Blob) (bool, error) { return m.bucket.Has(ctx, b) })
 	m.plan.Present = present
 	return err
+}
+
+// mostNamed bounds the files that a message names.
+const mostNamed = 5
+
+// named are the first of some files by their bytes, each by its namespace and path.
+func (m *Mover) named(ctx context.Context, ids []string) string {
+	var names []string
+	first := ids[:min(len(ids), mostNamed)]
+	_ = m.source.Read().EachFile(ctx, func(o store.Object) error { // else the message has to do without
+		if slices.Contains(first, o.BlobID) {
+			names = append(names, fmt.Sprintf("%q in %s", o.Path, o.Namespace))
+		}
+		return nil
+	})
+	if more := len(ids) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // eachFile calls fn with every file, several at once, and counts those of which it says yes.

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // ErrTooOpen: others than the owner could read the key file.
@@ -139,7 +141,8 @@ func readPrivate(path string) ([]byte, error) {
 
 // writePrivate creates the file at path whole or not at all. The text is
 // written beside it first and then linked, so that neither a crash nor a
-// second server that starts at the same moment leaves half a key.
+// second server that starts at the same moment leaves half a key. What a crash leaves beside it, the
+// next one removes: it may be the same key.
 func writePrivate(path string, text []byte) (err error) {
 	defer clear(text)
 	dir := filepath.Dir(path)
@@ -148,7 +151,10 @@ func writePrivate(path string, text []byte) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".bctrl-key-*") // mode 0600
+	if err := removeUnfinished(dir); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, unfinished+"*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -169,6 +175,34 @@ func writePrivate(path string, text []byte) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(dir))
+}
+
+const (
+	// unfinished begins the name of a key file that is being written, and unfinishedAge is after how long
+	// nobody writes it any more.
+	unfinished    = ".bctrl-key-"
+	unfinishedAge = time.Minute
+)
+
+// removeUnfinished removes what a crash has left in a directory.
+func removeUnfinished(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), unfinished) || !e.Type().IsRegular() {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && time.Since(info.ModTime()) > unfinishedAge {
+			err = os.Remove(filepath.Join(dir, e.Name()))
+		}
+		if err := ignoreMissing(err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -121,4 +122,22 @@ func TestAKeyIsTheSameFromFileAndEnvironment(t *testing.T) {
 		require.ErrorIs(t, err, ErrBadKey, why)
 		require.ErrorContains(t, err, "TEST_BCTRL_KEY", why)
 	}
+}
+
+// TestWhatACrashLeftOfAKeyFileGoesWithTheNext, and what somebody else is writing does not.
+func TestWhatACrashLeftOfAKeyFileGoesWithTheNext(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "key")
+	_, err := CreateFile(path)
+	require.NoError(t, err)
+	left, written := filepath.Join(dir, unfinished+"1"), filepath.Join(dir, unfinished+"2")
+	require.NoError(t, os.Link(path, left)) // as between the two
+	long := time.Now().Add(-2 * unfinishedAge)
+	require.NoError(t, os.Chtimes(left, long, long))
+	require.NoError(t, os.WriteFile(written, nil, 0o600))
+	_, err = StageFile(path)
+	require.NoError(t, err)
+	require.NoFileExists(t, left)
+	require.FileExists(t, written)
+	require.NoError(t, CommitFile(path))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,7 +55,14 @@ func wholeSentences(t *testing.T, body []byte) {
 // alike counts the answers of each kind.
 var alike struct {
 	sync.Mutex
-	of map[string]int
+	of map[alikeAnswers]int
+}
+
+// alikeAnswers is a kind of answers.
+type alikeAnswers struct {
+	method, path string
+	status       int
+	refusal      string
 }
 
 // isCompared reports whether an answer is one to compare with its description, which takes longer than
@@ -65,9 +71,12 @@ func isCompared(route *routers.Route, a answer) bool {
 	alike.Lock()
 	defer alike.Unlock()
 	if alike.of == nil {
-		alike.of = map[string]int{}
+		alike.of = map[alikeAnswers]int{}
 	}
-	kind := fmt.Sprint(route.Method, route.Path, a.Status, a.code())
+	kind := alikeAnswers{route.Method, route.Path, a.Status, ""}
+	if a.Status >= http.StatusBadRequest {
+		kind.refusal = a.code()
+	}
 	alike.of[kind]++
 	n := alike.of[kind]
 	return n <= 8 || sample.All() || n%8 == 0

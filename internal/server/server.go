@@ -93,6 +93,8 @@ type Config struct {
 	ReadyAge time.Duration
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
 	MaxFile int64
+	// CallGrace is as in [web.Config].
+	CallGrace time.Duration
 	// KeepRecordings is for how long the recordings of runtimes stay in storage; 0 is for ever.
 	KeepRecordings time.Duration
 	// Log receives what an operator needs to know; nil discards it.
@@ -182,6 +184,7 @@ func newServer(cfg Config) (*Server, error) {
 			Tracer:    cfg.Tracer,
 			PublicURL: cfg.PublicURL,
 			Strangers: cfg.Strangers,
+			CallGrace: cfg.CallGrace,
 		}),
 		broker: broker.New(broker.Config{
 			Egress:  cfg.Egress,

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/lockbox"
@@ -19,8 +20,10 @@ import (
 
 const (
 	dirPrefix = "bctrl-"
-	// halfPrefix begins the name of one that is half made or half removed, and has no lock.
+	// halfPrefix begins the name of one that is half made, or half removed.
 	halfPrefix = ".bctrl-browser-"
+	// halfAge is after how long one is neither made nor removed any more, which takes milliseconds.
+	halfAge = 10 * time.Second
 	// dirLock, in a browser's folder, is locked while its server lives.
 	dirLock = "lock"
 	// dirProfile, in a browser's folder, says which profile its data belongs to: see
@@ -94,12 +97,9 @@ func makeDirs(base, id string, user account) (d dirs, err error) {
 	return d, nil
 }
 
-// makeRoot makes the folder of the runtime id, which has its lock before it has its name: a sweep takes
-// it neither for one that a dead server has left, nor leaves it where this server dies.
+// makeRoot makes the folder of the runtime id. It has its lock before it has its name, so that no sweep
+// takes it for that of a dead server. Until then its name tells a sweep what it is, should this server die.
 func makeRoot(base, id string) (root string, lock *os.File, err error) {
-	if release, held := lockBase(base, syscall.LOCK_SH); held { // else a sweep has it, which is over in a moment
-		defer release()
-	}
 	making, err := os.MkdirTemp(base, halfPrefix)
 	if err != nil {
 		return "", nil, err
@@ -122,20 +122,6 @@ func makeRoot(base, id string) (root string, lock *os.File, err error) {
 		return "", nil, errors.Join(err, lock.Close())
 	}
 	return root, lock, nil
-}
-
-// lockBase locks base itself, which those who make a folder in it share, and a sweep has to itself, each
-// for moments. Where it is not to be had, only a sweep minds: any program may lock a folder that all share.
-func lockBase(base string, how int) (release func(), held bool) {
-	f, err := os.Open(base)
-	if err != nil {
-		return nil, false
-	}
-	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
-		_ = f.Close() // it was only read
-		return nil, false
-	}
-	return func() { _ = f.Close() }, true
 }
 
 // profileNote is what the next server needs to save a browser's data, which it does
@@ -180,13 +166,10 @@ func (d dirs) leave() error {
 // remove removes the folders and gives up their lock. What it cannot remove the next sweep knows by its name.
 func (d dirs) remove() error {
 	half := filepath.Join(filepath.Dir(d.root), halfPrefix+strings.TrimPrefix(filepath.Base(d.root), dirPrefix))
-	err := os.Rename(d.root, half)
-	if err == nil {
-		err = os.RemoveAll(half)
+	if err := os.Rename(d.root, half); err == nil {
+		d.root = half
 	}
-	if errors.Is(err, fs.ErrNotExist) { // somebody else has removed it
-		err = nil
-	}
+	err := os.RemoveAll(d.root)
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}
@@ -211,7 +194,7 @@ func sweep(base string, user account) (left int) {
 		case strings.HasPrefix(e.Name(), dirPrefix):
 			swept = sweepOne(filepath.Join(base, e.Name()), user)
 		case strings.HasPrefix(e.Name(), halfPrefix):
-			swept = sweepHalf(base, e.Name())
+			swept = sweepHalf(filepath.Join(base, e.Name()))
 		}
 		if !swept {
 			left++
@@ -220,18 +203,14 @@ func sweep(base string, user account) (left int) {
 	return left
 }
 
-// sweepHalf removes a folder that nobody makes any more, or that could not be removed as a whole.
-func sweepHalf(base, name string) (swept bool) {
-	release, held := lockBase(base, syscall.LOCK_EX)
-	if !held {
-		return false // somebody makes one
-	}
-	defer release()
-	half := filepath.Join(base, name)
-	if info, err := os.Lstat(half); err != nil || !info.IsDir() || !madeBySelf(info) {
+// sweepHalf removes a folder that nobody makes any more, or that could not be removed as a whole. A server
+// that stood still for so long while it made one cannot give it its name any more.
+func sweepHalf(half string) (swept bool) {
+	info, err := os.Lstat(half)
+	if err != nil || !info.IsDir() || !madeBySelf(info) {
 		return true
 	}
-	return os.RemoveAll(half) == nil
+	return time.Since(info.ModTime()) > halfAge && os.RemoveAll(half) == nil
 }
 
 // sweepOne sweeps a folder, where it is the browser's of a dead server.
@@ -244,7 +223,7 @@ func sweepOne(root string, user account) (swept bool) {
 	}
 	folder, err := os.OpenRoot(root)
 	if err != nil {
-		return true
+		return false
 	}
 	defer folder.Close()
 	if _, err := folder.Lstat(dirLock); err != nil {
@@ -252,7 +231,7 @@ func sweepOne(root string, user account) (swept bool) {
 	}
 	lock, err := lockFile(folder, dirLock)
 	if err != nil {
-		return true // its server lives
+		return errors.Is(err, syscall.EWOULDBLOCK) // its server lives
 	}
 	d := layout(root)
 	d.lock = lock

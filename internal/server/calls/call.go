@@ -65,6 +65,12 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 		},
 		dropCondition: func() {},
 	}
+	select {
+	case <-s.StreamsEnd(): // there may be no time left for it
+		a.close()
+		return a, web.ErrStopping
+	default:
+	}
 	begin := s.Audit.BeginIn
 	if req.keepSent != nil { // a row of its own
 		begin = s.Audit.BeginChanging
@@ -91,33 +97,19 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 		s.Meter.ProviderAnswered(provider, end.Status, end.Took)
 		s.RecordOutcome(ev, done, end)
 	}
-	go s.endLate(ctx, cancel)
+	go func() { // an answer that never ends would keep the server from stopping
+		select {
+		case <-s.CallsEnd():
+			cancel(web.ErrStopping)
+		case <-ctx.Done():
+		}
+	}()
 	a.Response, err = s.send(ctx, a.call)
 	if err != nil {
 		return a, a.end(err)
 	}
 	a.idle = time.AfterFunc(idleBound, func() { cancel(errUpstreamTimeout) })
 	return a, nil
-}
-
-// stopGrace is how long a call may take to its end once the server is told to stop: less than any
-// other request, so that its outcome is recorded in time.
-const stopGrace = 6 * time.Second
-
-// endLate ends a call that would keep the server from stopping, as one whose answer never ends.
-func (s *Service) endLate(ctx context.Context, cancel context.CancelCauseFunc) {
-	select {
-	case <-s.StreamsEnd():
-	case <-ctx.Done():
-		return
-	}
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
-	select {
-	case <-grace.C:
-		cancel(web.ErrStopping)
-	case <-ctx.Done():
-	}
 }
 
 // endTraced ends the span of a call. Its answer may have come and still not be passed on.

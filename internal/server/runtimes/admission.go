@@ -81,6 +81,8 @@ type admission struct {
 	// under a tenant without a workspace, and of each workspace.
 	turns int
 	turn  map[tenant]int
+	// ends is closed when nobody may wait any more, since the server stops; nil is never.
+	ends <-chan struct{}
 }
 
 func newAdmission(c Capacity) *admission {
@@ -313,6 +315,8 @@ func (p *place) waitForRoom(ctx context.Context) (elsewhere cluster.Node, err er
 			at := p.a.placeOf(p.wait.id)
 			return elsewhere, errAtCapacity(fmt.Sprintf(
 				"there was no room for another runtime within %v; the launch was at place %d", p.a.QueueTime, at))
+		case <-p.a.ends:
+			return elsewhere, web.ErrStopping
 		case <-ctx.Done():
 			return elsewhere, context.Cause(ctx)
 		}

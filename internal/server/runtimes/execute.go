@@ -192,8 +192,9 @@ func (s *Service) runSteps(
 }
 
 var (
-	errCancelled = web.Unprocessable("executions.cancelled", "the execution was cancelled")
-	errTimedOut  = web.GatewayTimeout("executions.timed_out", "the step did not end in its time")
+	errCancelled    = web.Unprocessable("executions.cancelled", "the execution was cancelled")
+	errRuntimeEnded = web.Unprocessable("runtimes.ended", "the runtime ended while it executed")
+	errTimedOut     = web.GatewayTimeout("executions.timed_out", "the step did not end in its time")
 )
 
 // whyEnded is the refusal for an execution whose context has ended with err: its
@@ -202,7 +203,7 @@ var (
 // idempotency key: nothing runs twice.
 func (s *Service) whyEnded(ctx context.Context, x *execution, err error) error {
 	if x.live.life.Err() != nil {
-		return web.Unprocessable("runtimes.ended", "the runtime ended while it executed")
+		return errRuntimeEnded
 	}
 	if why := web.EndedBecause(ctx); why != nil {
 		return why

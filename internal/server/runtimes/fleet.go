@@ -26,6 +26,13 @@ type fleet struct {
 	ending sync.Map
 }
 
+// isClosing reports whether the server ends, and all of its runtimes with it.
+func (f *fleet) isClosing() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closing
+}
+
 func newFleet() fleet { return fleet{closed: make(chan struct{})} }
 
 // errIsHere is why a runtime is not taken in that is among those here.

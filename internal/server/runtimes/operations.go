@@ -136,15 +136,21 @@ func (s *Service) runOperation(
 			}
 		}))
 	})
+	conclude := func(o *bctrl.OperationInfo) {
+		concludeOperation(o, result, err)
+		if o.Error != nil && o.Error.Code == errRuntimeEnded.Code && s.fleet.isClosing() {
+			interruptOperation(o)
+		}
+	}
 	end := op.snapshot()
-	concludeOperation(&end, result, err)
+	conclude(&end)
 	outcome := audit.OK
 	if end.Error != nil {
 		outcome = end.Error.Code
 	}
 	recordOutcome(outcome)
 	s.events.Flush() // what was told of it comes before its end
-	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { concludeOperation(o, result, err) }))
+	s.saveOperation(op, op.update(conclude))
 	s.operations.mu.Lock()
 	delete(s.operations.open, x.id)
 	s.operations.mu.Unlock()
@@ -289,6 +295,7 @@ func (s *Service) waitOperation(
 		select {
 		case <-op.ended:
 		case <-timer.C:
+		case <-s.StreamsEnd(): // the caller asks once more, the next server
 		case <-ctx.Done():
 			return out, ctx.Err()
 		}

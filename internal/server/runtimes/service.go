@@ -99,6 +99,7 @@ func New(k *web.Kernel, cfg Config) *Service {
 		admission: newAdmission(cfg.Capacity),
 		pages:     live.NewPages(),
 	}
+	s.admission.ends = s.StreamsEnd()
 	s.connectURLs.mark, s.views.mark = s.tokenMark, s.tokenMark
 	return s
 }

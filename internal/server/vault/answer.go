@@ -3,16 +3,25 @@ package vault
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
 
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// encodedLogin is a [wire.VaultCredential] as JSON.
+// encodedLogin is a [wire.VaultCredential] as JSON, which it does not print.
 type encodedLogin []byte
 
 // Encode is what is answered.
 func (l encodedLogin) Encode() ([]byte, error) { return l, nil }
+
+// Format implements [fmt.Formatter].
+func (l encodedLogin) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret]") }
+
+// LogValue implements [slog.LogValuer].
+func (l encodedLogin) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
 // noPassword is in a [Meta] as it is stored that has what no answer has.
 var noPassword = []byte(`"noPassword":true`)
@@ -21,7 +30,7 @@ var noPassword = []byte(`"noPassword":true`)
 // as this server wrote and sealed them: they are put together as they are, which saves a tenth of what a
 // read costs. Where the seed is left out, they are taken apart.
 func encodeLogin(e store.VaultEntry, plain []byte, withSeed bool) (encodedLogin, error) {
-	if withSeed && !bytes.Contains(e.Meta, noPassword) {
+	if withSeed && isObject(e.Meta) && isObject(plain) && !bytes.Contains(e.Meta, noPassword) {
 		return joinObjects(e.Meta, plain), nil
 	}
 	l, err := openedLogin(e, plain)
@@ -42,6 +51,9 @@ func encodeLogin(e store.VaultEntry, plain []byte, withSeed bool) (encodedLogin,
 	}
 	return json.Marshal(out)
 }
+
+// isObject reports whether JSON without space around it is an object.
+func isObject(text []byte) bool { return len(text) > 1 && text[0] == '{' && text[len(text)-1] == '}' }
 
 // joinObjects makes one JSON object of two that have no field in common.
 func joinObjects(a, b []byte) []byte {

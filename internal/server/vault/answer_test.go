@@ -2,6 +2,8 @@ package vault
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -67,4 +69,24 @@ func TestALoginIsAnsweredAsItWasWritten(t *testing.T) {
 			require.JSONEq(t, string(expected), string(got))
 		}
 	})
+}
+
+// TestWhatIsStoredAsNoObjectIsTakenApart or refused, and never put into an answer.
+func TestWhatIsStoredAsNoObjectIsTakenApart(t *testing.T) {
+	for _, plain := range []string{"", "null", " {}", "{}\n", "[]", "{"} {
+		got, err := encodeLogin(store.VaultEntry{Meta: []byte(`{"fill":"swap"}`)}, []byte(plain), true)
+		if err == nil {
+			require.JSONEq(t, `{"fill":"swap"}`, string(got), "%q", plain)
+		}
+	}
+}
+
+func TestAnEncodedLoginPrintsNothing(t *testing.T) {
+	l := encodedLogin(`{"password":"hunter2"}`)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		require.Equal(t, "[secret]", fmt.Sprintf(verb, l))
+	}
+	var out strings.Builder
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "login", l)
+	require.False(t, strings.Contains(out.String(), "hunter2"))
 }

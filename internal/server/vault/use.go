@@ -50,7 +50,8 @@ func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin)
 	})
 }
 
-// useEntry is [Service.UseLogin] for who takes what was sealed as it is. It is gone when do returns.
+// useEntry is [Service.UseLogin], but hands the sealed part to do as it was decrypted. Its bytes are
+// cleared when do returns.
 func (s *Service) useEntry(ctx context.Context, u LoginUse, do func(e store.VaultEntry, plain []byte) error) error {
 	org := u.Event.Org
 	var e store.VaultEntry

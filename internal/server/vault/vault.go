@@ -34,7 +34,8 @@ func (s *Service) Routes() []web.Route {
 	}
 }
 
-// Meta is the part of an entry that is listed. It is stored in clear, and
+// Meta is the part of an entry that is listed. A field that is taken out of it, or of secrets, still is in
+// entries of before, and needs a case in encodeLogin. It is stored in clear, and
 // the seal covers it: an origin that was edited in the database opens nothing.
 type Meta struct {
 	Username string `json:"username,omitempty"`

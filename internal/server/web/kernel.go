@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/cluster"
@@ -52,6 +53,8 @@ type Kernel struct {
 	unheard    unheard
 	endStreams sync.Once
 	streamsEnd chan struct{}
+	callGrace  time.Duration
+	callsEnd   chan struct{}
 }
 
 // Config says what a kernel works with. It owns none of it.
@@ -73,6 +76,9 @@ type Config struct {
 	// Strangers is how many requests without a good caller are refused and
 	// recorded each for itself, at once; of one address a tenth. 0 is 1000.
 	Strangers int
+	// CallGrace is how long calls to providers may take to their end once the streams have ended; 0 is
+	// 6 seconds.
+	CallGrace time.Duration
 }
 
 // NewKernel makes a kernel. Its [Strangers] are closed before the store is.
@@ -88,6 +94,8 @@ func NewKernel(cfg Config) *Kernel {
 		Tracer:     cfg.Tracer,
 		PublicURL:  cfg.PublicURL,
 		streamsEnd: make(chan struct{}),
+		callGrace:  cmp.Or(cfg.CallGrace, callGrace),
+		callsEnd:   make(chan struct{}),
 	}
 	k.underway.valid = k.Cluster.Valid
 	k.TokenKey = k.NewSealedKey(tokenKeyName)

@@ -16,11 +16,23 @@ const (
 	slowest = 10 * time.Second
 	// reconnectIn is what a client is told to wait before it comes again.
 	reconnectIn = time.Second
+	// callGrace is the [Config.CallGrace] where none is given: less than any other request has, so
+	// that the outcome of a call is recorded in time.
+	callGrace = 6 * time.Second
 )
 
-// EndStreams closes what [Kernel.StreamsEnd] returns, so that a server can stop.
-// It may be called more than once.
-func (k *Kernel) EndStreams() { k.endStreams.Do(func() { close(k.streamsEnd) }) }
+// EndStreams closes what [Kernel.StreamsEnd] returns, so that a server can stop, and what
+// [Kernel.CallsEnd] returns a while later. It may be called more than once.
+func (k *Kernel) EndStreams() {
+	k.endStreams.Do(func() {
+		close(k.streamsEnd)
+		time.AfterFunc(k.callGrace, func() { close(k.callsEnd) })
+	})
+}
+
+// CallsEnd returns a channel that is closed when the calls to providers that are underway have to end.
+// None is to begin once the streams have.
+func (k *Kernel) CallsEnd() <-chan struct{} { return k.callsEnd }
 
 // StreamsEnd returns a channel that is closed when all that would stream for
 // ever has to end, and what begins later at once.
