@@ -334,7 +334,8 @@ func TestOperatorsReadMetricsWhereCallersDoNot(t *testing.T) {
 	status, text := get(srv.metrics)
 	require.Equal(t, http.StatusOK, status)
 	for _, name := range []string{
-		"bctrl_runtimes 0", "bctrl_webhook_deliveries_waiting 0", "bctrl_locked 0", "bctrl_audit_events", "bctrl_audit_signed",
+		"bctrl_runtimes 0", "bctrl_webhook_deliveries_waiting 0", "bctrl_locked 0", "bctrl_audit_events",
+		"bctrl_audit_signed",
 		"bctrl_store_commit_duration_seconds_count",
 		"process_resident_memory_bytes", "go_goroutines",
 	} {

@@ -79,11 +79,13 @@ func (m *Mover) findFiles(ctx context.Context) error {
 	}
 	var why []error
 	if len(lost) > 0 {
-		why = append(why, fmt.Errorf("the bytes of %d of %d files are not in %s, or not all of them: delete these files first: %s",
+		why = append(why, fmt.Errorf(
+			"the bytes of %d of %d files are not in %s, or not all of them: delete these files first: %s",
 			len(lost), len(m.files), blobsIn(m.cfg.DataDir), m.named(ctx, lost)))
 	}
 	if len(long) > 0 {
-		why = append(why, fmt.Errorf("%d of %d files are longer than the %d GiB that a bucket takes: delete these files first: %s",
+		why = append(why, fmt.Errorf(
+			"%d of %d files are longer than the %d GiB that a bucket takes: delete these files first: %s",
 			len(long), len(m.files), blob.MaxObject>>30, m.named(ctx, long)))
 	}
 	if len(why) > 0 {

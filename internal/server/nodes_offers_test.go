@@ -348,7 +348,8 @@ func (o *offering) readOnly(onOff string) {
 	for _, statement := range []string{
 		"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = " + onOff +
 			"', current_database()); END $$",
-		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity " +
+			"WHERE datname = current_database() AND pid <> pg_backend_pid()",
 	} {
 		_, err := db.ExecContext(o.Context(), statement)
 		require.NoError(o, err)

@@ -20,7 +20,8 @@ func TestAStopEndsCallsAfterTheirGraceAndBeginsNone(t *testing.T) {
 		<-r.Context().Done()
 	}, func(cfg *Config) { cfg.CallGrace = grace })
 	invoke := func() answer {
-		return c.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, object{"method": "GET", "path": "/v1/things"})
+		return c.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil,
+			object{"method": "GET", "path": "/v1/things"})
 	}
 	got := make(chan answer, 1)
 	go func() { got <- invoke() }()

@@ -99,7 +99,8 @@ func (c *Cluster) copyBucket(name string) blob.S3Config {
 	dir, err := c.s3.MakeBucket(name)
 	require.NoError(c.t, err)
 	// What the server knows of an object beside its bytes is in attributes of the file.
-	out, err := exec.CommandContext(c.t.Context(), "cp", "-a", filepath.Join(filepath.Dir(dir), "files")+"/.", dir).CombinedOutput()
+	original := filepath.Join(filepath.Dir(dir), "files")
+	out, err := exec.CommandContext(c.t.Context(), "cp", "-a", original+"/.", dir).CombinedOutput()
 	require.NoError(c.t, err, "%s", out)
 	at, err := blob.ParseS3(c.s3.URL(name))
 	require.NoError(c.t, err)
