@@ -34,7 +34,7 @@ func TestNodesAreReplacedOneAtATimeAndNoRequestFails(t *testing.T) {
 			if u.from != "" {
 				from = buildCommit(t, u.from)
 			}
-			replaceUnderLoad(t, from, here, u.working)
+			replaceUnderLoad(t, from, here, u)
 		})
 	}
 }
@@ -45,35 +45,38 @@ type upgrade struct {
 	// from is a commit; empty is this source.
 	from    string
 	working func(*machines, uint64) (*load, *work)
+	// cuts is set where such a server cut off its calls to providers as it stopped.
+	cuts bool
 }
 
 func upgrades(t *testing.T) []upgrade {
 	t.Helper()
 	switch revision := os.Getenv(upgradeVariable); {
 	case revision != "":
-		return []upgrade{{"from " + revision, revision, newLoad}}
+		return []upgrade{{name: "from " + revision, from: revision, working: newLoad}}
 	case !full():
-		return []upgrade{{"by the same", "", newLoad}}
+		return []upgrade{{name: "by the same", working: newLoad}}
 	}
 	// The first ones passed no requests on, so that clients had to know who had which runtime.
 	first, _, _ := strings.Cut(git(t, "log", "--reverse", "--format=%H", "-S--node-address", "--", "*.go"), "\n")
 	require.NotEmpty(t, first, "the history does not say which commit had nodes first")
 	return []upgrade{
-		{"from the commit before", "HEAD~1", newLoad}, {"from the first that had nodes", first, newLoadOfRows},
+		{name: "from the commit before", from: "HEAD~1", working: newLoad},
+		{name: "from the first that had nodes", from: first, working: newLoadOfRows, cuts: true},
 	}
 }
 
 // replaceUnderLoad starts nodes of one program and replaces them by those of another.
-func replaceUnderLoad(t *testing.T, from, to string, working func(*machines, uint64) (*load, *work)) {
+func replaceUnderLoad(t *testing.T, from, to string, u upgrade) {
 	t.Helper()
 	ctx := untilInterrupted(t)
 	seed, _ := seeded(t)
 	m := newMachines(t, ctx, from)
 	m.startAll()
 	m.prepare()
-	l, own := working(m, seed)
+	l, own := u.working(m, seed)
 	var replaced atomic.Pointer[node]
-	l.strange = func(n *node, err error) bool { return isStrangeIn(replaced.Load(), n, err) }
+	l.strange = func(n *node, err error) bool { return isStrangeIn(replaced.Load(), n, err, u.cuts) }
 	l.begin()
 	err := l.progress(ctx)
 	nodes := m.nodes
@@ -96,13 +99,13 @@ func replaceUnderLoad(t *testing.T, from, to string, working func(*machines, uin
 
 // isStrangeIn reports whether an error is more than what is documented of a node that is replaced: it
 // has no answer, once it has stopped and until the next one listens, and a call that is repeated finds
-// that another node still works on it.
-func isStrangeIn(replaced, asked *node, err error) bool {
+// that another node still works on it. A node that cuts off calls says that it is stopping.
+func isStrangeIn(replaced, asked *node, err error, cuts bool) bool {
 	e, ok := errors.AsType[*bctrl.Error](err)
 	switch {
 	case !ok:
 		return true
-	case e.Code == "request.in_progress":
+	case e.Code == "request.in_progress", cuts && asked == replaced && e.Code == "server.stopping":
 		return false
 	}
 	return asked != replaced || e.Code != "transport.no_answer"
