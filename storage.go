@@ -219,7 +219,7 @@ func (s *Storage) BrowsePage(
 		path:   pathBrowse,
 		params: []string{s.namespace},
 		as:     s.limits,
-		out:    &out,
+		out:    browseAnswer{&out},
 		opts:   opts,
 		query:  listQuery(queryOf("prefix", o.Prefix, "delimiter", o.Delimiter), p),
 	}
