@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -106,7 +107,7 @@ func (r *Rows) Prove(row []byte, ended bool) ([]byte, error) {
 	if !ended {
 		r.note(row)
 	}
-	return key.sum(row, nil), nil
+	return key.sum(row), nil
 }
 
 // Check reports whether proof is of this row. It is [ErrLocked] where nobody can
@@ -120,7 +121,7 @@ func (r *Rows) Check(row, proof []byte, ended bool) (genuine bool, err error) {
 		return true, nil
 	case key == nil:
 		return false, ErrLocked
-	case !hmac.Equal(key.sum(row, make([]byte, 0, sha256.Size)), proof):
+	case !key.proves(row, proof):
 		return false, nil
 	}
 	if !ended {
@@ -159,21 +160,39 @@ func (r *Rows) knows(row []byte) bool {
 // not to hash the key again, which takes as long as a short row does.
 type rowKey struct {
 	key  func() []byte // behind a func, so that no printer reaches it
-	macs sync.Pool     // of hash.Hash
+	macs sync.Pool     // of *rowMAC
+}
+
+// rowMAC makes MACs, and has room for one.
+type rowMAC struct {
+	hash.Hash
+	room []byte
 }
 
 func newRowKey(key []byte) *rowKey {
 	return &rowKey{
 		key:  func() []byte { return key },
-		macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
+		macs: sync.Pool{New: func() any { return &rowMAC{hmac.New(sha256.New, key), make([]byte, 0, sha256.Size)} }},
 	}
 }
 
-// sum appends the MAC of a row.
-func (k *rowKey) sum(row, to []byte) []byte {
-	mac := k.macs.Get().(hash.Hash)
+// sum makes the MAC of a row.
+func (k *rowKey) sum(row []byte) []byte {
+	mac := k.macs.Get().(*rowMAC)
 	defer k.macs.Put(mac)
-	mac.Reset()
-	mac.Write(row)
-	return mac.Sum(to)
+	return bytes.Clone(mac.of(row))
+}
+
+// proves reports whether a proof is the MAC of a row.
+func (k *rowKey) proves(row, proof []byte) bool {
+	mac := k.macs.Get().(*rowMAC)
+	defer k.macs.Put(mac)
+	return hmac.Equal(mac.of(row), proof)
+}
+
+// of is the MAC of a row, until the next.
+func (m *rowMAC) of(row []byte) []byte {
+	m.Reset()
+	m.Write(row)
+	return m.Sum(m.room)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
@@ -202,5 +203,49 @@ func BenchmarkServersThatShare(b *testing.B) {
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
 			})
 		}
+	}
+}
+
+// BenchmarkFiles is a page of 1,000 files, and one of a single file, among 10,000.
+func BenchmarkFiles(b *testing.B) { benchEngines(b, benchmarkFiles) }
+
+func benchmarkFiles(b *testing.B, e engine) {
+	db, _ := e.openTest(b)
+	ctx := b.Context()
+	const sum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	require.NoError(b, db.Write(ctx, func(tx *Tx) error {
+		for i := range 10_000 {
+			name := fmt.Sprintf("report-%06d.csv", i)
+			o := Object{
+				ID:          fmt.Sprintf("018f4e8a-7c1b-7d3a-9f00-%012d", i),
+				Namespace:   "bench",
+				Path:        "bulk/" + name,
+				BlobID:      fmt.Sprintf("018f4e8a-7c1b-7d3a-9f01-%012d", i),
+				SHA256:      sum,
+				SizeBytes:   4096,
+				ContentType: "text/csv",
+				Filename:    name,
+				Source:      bctrl.SourceUpload,
+				CreatedAt:   fromMillis(1_700_000_000_123),
+			}
+			if _, err := tx.PutObject(ctx, "org", o, nil); err != nil {
+				return err
+			}
+		}
+		return logged(tx)
+	}))
+	for _, limit := range []int{1, 1001} {
+		b.Run(fmt.Sprint(limit), func(b *testing.B) {
+			before := cpuTime(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				found, err := db.Read().FilesIn(ctx, "org", "bench",
+					PathRange{Prefix: "bulk/", After: "bulk/report-000999.csv", Limit: limit})
+				if err != nil || len(found) != limit {
+					b.Fatal(len(found), err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+		})
 	}
 }

@@ -51,6 +51,14 @@ func (d *dialect) listedTexts() string {
 	return "SELECT value FROM json_each($1)"
 }
 
+// hex is a column of bytes as text.
+func (d *dialect) hex(column string) string {
+	if d.remote() {
+		return "encode(" + column + ", 'hex')"
+	}
+	return "hex(" + column + ")"
+}
+
 // sqliteDialect is that of a file. The driver's own transactions begin with the
 // writer's lock, so that both are statements.
 func sqliteDialect() *dialect {

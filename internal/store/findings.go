@@ -64,7 +64,7 @@ func (q Queries) EachFinding(ctx context.Context, fn func(Finding)) error {
 func (q Queries) unproven(ctx context.Context, fn func(Finding)) error {
 	for _, t := range provenTables() {
 		find := func(row scanner) (found *Finding, err error) {
-			_, p, _, err := scanProven(row, t.scan)
+			_, p, _, err := readProven(t.scan)(row)
 			if err == nil {
 				err = q.checkProof(p)
 			}

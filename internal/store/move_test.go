@@ -211,7 +211,7 @@ func recordsOf(t *rapid.T, db *DB, table recordTable) []Record {
 
 func proofsOf(t *rapid.T, db *DB, table provenTable) []string {
 	all, err := many(context.Background(), db.Read(), func(row scanner) (string, error) {
-		_, p, _, err := scanProven(row, table.scan)
+		_, p, _, err := readProven(table.scan)(row)
 		return fmt.Sprintf("%s %s %s %x %x", p.kind, p.uid, p.org, []byte(p.cells), p.proof), err
 	}, "SELECT "+table.columns+" FROM "+table.table)
 	require.NoError(t, err)

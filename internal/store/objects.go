@@ -1,8 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -28,19 +31,35 @@ type Object struct {
 const objectColumns = `org_id, id, namespace, path, folder, blob_id, sha256, size_bytes, content_type, filename, source,
 	runtime_id, driver, target, created_at, proof`
 
-func scanObject(row scanner) (o Object, p provenRow, err error) {
-	var folder string
-	var created int64
-	err = row(&p.org, &o.ID, &o.Namespace, &o.Path, &folder, &o.BlobID, &o.SHA256, &o.SizeBytes, &o.ContentType,
-		&o.Filename, &o.Source,
-		&o.RuntimeID, &o.Driver, &o.Target, &created, &p.proof)
-	o.CreatedAt = fromMillis(created)
-	p.kind, p.uid, p.cells = KindObject, o.ID, o.cells(p.org, folder)
-	return o, p, err
+func scanObject(row scanner) (Object, provenRow, error) { return scanObjects()(row) }
+
+// scanObjects is a scan of rows one after the other, which share its memory.
+func scanObjects() provenScan[Object] {
+	var (
+		o       Object
+		p       = provenRow{kind: KindObject, cells: tuple.New(640)}
+		folder  string
+		created int64
+		dest    = []any{
+			&p.org, &o.ID, &o.Namespace, &o.Path, &folder, &o.BlobID, &o.SHA256, &o.SizeBytes, &o.ContentType, &o.Filename,
+			(*string)(&o.Source), &o.RuntimeID, (*string)(&o.Driver), &o.Target, &created, &p.proof,
+		}
+	)
+	return func(row scanner) (Object, provenRow, error) {
+		o = Object{}
+		err := row(dest...)
+		o.CreatedAt = fromMillis(created)
+		p.uid, p.cells = o.ID, o.appendCells(p.cells[:0], p.org, folder)
+		return o, p, err
+	}
 }
 
 func (o Object) cells(org, folder string) tuple.Encoding {
-	return cellsOf(KindObject).Text(org, o.ID, o.Namespace, o.Path, folder, o.BlobID, o.SHA256).Number(o.SizeBytes).
+	return o.appendCells(tuple.New(640), org, folder)
+}
+
+func (o *Object) appendCells(to tuple.Encoding, org, folder string) tuple.Encoding {
+	return to.Text(KindObject, org, o.ID, o.Namespace, o.Path, folder, o.BlobID, o.SHA256).Number(o.SizeBytes).
 		Text(o.ContentType, o.Filename, string(o.Source), o.RuntimeID, string(o.Driver), o.Target).Number(millis(o.CreatedAt))
 }
 
@@ -195,6 +214,19 @@ func (q Queries) Objects(ctx context.Context, org string, f ObjectFilter) ([]Obj
 		where += " AND namespace = $10"
 		args = append(args, f.Namespace)
 	}
-	return manyPacked(ctx, q, scanObject, objectColumns, " FROM objects"+where+
-		" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
+	return q.manyObjects(ctx, where+" ORDER BY namespace, path LIMIT $8 + 0 OFFSET $9", args...)
+}
+
+// manyObjects lists files by namespace, then by path, which is the order of the clauses too.
+// These add something to a limit that is a parameter: for its value alone SQLite would plan
+// anew each time.
+func (q Queries) manyObjects(ctx context.Context, clauses string, args ...any) ([]Object, error) {
+	list, err := manyPacked(ctx, q, scanObjects, objectColumns, " FROM objects"+clauses, args...)
+	byPath := func(a, b Object) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Path, b.Path))
+	}
+	if !slices.IsSortedFunc(list, byPath) {
+		slices.SortFunc(list, byPath)
+	}
+	return list, err
 }

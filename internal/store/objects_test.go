@@ -58,7 +58,12 @@ func TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins(t *testing.T) {
 		if err := tc.run(); err != nil {
 			require.ErrorIs(t, err, ErrNotFound, tc.why)
 		}
-		require.Equal(t, "SEARCH "+tc.want, strings.Join(queryPlan(t, db, text), "; "), tc.why)
+		plan := strings.Join(queryPlan(t, db, text), "; ")
+		plan, packed := strings.CutPrefix(plan, "CO-ROUTINE page; ")
+		if packed {
+			plan = strings.TrimSuffix(plan, "; SCAN page")
+		}
+		require.Equal(t, "SEARCH "+tc.want, plan, tc.why)
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,7 @@ func TestAListedFileIsTheOneThatIsRead(t *testing.T) {
 		db, _ := e.openTest(t)
 		texts := []string{
 			"", "plain", "ü€𝄞", "with 'quotes', \"more\" and \\", packing, "a" + packing + "b",
-			packing + packing, escape, escape + "YQ", "a\x00b", "caf\xe9", "line\nline",
+			packing + packing, betweenRows, "a" + betweenRows + "b", escape, escape + "YQ", "a\x00b", "caf\xe9", "line\nline",
 		}
 		ctx, all := t.Context(), PathRange{Limit: 100}
 		for i, text := range texts {
@@ -52,6 +53,35 @@ func TestAListedFileIsTheOneThatIsRead(t *testing.T) {
 				require.Len(t, listed, i+1, why)
 				require.Equal(t, read, listed[i], "%s: %q", why, text)
 			}
+		}
+	})
+}
+
+// TestAFileIsNotTakenApartIntoTwo: what stands in a name is no file, though it be written as the rest
+// of one and the begin of another.
+func TestAFileIsNotTakenApartIntoTwo(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e engine) {
+		db, _ := e.openTest(t)
+		rest := []string{"name", "upload", "", "", "", "0", "00"}
+		begin := []string{"other", "id2", "n", "b", "", "blob2", "sum", "1", "text/plain", "name"}
+		o := Object{
+			ID:        "id",
+			Namespace: "n",
+			Path:      "a",
+			BlobID:    "blob",
+			Filename:  strings.Join(rest, packing) + betweenRows + strings.Join(begin, packing),
+			CreatedAt: fromMillis(1),
+		}
+		require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
+			if _, err := tx.PutObject(t.Context(), "org", o, nil); err != nil { // none is replaced
+				return err
+			}
+			return logged(tx)
+		}))
+		for why, q := range map[string]Queries{"proven": db.Read(), "whatever rows hold": db.Read().Unproven()} {
+			listed, err := q.Files(t.Context(), "org", "n", PathRange{Limit: 10})
+			require.NoError(t, err, why)
+			require.Equal(t, []Object{o}, listed, why)
 		}
 	})
 }

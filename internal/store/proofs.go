@@ -76,10 +76,12 @@ type provenRow struct {
 // the check out.
 type provenScan[T any] func(scanner) (T, provenRow, error)
 
-// checked is a scan that refuses what is not proven, with a [ForgedError].
+// checked is a scan of rows one after the other that refuses what is not proven, with a
+// [ForgedError].
 func checked[T any](q Queries, scan provenScan[T]) func(scanner) (T, error) {
+	read := readProven(scan)
 	return func(row scanner) (T, error) {
-		v, p, unfit, err := scanProven(row, scan)
+		v, p, unfit, err := read(row)
 		if err == nil {
 			err = q.checkProof(p)
 		}
@@ -94,22 +96,30 @@ func checked[T any](q Queries, scan provenScan[T]) func(scanner) (T, error) {
 	}
 }
 
-// scanProven reads a row whose columns may hold anything: the proof comes first,
-// and whether what it covers is understood after.
-func scanProven[T any](row scanner, scan provenScan[T]) (v T, p provenRow, unfit, err error) {
-	read := false
-	v, p, unfit = scan(func(dest ...any) error {
-		err = row(dest...)
-		read = err == nil
-		return err
-	})
-	if read {
-		return v, p, unfit, nil
+// readProven reads rows, one after the other, whose columns may hold anything: the proof comes
+// first, and whether what it covers is understood after.
+func readProven[T any](scan provenScan[T]) func(row scanner) (v T, p provenRow, unfit, err error) {
+	var (
+		columns scanner
+		read    bool
+		failed  error
+	)
+	noting := func(dest ...any) error {
+		failed = columns(dest...)
+		read = failed == nil
+		return failed
 	}
-	if isUnreadable(err) {
-		return v, p, nil, &ForgedError{p.kind, p.uid}
+	return func(row scanner) (v T, p provenRow, unfit, err error) {
+		columns, read, failed = row, false, nil
+		v, p, unfit = scan(noting)
+		switch {
+		case read:
+			return v, p, unfit, nil
+		case isUnreadable(failed):
+			return v, p, nil, &ForgedError{p.kind, p.uid}
+		}
+		return v, p, nil, failed
 	}
-	return v, p, nil, err
 }
 
 // manyProven reads the rows of a query that are proven, for who goes on without
