@@ -3,7 +3,6 @@ package files
 import (
 	"context"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -32,59 +31,43 @@ func (s *Service) browseFiles(ctx context.Context, rq *web.Request, _ web.None) 
 		return out, err
 	}
 	asked := store.PathRange{Prefix: prefix, After: after, Limit: limit + 1}
-	items, err := s.browse(ctx, rq.Caller.Org, namespace, delimiter, asked)
+	files, folders, err := s.browse(ctx, rq.Caller.Org, namespace, delimiter, asked)
 	if err != nil {
 		return out, err
 	}
-	items, next := web.PageOf(items, limit, func(i bctrl.StorageItem) string { return i.Path })
-	out.BrowsePage = bctrl.BrowsePage{
-		Files:      make([]bctrl.StorageObject, 0, len(items)),
-		Folders:    []bctrl.StorageFolder{},
-		NextCursor: bctrl.Cursor(next),
-	}
-	for _, item := range items {
-		if item.File != nil {
-			out.Files = append(out.Files, *item.File)
-		} else {
-			out.Folders = append(out.Folders, *item.Folder)
-		}
-	}
-	return out, nil
+	return firstOf(files, folders, limit), nil
 }
 
-// browse returns files and folders in the order of their paths.
+// browse returns files and folders, each in the order of their paths.
 func (s *Service) browse(
 	ctx context.Context, org, namespace, delimiter string, r store.PathRange,
-) ([]bctrl.StorageItem, error) {
-	list := s.DB.Read().Files
-	if delimiter != "" {
-		list = s.DB.Read().FilesIn
+) (files []store.Object, folders []store.Folder, err error) {
+	if delimiter == "" {
+		files, err = s.DB.Read().Files(ctx, org, namespace, r)
+		return files, nil, err
 	}
-	found, err := list(ctx, org, namespace, r)
-	if err != nil {
-		return nil, err
+	if files, err = s.DB.Read().FilesIn(ctx, org, namespace, r); err != nil {
+		return nil, nil, err
 	}
-	var folders []store.Folder
-	if delimiter != "" {
-		if folders, err = s.DB.Read().FoldersIn(ctx, org, namespace, r); err != nil {
-			return nil, err
+	folders, err = s.DB.Read().FoldersIn(ctx, org, namespace, r)
+	return files, folders, err
+}
+
+// firstOf is a page of files and folders in the order of their paths together.
+func firstOf(files []store.Object, folders []store.Folder, limit int) (page browsed) {
+	last, i, j := "", 0, 0
+	for i+j < limit && i+j < len(files)+len(folders) {
+		if j == len(folders) || i < len(files) && files[i].Path < folders[j].Path {
+			last = files[i].Path
+			i++
+		} else {
+			last = folders[j].Path
+			j++
 		}
 	}
-	var items []bctrl.StorageItem
-	for len(items) < r.Limit && len(found)+len(folders) > 0 {
-		if len(folders) == 0 || len(found) > 0 && found[0].Path < folders[0].Path {
-			object := describeObject(found[0])
-			items = append(items, bctrl.StorageItem{Path: object.LogicalPath, File: &object})
-			found = found[1:]
-			continue
-		}
-		f := bctrl.StorageFolder{
-			Path:       folders[0].Path,
-			FileCount:  folders[0].FileCount,
-			TotalBytes: folders[0].TotalBytes,
-		}
-		items = append(items, bctrl.StorageItem{Path: f.Path, Folder: &f})
-		folders = folders[1:]
+	page.files, page.folders = files[:i], folders[:j]
+	if i+j < len(files)+len(folders) {
+		page.next = web.CursorOf(last)
 	}
-	return items, nil
+	return page
 }
