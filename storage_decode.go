@@ -175,55 +175,64 @@ func (r *plainReader) tookNull() bool {
 	return true
 }
 
-// quoted reads a string as it is written, with its quotes, and reports whether it has escapes.
-func (r *plainReader) quoted() (token []byte, escaped bool) {
-	from := r.at
-	r.take('"')
-	for i := r.at; i < len(r.json); i++ {
-		switch c := r.json[i]; {
+// quoted reads a string as it is written, with its quotes, and reports whether it is plain ASCII
+// without escapes.
+func (r *plainReader) quoted() (token []byte, plain bool) {
+	if r.take('"'); r.other {
+		return nil, false
+	}
+	rest, odd := r.json[r.at:], false
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
 		case c == '"':
-			r.at = i + 1
-			return r.json[from:r.at], escaped
+			token = r.json[r.at-1 : r.at+i+1]
+			r.at += i + 1
+			return token, !odd
 		case c == '\\':
-			escaped = true
+			odd = true
 			i++
 		case c < ' ':
 			r.other = true
 			return nil, false
+		case c >= utf8.RuneSelf:
+			odd = true
 		}
 	}
 	r.other = true
 	return nil, false
 }
 
-// name reads the name of a member as it is written; those that are known have no escapes.
+// name reads the name of a member as it is written; those that are known are plain.
 func (r *plainReader) name() []byte {
 	token, _ := r.quoted()
 	r.take(':')
-	return bytes.Trim(token, `"`)
+	if r.other {
+		return nil
+	}
+	return token[1 : len(token)-1]
 }
 
 // string reads a string, for [plainReader.handOut].
 func (r *plainReader) string(to *string) {
-	token, escaped := r.quoted()
-	if r.other || !utf8.Valid(token) {
-		r.other = true
+	token, plain := r.quoted()
+	if r.other {
 		return
 	}
 	start := len(r.text)
-	if escaped {
-		r.unescape(token)
-	} else {
+	if plain {
 		r.text = append(r.text, token[1:len(token)-1]...)
+	} else {
+		r.unescape(token)
 	}
 	r.strings = append(r.strings, heldString{to, start, len(r.text)})
 }
 
-// unescape adds what a string with escapes holds to the text: all but those of quotes, which
-// the tags of files have, are left to encoding/json.
+// unescape adds what a string holds to the text: all escapes but those of quotes, which the tags
+// of files have, are left to encoding/json, as is what is not UTF-8.
 func (r *plainReader) unescape(token []byte) {
 	start := len(r.text)
-	for inside := token[1 : len(token)-1]; ; {
+	inside, valid := token[1:len(token)-1], utf8.Valid(token)
+	for valid {
 		plain, rest, escape := bytes.Cut(inside, []byte{'\\'})
 		r.text = append(r.text, plain...)
 		if !escape {
