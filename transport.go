@@ -288,21 +288,13 @@ func (x *exchange) read(resp *http.Response) error {
 var errTooLong = errors.New("the answer is too long")
 
 // readBounded reads r to its end, holding at most max bytes. The length is -1
-// when it is not known; a large one is not believed with memory.
+// when it is not known; a large one is believed with eight times the memory of what has come.
 func readBounded(r io.Reader, length int64, max int) ([]byte, error) {
-	if length > int64(max) {
+	switch {
+	case length > int64(max):
 		return nil, errTooLong
-	}
-	if 0 <= length && length <= 64<<10 {
-		buf := make([]byte, length+1) // one more, so that r gets to say how it ends
-		n, err := io.ReadFull(r, buf)
-		switch {
-		case err == nil:
-			return nil, errTooLong
-		case int64(n) == length && (err == io.EOF || err == io.ErrUnexpectedEOF):
-			return buf[:n], nil
-		}
-		return nil, err
+	case length >= 0:
+		return readLength(r, int(length))
 	}
 	var buf bytes.Buffer
 	if _, err := buf.ReadFrom(io.LimitReader(r, int64(max)+1)); err != nil {
@@ -312,6 +304,24 @@ func readBounded(r io.Reader, length int64, max int) ([]byte, error) {
 		return nil, errTooLong
 	}
 	return buf.Bytes(), nil
+}
+
+// readLength reads r, whose length is known, to its end.
+func readLength(r io.Reader, length int) ([]byte, error) {
+	buf := make([]byte, 0, min(length, 64<<10)+1) // one more, so that r gets to say how it ends
+	for {
+		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case len(buf) > length:
+			return nil, errTooLong
+		case len(buf) == length && (err == io.EOF || err == io.ErrUnexpectedEOF):
+			return buf, nil
+		case err != nil:
+			return nil, err
+		}
+		buf = append(make([]byte, 0, min(length, 8*len(buf))+1), buf...)
+	}
 }
 
 // ptr returns out, or nothing when the call that filled it failed.

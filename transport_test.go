@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/uuid"
@@ -173,6 +174,22 @@ func TestAnswersAreBounded(t *testing.T) {
 	}}
 	_, err = clientOn(t, refused).Profiles.Get(t.Context(), "p")
 	require.ErrorIs(t, err, ErrForbidden)
+}
+
+func TestAnAnswerIsAsLongAsItsLength(t *testing.T) {
+	for _, length := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 512<<10 + 7, 512<<10 + 8, 512<<10 + 9, 5 << 20} {
+		content := bytes.Repeat([]byte("0123456789abcde"), length/15+1)[:length]
+		got, err := readBounded(iotest.HalfReader(bytes.NewReader(content)), int64(length), maxAnswer)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, got), length)
+		_, err = readBounded(bytes.NewReader(content), int64(length)+1, maxAnswer)
+		require.Error(t, err, "%d: one less", length)
+		_, err = readBounded(bytes.NewReader(append(content, 'x')), int64(length), maxAnswer)
+		require.ErrorIs(t, err, errTooLong, "%d: one more", length)
+		broken := io.MultiReader(bytes.NewReader(content), iotest.ErrReader(io.ErrClosedPipe))
+		_, err = readBounded(broken, int64(length), maxAnswer)
+		require.ErrorIs(t, err, io.ErrClosedPipe, "%d: it breaks off", length)
+	}
 }
 
 // zeros never ends.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/bctrl-go/bctrl/internal/seal"
@@ -44,6 +45,7 @@ func WriteJSON(w http.ResponseWriter, status int, body []byte) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body))) // or net/http sends a long one in chunks
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone; there is nobody to tell
 }
