@@ -69,21 +69,21 @@ func pathAfter(path string) string {
 // Files lists the files in a range, at any depth.
 func (q Queries) Files(ctx context.Context, org, namespace string, r PathRange) ([]Object, error) {
 	return q.manyObjects(ctx, `
-		WHERE org_id = $1 AND namespace = $2 AND path >= $3 AND path < $4 ORDER BY path LIMIT $5 + 0`,
+		WHERE org_id = $1 AND namespace = $2 AND path >= $3 AND path < $4 ORDER BY path LIMIT $5`,
 		org, namespace, r.from(), r.to(), r.Limit)
 }
 
 // FilesIn lists the files that lie in a folder itself.
 func (q Queries) FilesIn(ctx context.Context, org, namespace string, r PathRange) ([]Object, error) {
 	return q.manyObjects(ctx, `
-		WHERE org_id = $1 AND namespace = $2 AND folder = $3 AND path >= $4 AND path < $5 ORDER BY path LIMIT $6 + 0`,
+		WHERE org_id = $1 AND namespace = $2 AND folder = $3 AND path >= $4 AND path < $5 ORDER BY path LIMIT $6`,
 		org, namespace, folderOf(r.Prefix), r.from(), r.to(), r.Limit)
 }
 
 // FoldersIn lists the folders that lie in a folder itself.
 func (q Queries) FoldersIn(ctx context.Context, org, namespace string, r PathRange) ([]Folder, error) {
 	return many(ctx, q, scanFolder, `SELECT path, file_count, total_bytes FROM folders
-		WHERE org_id = $1 AND namespace = $2 AND parent = $3 AND path >= $4 AND path < $5 ORDER BY path LIMIT $6 + 0`,
+		WHERE org_id = $1 AND namespace = $2 AND parent = $3 AND path >= $4 AND path < $5 ORDER BY path LIMIT $6`,
 		org, namespace, folderOf(r.Prefix), r.from(), r.to(), r.Limit)
 }
 

@@ -214,12 +214,10 @@ func (q Queries) Objects(ctx context.Context, org string, f ObjectFilter) ([]Obj
 		where += " AND namespace = $10"
 		args = append(args, f.Namespace)
 	}
-	return q.manyObjects(ctx, where+" ORDER BY namespace, path LIMIT $8 + 0 OFFSET $9", args...)
+	return q.manyObjects(ctx, where+" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
 }
 
 // manyObjects lists files by namespace, then by path, which is the order of the clauses too.
-// These add something to a limit that is a parameter: for its value alone SQLite would plan
-// anew each time.
 func (q Queries) manyObjects(ctx context.Context, clauses string, args ...any) ([]Object, error) {
 	list, err := manyPacked(ctx, q, scanObjects, objectColumns, " FROM objects"+clauses, args...)
 	byPath := func(a, b Object) int {

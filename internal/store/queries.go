@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -45,7 +46,7 @@ func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st, ok := s.known.Load(query); ok {
 		return st.(*sql.Stmt), nil
 	}
-	st, err := s.on.PrepareContext(ctx, query)
+	st, err := s.on.PrepareContext(ctx, withHiddenLimit(query))
 	if err != nil {
 		return nil, fmt.Errorf("preparing a statement: %w", err)
 	}
@@ -53,6 +54,12 @@ func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 		return other.(*sql.Stmt), st.Close()
 	}
 	return st, nil
+}
+
+// withHiddenLimit makes a limit that is a parameter a sum. SQLite looks at the value of such a
+// parameter when it plans, and would plan the statement anew each time that it runs.
+func withHiddenLimit(query string) string {
+	return strings.ReplaceAll(query, "LIMIT $", "LIMIT CAST(0 AS BIGINT) + $")
 }
 
 // close lets go of the statements, for a connection that goes on without them.

@@ -98,14 +98,12 @@ type VaultRange struct {
 }
 
 // VaultKeys lists keys alone, from the index. They come in one row, parted by
-// spaces, which no key holds: a row for each costs three times as much. The sum
-// hides from SQLite that the limit is a parameter, whose value it would plan
-// anew for each time.
+// spaces, which no key holds: a row for each costs three times as much.
 func (q Queries) VaultKeys(ctx context.Context, org string, r VaultRange) ([]string, error) {
 	where, args := r.where(org)
 	page, err := one(ctx, q, func(row scanner) (page string, err error) { return page, row(&page) },
 		"SELECT COALESCE(string_agg(key, ' '), '') FROM (SELECT key FROM vault_entries"+where+
-			" ORDER BY key LIMIT $4 + 0) AS page", args...)
+			" ORDER BY key LIMIT $4) AS page", args...)
 	keys := strings.Fields(page)
 	if !slices.IsSorted(keys) { // only an ORDER BY in string_agg, which sorts again, would promise it
 		slices.Sort(keys)
@@ -117,7 +115,7 @@ func (q Queries) VaultKeys(ctx context.Context, org string, r VaultRange) ([]str
 func (q Queries) VaultEntries(ctx context.Context, org string, r VaultRange) ([]VaultEntry, error) {
 	where, args := r.where(org)
 	return many(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+" FROM vault_entries"+where+
-		" ORDER BY key LIMIT $4 + 0", args...)
+		" ORDER BY key LIMIT $4", args...)
 }
 
 // where pages by key, so that a page costs the same wherever it lies. The
