@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/tuple"
@@ -262,7 +263,7 @@ func (tx *Tx) removals(
 		func() (int, error) {
 			list, err := all.Objects(ctx, org, ObjectFilter{Limit: limit})
 			return removeAll(list, err, record, Object.name, func(o Object) error {
-				e.Blobs = append(e.Blobs, o.BlobID)
+				e.Blobs = append(e.Blobs, strings.Clone(o.BlobID)) // not the page that it is of
 				return tx.DeleteObject(ctx, org, o)
 			})
 		},
