@@ -35,10 +35,11 @@ RACE := $(if $(CC_FOUND),-race -gcflags=modernc.org/...=-d=checkptr=0 $(NOT_RACE
 # A test that fails is tried once more, alone, when all others have ended, since browsers on two
 # cores get in each other's way: what passes then is printed under "Failed" all the same, to be
 # mended. Nothing is tried again after a data race, a leak, or more than five failures, subtests counted.
+# Vet and the linter have their own step in .ci/run, so tests are not vetted a second time.
 PACKAGES := ./...
 GO_TEST = $(if $(RACE),,CGO_ENABLED=0 )go tool -modfile=$(CURDIR)/tools/go.mod gotestsum -f standard-quiet \
 	--hide-summary=skipped --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race \
-	--rerun-fails-run-root-test --packages="$(PACKAGES)" -- $(RACE) -count=1
+	--rerun-fails-run-root-test --packages="$(PACKAGES)" -- $(RACE) -vet=off -count=1
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -51,13 +52,14 @@ cluster: browser postgres s3server
 	@go run ./examples/cluster
 
 # Tests with a browser wait for much of their time, so two modules, and more packages than there
-# are processors, run at once. What all of them are built of is built before, once. The packages
-# that take longest begin first, so that none of them is left alone in the end.
+# are processors, run at once. What all of them are built of is built before, once, and no program
+# linked of it (`go list -export`). The packages that take longest begin first, so that none of
+# them is left alone in the end.
 test: PACKAGES := ./internal/browser/page ./internal/server ./internal/command ./bctrltest ./internal/store \
 	./internal/browser/chromium ./internal/broker ./internal/audit ./internal/browser/devtools ./...
 test: browser window sdks postgres s3server
 	@scripts/install-miniwob
-	@go build $(RACE) ./...
+	@go list -export $(RACE) ./... >/dev/null
 	@$(MAKE) --no-print-directory -j2 compat test-small
 	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=40m
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
