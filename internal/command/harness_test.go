@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -41,11 +43,29 @@ func newPlace(t *testing.T) place {
 // time that one with the race detector takes.
 func (p place) built(t *testing.T) place {
 	t.Helper()
-	p.program = filepath.Join(t.TempDir(), "bctrl")
-	build := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", p.program, "../../cmd/bctrl")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	builtProgram.once.Do(builtProgram.make)
+	require.NoError(t, builtProgram.err)
+	p.program = filepath.Join(builtProgram.dir, "bctrl")
 	return p
+}
+
+// builtProgram is the command, built once for all tests. [tests] removes its directory.
+var builtProgram onceBuilt
+
+type onceBuilt struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func (b *onceBuilt) make() {
+	if b.dir, b.err = os.MkdirTemp("", "bctrl-command-"); b.err != nil {
+		return
+	}
+	out, err := exec.Command("go", "build", "-race=false", "-o", b.dir, "../../cmd/bctrl").CombinedOutput()
+	if err != nil {
+		b.err = fmt.Errorf("building the command: %w\n%s", err, out)
+	}
 }
 
 // command is `bctrl serve` over the place, on a free port. Env is added to an

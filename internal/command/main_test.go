@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"os/signal"
@@ -21,9 +22,25 @@ const (
 	limitFiles    = "BCTRL_TEST_LIMIT_FILES"
 )
 
+// tests are those of the package, which have the built command together.
+type tests struct{ pgtest.Main }
+
+// Run runs the tests.
+func (m tests) Run() int {
+	code := m.Main.Run()
+	if builtProgram.dir == "" {
+		return code
+	}
+	if err := os.RemoveAll(builtProgram.dir); err != nil {
+		fmt.Println("removing the command:", err)
+		return max(code, 1)
+	}
+	return code
+}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asRealCommand) == "" {
-		goleak.VerifyTestMain(pgtest.Main{M: m})
+		goleak.VerifyTestMain(tests{pgtest.Main{M: m}})
 		return
 	}
 	if limit, err := strconv.ParseUint(os.Getenv(limitFiles), 10, 64); err == nil {

@@ -119,7 +119,7 @@ func playHistories(
 func TestNothingIsDecidedUnderACeilingThatWasReplaced(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	playHistories(t, seed, sample.Number(4, 2000), straight, func(i int64, text string) {
+	playHistories(t, seed, sample.Number(8, 2000), straight, func(i int64, text string) {
 		t.Errorf("seed %d, history %d has no explanation:\n%s", seed, i, text)
 	})
 }
