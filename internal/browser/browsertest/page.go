@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/draw"
 	"image/png"
 	"mime"
 	"mime/multipart"
@@ -78,15 +80,15 @@ func MaskedPixels(t *testing.T, shot []byte) int {
 	t.Helper()
 	img, err := png.Decode(bytes.NewReader(shot))
 	require.NoError(t, err)
-	n := 0
-	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
-		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
-			if r, g, b, _ := img.At(x, y).RGBA(); r>>8 == 0x60 && g>>8 == 0x60 && b>>8 == 0x60 {
-				n++
-			}
-		}
-	}
-	return n
+	return bytes.Count(Pixels(img).Pix, []byte{0x60, 0x60, 0x60, 0xff})
+}
+
+// Pixels copies a picture without transparency, whose pixels are four bytes each then: a
+// million of them are told from one another in a hundredth of the time that At takes.
+func Pixels(img image.Image) *image.RGBA {
+	all := image.NewRGBA(img.Bounds())
+	draw.Draw(all, all.Rect, img, img.Bounds().Min, draw.Src)
+	return all
 }
 
 // Hunter is a password with everything that encodings treat apart.

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,12 +77,9 @@ func pictured(t *testing.T, f browser.Frame) image.Image {
 // magenta counts the pixels that are clearly magenta, which on the pages below the text
 // of what was filled is, and nothing else.
 func magenta(img image.Image) (n int) {
-	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
-		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
-			r, g, b, _ := img.At(x, y).RGBA()
-			if r>>8 > 160 && b>>8 > 160 && g>>8 < 130 {
-				n++
-			}
+	for pixel := range slices.Chunk(browsertest.Pixels(img).Pix, 4) {
+		if pixel[1] < 130 && pixel[0] > 160 && pixel[2] > 160 {
+			n++
 		}
 	}
 	return n

