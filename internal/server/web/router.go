@@ -110,13 +110,14 @@ func plainPath(escaped string) bool {
 // one by one: a pattern for all methods of /v1/secrets/import would contend with
 // that of GET /v1/secrets/{id}.
 func (rr *Router) refuseOthers(path string, methods []string) {
+	wrong := wrongMethod(methods)
 	for _, m := range []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		http.MethodConnect, http.MethodOptions, http.MethodTrace,
 	} {
 		taken := slices.Contains(methods, m) || m == http.MethodHead && slices.Contains(methods, http.MethodGet)
 		if !taken {
-			rr.mux.Handle(m+" "+path, wrongMethod(methods))
+			rr.mux.Handle(m+" "+path, wrong)
 		}
 	}
 }
