@@ -126,13 +126,13 @@ func badModels(elsewhere string) []badModel {
 }
 
 // TestABadModelEndsACallWithItsCodeAndWhatWasDone has each verb, waited for and not, meet
-// each way in which a model can be of no use, or a third of them. A task has done one thing before.
+// each way in which a model can be of no use, or a fifth of them. A task has done one thing before.
 func TestABadModelEndsACallWithItsCodeAndWhatWasDone(t *testing.T) {
 	var redirected atomic.Int32
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { redirected.Add(1) }))
 	t.Cleanup(elsewhere.Close)
 	dir := temporary(t)
-	all, worlds := sample.Of(t, 3, badModels(elsewhere.URL)), 4 // at once: most of a row is waiting
+	all, worlds := sample.Of(t, 5, badModels(elsewhere.URL)), 4 // at once: most of a row is waiting
 	t.Run("worlds", func(t *testing.T) {
 		for i := range worlds {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {

@@ -61,7 +61,7 @@ type attempt struct {
 // at all and once however often it is repeated, and for each of them its event
 // in an audit chain without a gap.
 func TestEveryAcknowledgedWriteSurvivesKill9(t *testing.T) {
-	surviveKills(t, newPlace(t), sample.Number(4, kills))
+	surviveKills(t, newPlace(t), sample.Number(8, kills))
 }
 
 // TestEveryAcknowledgedWriteOnPostgreSQLSurvivesKill9 is the same over PostgreSQL, which goes on. At night it
