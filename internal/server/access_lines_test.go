@@ -493,6 +493,7 @@ func (s *surface) endings() []methodCall {
 // TestEachMethodNamesTheRightThatTheServerChecks calls every method of the SDK
 // and compares the right in its comment with that of the routes it used.
 func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
+	t.Parallel() // it waits for a model that is not there
 	s := newSurface(t)
 	lines := accessLines(t)
 	delete(lines, "Client.Do") // as the route says

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -304,13 +305,14 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 		got, _, id := o.waits("unwritten")
 		o.on(t, func(take takeFunc) (answer any, err error) {
 			o.readOnly("on")
-			second.settled(second.reads, "it reads again, on connections that can do no more")
+			// Not required, since this is not the test's goroutine.
+			assert.Eventually(t, second.reads, time.Minute, time.Millisecond, "on connections that can do no more")
 			tried := make(chan struct{})
 			go func() {
 				defer close(tried)
 				answer, err = take()
 			}()
-			second.settled(func() bool { return second.db.WriteFault() != nil }, "it could not be written")
+			assert.Eventually(t, func() bool { return second.db.WriteFault() != nil }, time.Minute, time.Millisecond)
 			o.readOnly("off")
 			<-tried
 			return answer, err
@@ -339,12 +341,13 @@ func (n *node) reads() bool {
 	return true
 }
 
-// readOnly has the database take no writes from any node, or take them again.
+// readOnly has the database take no writes from any node, or take them again. It may be
+// called from another goroutine than the test's.
 func (o *offering) readOnly(onOff string) {
 	o.Helper()
 	db, err := sql.Open("pgx", o.database+"&default_transaction_read_only=off")
-	require.NoError(o, err)
-	defer func() { require.NoError(o, db.Close()) }()
+	assert.NoError(o, err)
+	defer func() { assert.NoError(o, db.Close()) }()
 	for _, statement := range []string{
 		"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = " + onOff +
 			"', current_database()); END $$",
@@ -352,7 +355,7 @@ func (o *offering) readOnly(onOff string) {
 			"WHERE datname = current_database() AND pid <> pg_backend_pid()",
 	} {
 		_, err := db.ExecContext(o.Context(), statement)
-		require.NoError(o, err)
+		assert.NoError(o, err)
 	}
 }
 
