@@ -160,7 +160,11 @@ func (s *Service) closeFleet(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(ids))
 	for i, id := range ids {
-		wg.Go(func() { errs[i] = s.stopBrowser(ctx, id) })
+		wg.Go(func() {
+			if err := s.stopBrowser(ctx, id); !errors.Is(err, store.ErrFenced) { // else others put its end on record
+				errs[i] = err
+			}
+		})
 	}
 	wg.Wait()
 	s.fleet.running.Wait()
