@@ -21,7 +21,7 @@ import (
 
 // measuresServer reports whether anything is measured for which a server is filled.
 func (p plan) measuresServer() bool {
-	names := []string{"ready", "transfer"}
+	names := []string{"ready", "kill", "transfer"}
 	for _, c := range comparisons(nil, nil) {
 		names = append(names, c.name)
 	}
@@ -61,6 +61,15 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 	}
 	fmt.Fprintf(w, "ready %d ms after its start at best, %d ms in the median of %d\n", best.Milliseconds(),
 		median.Milliseconds(), p.ready)
+
+	if p.only.MatchString("kill") {
+		best, median, err := h.readyAfterKills(ctx, key, p.ready, p.each)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "ready %d ms after its start at best, %d ms in the median of %d, each after a kill under load\n",
+			best.Milliseconds(), median.Milliseconds(), p.ready)
+	}
 
 	server, err := h.start(ctx)
 	if err != nil {
