@@ -8,7 +8,7 @@
 # make fuzz-origins  5,000,000 mutated addresses, read by us and by Chromium
 # make attacks 114 pages that order an agent to give something away: prints what became of each
 # make races   20,000 pages that are left while they are filled
-# make soak    a cluster whose nodes and database are killed, paused and cut off, some 250 times in half an hour
+# make soak    a cluster whose nodes and database are killed, paused and cut off, some 300 times, and upgraded
 # make bucket  the server's tests of files with the bytes in a bucket of an S3 server
 # make lint    the linters of tools/; LINTED='. compat miniwob bench otlp' takes the other modules too
 # make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
