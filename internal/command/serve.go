@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/netip"
 	"net/url"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -242,11 +239,6 @@ func listen(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// heapHeadroom has the garbage collector take the heap of a server, some 10 MiB, for larger than it is by so
-// many bytes, which are never touched and so take no memory. It then runs less than half as often, which under
-// load saves a tenth of the processors' time, for as much memory at most where GOGC is not set.
-const heapHeadroom = 16 << 20
-
 // run listens before it opens the data, so that a taken port changes nothing
 // on disk. An empty admin address is none.
 func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) error {
@@ -299,10 +291,6 @@ func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) er
 	}
 	if admin != nil && exposed(admin.Addr()) {
 		note(cmd, "Warning: whoever reaches %s reads metrics without a key. Let only your monitoring reach it.", admin.Addr())
-	}
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else whoever set a limit has it as they said
-		spare := make([]byte, heapHeadroom)
-		defer runtime.KeepAlive(spare)
 	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	group.Go(func() error { return d.Serve(ctx, l) })
