@@ -201,7 +201,7 @@ func (l *load) tell(own *work) {
 	}
 	for _, p := range own.players {
 		require.Positive(l.t, p.played.Load(), "%s looked at nothing", p.name)
-		l.t.Logf("%s: %d histories, %d with requests that have no answer, %d whose runtime had ended", p.name, p.played.Load(),
-			p.open, p.bare)
+		l.t.Logf("%s: %d histories, %d with requests that have no answer, %d whose runtime had ended",
+			p.name, p.played.Load(), p.open, p.bare)
 	}
 }
