@@ -55,7 +55,7 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 	if err := fillStorage(ctx, h, n); err != nil {
 		return err
 	}
-	best, median, err := h.ready(ctx, p.ready)
+	best, median, err := h.ready(ctx, p.ready, func() error { return nil })
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 		median.Milliseconds(), p.ready)
 
 	if p.only.MatchString("kill") {
-		best, median, err := h.readyAfterKills(ctx, key, p.ready, p.each)
+		best, median, err := h.ready(ctx, p.ready, func() error { return h.killUnderLoad(ctx, key, p.each) })
 		if err != nil {
 			return err
 		}
