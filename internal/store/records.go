@@ -75,6 +75,9 @@ func (tx *Tx) wroteRecord(r Record) {
 		tx.unlogged[ofJob] = map[string]string{}
 	}
 	tx.unlogged[ofJob][r.Name()] = r.Digest
+	if r.Kind == KindVault {
+		tx.vault.wrote(r.Org, r.UID)
+	}
 }
 
 // Written returns what tx has written since the last [Tx.Append].

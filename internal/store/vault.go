@@ -31,8 +31,17 @@ func scanVaultEntry(row scanner) (e VaultEntry, err error) {
 
 // VaultEntry returns the entry with exactly this key.
 func (q Queries) VaultEntry(ctx context.Context, org, key string) (VaultEntry, error) {
-	return one(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+
+	if q.vault != nil {
+		if e, known, err := q.vault.get(ctx, q, entryName{org, key}); known || err != nil {
+			return e, err
+		}
+	}
+	e, err := one(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+
 		" FROM vault_entries WHERE org_id = $1 AND key = $2", org, key)
+	if q.vault != nil && err == nil {
+		q.vault.put(org, e)
+	}
+	return e, err
 }
 
 // VaultEntryFolded returns the entry whose key equals this one but for ASCII

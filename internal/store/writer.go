@@ -424,6 +424,7 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 	}()
 	later = unwritten(later, b.node)
 	clear(b.q.unlogged[ofBatch])
+	b.q.vault.begin()
 	clear(b.counting)
 	for _, j := range jobs {
 		if err := b.runJob(ctx, j); err != nil {
