@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -161,20 +159,8 @@ func keep(dir, name string, r io.Reader) (int64, error) {
 	return n, errors.Join(d.Sync(), d.Close())
 }
 
-// runBare is the bare server's process. It prints its port and ends with ctx.
-func runBare(ctx context.Context, dir string) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println("Listening on http://" + l.Addr().String())
-	srv := &http.Server{Handler: bareHandler(dir), ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = srv.Close() })
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
+// runBare is the bare server's process. It prints its address and ends with ctx.
+func runBare(ctx context.Context, dir string) error { return serveAlone(ctx, bareHandler(dir)) }
 
 // plainClient calls as one does without an SDK: net/http and encoding/json.
 type plainClient struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -49,6 +50,22 @@ func start(cmd *exec.Cmd) (*process, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s did not start: %w: %s", cmd.Path, cmd.Wait(), p.stderr.String())
+}
+
+// serveAlone is what a process of its own does that is a server: it prints its address and
+// ends with ctx.
+func serveAlone(ctx context.Context, h http.Handler) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println("Listening on http://" + l.Addr().String())
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { _ = srv.Close() })
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 func (p *process) stop() {
