@@ -111,16 +111,17 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 func (p plan) costs(
 	ctx context.Context, w io.Writer, c *bctrl.Client, bare *plainClient, server, bareServer *process,
 ) error {
+	costs := slices.DeleteFunc(comparisons(c, bare), func(c comparison) bool { return !p.only.MatchString(c.name) })
+	if len(costs) == 0 {
+		return nil
+	}
 	if err := prepare(ctx, c, slices.Max(p.callers)); err != nil {
 		return err
 	}
 	t := newTable(w, "Calls a second; times, and what the server's processors spent on a call, in microseconds",
 		"", "callers", "SDK and server", "p50", "p99", "cpu", "bare net/http", "p50", "cpu", "ratio")
 	defer t.end()
-	for _, cost := range comparisons(c, bare) {
-		if !p.only.MatchString(cost.name) {
-			continue
-		}
+	for _, cost := range costs {
 		for _, callers := range p.callers {
 			our, their, err := p.compare(ctx, callers, side{cost.ours, server}, side{cost.theirs, bareServer})
 			if err != nil {
