@@ -53,6 +53,9 @@ func run(ctx context.Context) error {
 	if dir, ok := os.LookupEnv(serveBare); ok {
 		return runBare(ctx, dir)
 	}
+	if dir, ok := os.LookupEnv(serveMinimal); ok {
+		return runMinimal(ctx, dir)
+	}
 	if profiles, ok := os.LookupEnv(serveProfiled); ok {
 		return runProfiled(ctx, home{dir: os.Args[1]}, profiles)
 	}

@@ -25,6 +25,9 @@ func (p plan) measuresServer() bool {
 	for _, c := range comparisons(nil, nil) {
 		names = append(names, c.name)
 	}
+	for _, c := range peerCosts() {
+		names = append(names, "peers: "+c.name)
+	}
 	return slices.ContainsFunc(names, p.only.MatchString)
 }
 
@@ -90,6 +93,9 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 	}
 	bare := newPlainClient(bareServer.url)
 	if err := p.costs(ctx, w, c, bare, server, bareServer); err != nil {
+		return err
+	}
+	if err := p.peers(ctx, w, server, key, bareServer); err != nil {
 		return err
 	}
 	if p.only.MatchString("transfer") {

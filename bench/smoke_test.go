@@ -12,7 +12,7 @@ import (
 
 // TestMain lets the tests' program be all that the benchmarks start of themselves.
 func TestMain(m *testing.M) {
-	for _, name := range []string{serveBare, serveProfiled, serveBroker, serveProxy, serveNode} {
+	for _, name := range []string{serveBare, serveMinimal, serveProfiled, serveBroker, serveProxy, serveNode} {
 		if os.Getenv(name) != "" {
 			main()
 			return
@@ -57,6 +57,7 @@ func TestEveryBenchmarkRunsAndPrintsItsRows(t *testing.T) {
 		{"Tables of more and more rows", []string{"10"}},
 		{"Calls a second; times", []string{"vault set", "vault get", "TOTP code", "list 1000 keys", "AI credential get",
 			"browse 1000 files", "browse folders"}},
+		{"Three servers that are asked the same", peerRows()},
 		{"MiB a second", []string{"upload 1 MiB", "download 1 MiB", "download, both check SHA-256 of 1 MiB"}},
 	} {
 		_, text, found := strings.Cut(out.String(), "\n"+table.title)
@@ -73,6 +74,16 @@ func TestEveryBenchmarkRunsAndPrintsItsRows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// peerRows are those of a server and its peers.
+func peerRows() (rows []string) {
+	for _, cost := range peerCosts() {
+		for _, server := range []string{"ours", "minimal", "bare"} {
+			rows = append(rows, peerRow(cost.name, server))
+		}
+	}
+	return rows
 }
 
 // nodeRows are those of servers that share a database.
