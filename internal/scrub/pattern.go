@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"math/bits"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf16"
@@ -28,9 +30,27 @@ type pattern struct {
 	// wrapped says that lines may break between characters, as in base64 of mail.
 	wrapped bool
 	form    form
-	// first holds the bytes that a match can begin with, second those that can
-	// follow.
-	first, second byteSet
+	begin   beginning
+}
+
+// depth is to how many bytes it is known what a match can begin with. None is shorter.
+const depth = MinLength
+
+// beginning holds, for each of the first bytes, which ones a match can have there.
+type beginning [depth]byteSet
+
+// add adds a text, which may end sooner.
+func (b *beginning) add(text string, fold bool) {
+	for i := range min(len(text), depth) {
+		b[i].add(text[i], fold)
+	}
+}
+
+// follow adds what can follow the first n bytes.
+func (b *beginning) follow(n int, by beginning) {
+	for i := n; i < depth; i++ {
+		b[i].join(&by[i-n])
+	}
 }
 
 // byteSet is a set of bytes.
@@ -43,7 +63,7 @@ func (s *byteSet) add(b byte, fold bool) {
 	}
 }
 
-func (s *byteSet) join(other byteSet) {
+func (s *byteSet) join(other *byteSet) {
 	for i, bits := range other {
 		s[i] |= bits
 	}
@@ -57,6 +77,11 @@ func (s *byteSet) each(f func(b byte)) {
 		}
 	}
 }
+
+// pairSet is a set of pairs of bytes: of those that can follow each byte.
+type pairSet [256]byteSet
+
+func (s *pairSet) has(b, next byte) bool { return s[b][next>>6]>>(next&63)&1 != 0 }
 
 // patternsOf returns every pattern by which value is found.
 func patternsOf(value string) []pattern {
@@ -98,8 +123,7 @@ func base64At(encoding *base64.Encoding, value string, offset int) string {
 // the letter case.
 func newLiteral(text string, f form) pattern {
 	p := pattern{text: f.of(text), fold: true, form: f}
-	p.first.add(p.text[0], true)
-	p.second.add(p.text[1], true)
+	p.begin.add(p.text, true)
 	return p
 }
 
@@ -112,20 +136,47 @@ func newEscaped(value string, f form, wrapped bool) pattern {
 		form:    f,
 		wrapped: wrapped,
 	}
-	c, next := nextChar(value, f), charOf{}
-	if c.size < len(value) {
-		next = nextChar(value[c.size:], f)
+	p.begin = p.beginningOf(value, depth)
+	return p
+}
+
+// addPairs adds the pairs of bytes that a match can have where a stride looks at it.
+func (p *pattern) addPairs(to *pairSet) {
+	if !p.escaped {
+		one := spellingsOf([]spelling{{p.text, p.fold}})
+		one.addPairs(to, 0, &byteSet{})
+		return
 	}
-	p.first, p.second = c.first, c.second
-	if c.single {
-		p.second.join(next.first)
-		if wrapped {
-			for _, s := range lineBreaks()[f] {
-				p.second.add(s.text[0], false)
+	for rest, at := p.text, 0; rest != "" && at < stride; {
+		c := nextChar(rest, p.form)
+		var next byteSet // after c
+		if rest = rest[c.size:]; rest != "" {
+			next = nextChar(rest, p.form).begin[0]
+			if breaks := &lineBreaks()[p.form]; p.wrapped {
+				breaks.addPairs(to, at+c.least, &next)
+				next.join(&breaks.begin[0])
 			}
 		}
+		c.addPairs(to, at, &next)
+		at += c.least
 	}
-	return p
+}
+
+// beginningOf is what the rest of p's text can begin with, as far as need.
+func (p *pattern) beginningOf(rest string, need int) beginning {
+	if need <= 0 || rest == "" {
+		return beginning{}
+	}
+	c := nextChar(rest, p.form)
+	if c.least >= need {
+		return c.begin
+	}
+	next := p.beginningOf(rest[c.size:], need-c.least)
+	if p.wrapped {
+		broken := lineBreaks()[p.form].before(next)
+		next.follow(0, broken)
+	}
+	return c.before(next)
 }
 
 // form is how the characters of a text are bytes.
@@ -156,12 +207,73 @@ func (f form) of(text string) string {
 
 // charOf is a character and the ways to write it.
 type charOf struct {
-	size      int // in bytes, of the value
-	spellings []spelling
-	// first and second hold the bytes that the spellings begin with. single is
-	// set where one has a single byte.
-	first, second byteSet
-	single        bool
+	size int // in bytes, of the value
+	spellings
+}
+
+// spellings are ways to write the same.
+type spellings struct {
+	all   []spelling
+	begin beginning
+	least int // bytes in the shortest
+	// short are the lengths of those that end before depth, and last the bytes that these end with.
+	short []int
+	last  [depth]byteSet
+	// pairs are those within the spellings, by where the second byte is.
+	pairs [depth][]pair
+}
+
+// pair are two bytes, one behind the other.
+type pair struct{ b, next byte }
+
+func spellingsOf(all []spelling) spellings {
+	s := spellings{all: all, least: math.MaxInt}
+	for _, one := range all {
+		s.begin.add(one.text, one.fold)
+		s.least = min(s.least, len(one.text))
+		for i := 1; i < min(len(one.text), depth); i++ {
+			for _, p := range one.pairsAt(i) {
+				if !slices.Contains(s.pairs[i], p) {
+					s.pairs[i] = append(s.pairs[i], p)
+				}
+			}
+		}
+		if n := len(one.text); n < depth {
+			if !slices.Contains(s.short, n) {
+				s.short = append(s.short, n)
+			}
+			s.last[n].add(one.text[n-1], one.fold)
+		}
+	}
+	return s
+}
+
+// pairsAt are the two bytes up to i, in either letter case where that is free.
+func (s spelling) pairsAt(i int) []pair {
+	b, next := s.text[i-1], s.text[i]
+	if !s.fold {
+		return []pair{{b, next}}
+	}
+	return []pair{{b, next}, {upper(b), next}, {b, upper(next)}, {upper(b), upper(next)}}
+}
+
+// addPairs adds the pairs of spellings that begin at a place of a match, with what can follow them.
+func (s *spellings) addPairs(to *pairSet, at int, next *byteSet) {
+	for i := 1; at+i < depth; i++ {
+		for _, p := range s.pairs[i] {
+			to[p.b].add(p.next, false)
+		}
+		s.last[i].each(func(b byte) { to[b].join(next) })
+	}
+}
+
+// before is what the spellings begin with where something follows.
+func (s *spellings) before(next beginning) beginning {
+	begin := s.begin
+	for _, n := range s.short {
+		begin.follow(n, next)
+	}
+	return begin
 }
 
 // nextChar returns the first character of text.
@@ -185,16 +297,7 @@ var asciiChars = sync.OnceValue(func() *[forms][utf8.RuneSelf]charOf {
 })
 
 func newChar(r rune, raw string, f form) charOf {
-	c := charOf{size: len(raw), spellings: spell(r, raw, f)}
-	for _, s := range c.spellings {
-		c.first.add(s.text[0], s.fold)
-		if len(s.text) > 1 {
-			c.second.add(s.text[1], s.fold)
-		} else {
-			c.single = true
-		}
-	}
-	return c
+	return charOf{len(raw), spellingsOf(spell(r, raw, f))}
 }
 
 func spell(r rune, raw string, f form) []spelling {
@@ -206,12 +309,14 @@ func spell(r rune, raw string, f form) []spelling {
 }
 
 // lineBreaks stand in base64 that is wrapped, as it is or in a text of JSON.
-var lineBreaks = sync.OnceValue(func() *[forms][]spelling {
-	var all [forms][]spelling
+var lineBreaks = sync.OnceValue(func() *[forms]spellings {
+	var all [forms]spellings
 	for f := range forms {
+		var breaks []spelling
 		for _, text := range []string{"\n", "\r\n", `\n`, `\r\n`} {
-			all[f] = append(all[f], spelling{text: f.of(text)})
+			breaks = append(breaks, spelling{text: f.of(text)})
 		}
+		all[f] = spellingsOf(breaks)
 	}
 	return &all
 })
@@ -291,10 +396,10 @@ func (p *pattern) match(text []byte) (end int, open bool) {
 		}
 		var spellings []spelling
 		if c := rest[0]; c < utf8.RuneSelf {
-			spellings, rest = asciiChars()[p.form][c].spellings, rest[1:]
+			spellings, rest = asciiChars()[p.form][c].all, rest[1:]
 		} else {
 			char := nextChar(rest, p.form)
-			spellings, rest = char.spellings, rest[char.size:]
+			spellings, rest = char.all, rest[char.size:]
 		}
 		ahead = ahead[:0]
 		for _, at := range reached {
@@ -323,7 +428,7 @@ func (p *pattern) match(text []byte) (end int, open bool) {
 // overBreaks adds to the positions that were reached those behind a line break.
 func (p *pattern) overBreaks(text []byte, reached []int) (all []int, open bool) {
 	for _, at := range reached {
-		for _, s := range lineBreaks()[p.form] {
+		for _, s := range lineBreaks()[p.form].all {
 			switch n, fits := s.prefix(text[at:]); {
 			case !fits:
 			case n < len(s.text):
@@ -360,29 +465,42 @@ func insert(set []int, v int) []int {
 // matcher looks for several patterns at once.
 type matcher struct {
 	patterns []pattern
-	// words is how many words hold a bit for each pattern. first and second have
-	// as many for each byte: which patterns can begin with it, and which can have
-	// it next.
-	words         int
-	first, second []uint64
-	// anyFirst and anySecond are first and second of all words together: where they
-	// share no bit no pattern begins, which is nearly everywhere.
-	anyFirst, anySecond *[256]uint64
+	// words is how many words hold a bit for each pattern. begin has as many for each byte,
+	// for each of the first bytes of a match: which patterns can have it there.
+	words int
+	begin [depth][]uint64
+	// any is begin of all words together: where the bytes of a text share no bit no pattern begins.
+	any [depth]*[256]uint64
+	// near are the pairs of bytes that some pattern can have among its first ones.
+	near *pairSet
 }
 
+// stride is how many places of a text are ruled out by a pair of its bytes that no
+// pattern has near its beginning, which is nearly everywhere.
+const stride = depth - 1
+
 func newMatcher(values []string) *matcher {
-	m := new(matcher)
+	m := &matcher{near: new(pairSet)}
 	for _, v := range values {
 		m.patterns = append(m.patterns, patternsOf(v)...)
 	}
 	m.words = (len(m.patterns) + 63) / 64
-	m.first, m.second = make([]uint64, 256*m.words), make([]uint64, 256*m.words)
+	for i := range depth {
+		m.begin[i] = make([]uint64, 256*m.words)
+	}
 	for i := range m.patterns {
 		word, bit := i/64, uint64(1)<<(i%64)
-		m.patterns[i].first.each(func(b byte) { m.first[int(b)*m.words+word] |= bit })
-		m.patterns[i].second.each(func(b byte) { m.second[int(b)*m.words+word] |= bit })
+		begin := &m.patterns[i].begin
+		for at := range depth {
+			begin[at].each(func(b byte) {
+				m.begin[at][int(b)*m.words+word] |= bit
+			})
+		}
+		m.patterns[i].addPairs(m.near)
 	}
-	m.anyFirst, m.anySecond = m.together(m.first), m.together(m.second)
+	for i := range depth {
+		m.any[i] = m.together(m.begin[i])
+	}
 	return m
 }
 
@@ -454,32 +572,51 @@ func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
 	return len(text), 0, false
 }
 
-// skip returns the first place from i on where two bytes are as some pattern begins,
-// or the last byte may be the first of one; the text's length where there is none.
+// skip returns the first place from i on where a text goes on as some pattern begins; the
+// text's length where there is none.
 func (m *matcher) skip(text []byte, i int) int {
-	if i >= len(text) {
-		return len(text)
+	near := m.near
+	for i+2*stride < len(text) {
+		pairs := text[i+stride-1 : i+2*stride+1]
+		if !near.has(pairs[0], pairs[1]) {
+			if i += stride; !near.has(pairs[stride], pairs[stride+1]) {
+				i += stride
+				continue
+			}
+		}
+		for end := i + stride; i < end; i++ {
+			if m.mayBegin(text[i:]) {
+				return i
+			}
+		}
 	}
-	first := m.anyFirst[text[i]]
-	for _, b := range text[i+1:] {
-		if first&m.anySecond[b] != 0 {
+	for ; i < len(text); i++ {
+		if m.mayBegin(text[i:]) {
 			return i
 		}
-		first = m.anyFirst[b]
-		i++
-	}
-	if first != 0 {
-		return i
 	}
 	return len(text)
+}
+
+// mayBegin reports whether the first bytes of a text are such as some pattern has.
+func (m *matcher) mayBegin(text []byte) bool {
+	if len(text) >= depth {
+		text = text[:depth]
+		return m.any[0][text[0]]&m.any[1][text[1]]&m.any[2][text[2]]&m.any[3][text[3]] != 0
+	}
+	may := ^uint64(0)
+	for i := range min(depth, len(text)) {
+		may &= m.any[i][text[i]]
+	}
+	return may != 0
 }
 
 // at is [pattern.match] for all patterns.
 func (m *matcher) at(text []byte) (longest int, open bool) {
 	for word := range m.words {
-		may := m.first[int(text[0])*m.words+word]
-		if len(text) > 1 {
-			may &= m.second[int(text[1])*m.words+word]
+		may := ^uint64(0)
+		for i := range min(depth, len(text)) {
+			may &= m.begin[i][int(text[i])*m.words+word]
 		}
 		for ; may != 0; may &= may - 1 {
 			n, more := m.patterns[word*64+bits.TrailingZeros64(may)].match(text)

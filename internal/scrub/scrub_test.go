@@ -97,10 +97,12 @@ func perRune(v, format string) string {
 	return b.String()
 }
 
-func wrap(text, with string) string {
+func wrap(text, with string) string { return wrapAt(text, 5, with) }
+
+func wrapAt(text string, width int, with string) string {
 	var b strings.Builder
 	for i := range len(text) {
-		if i > 0 && i%5 == 0 {
+		if i > 0 && i%width == 0 {
 			b.WriteString(with)
 		}
 		b.WriteByte(text[i])
@@ -202,6 +204,57 @@ func TestReaderEqualsStringForAnyText(t *testing.T) {
 			t.Fatalf("the value is still there")
 		}
 	})
+}
+
+// TestNothingIsSkipped: what is looked for is found where each pattern is tried at each place.
+func TestNothingIsSkipped(t *testing.T) {
+	names := slices.Sorted(maps.Keys(encodings))
+	rapid.Check(t, func(t *rapid.T) {
+		chars := rapid.SampledFrom([][]rune{[]rune(`ab\"/%u0é`), []rune("0123456789"), []rune("aA+ \n☃😀\x01")}).Draw(t, "chars")
+		values := rapid.SliceOfN(rapid.StringOfN(rapid.RuneFrom(chars), 4, 8, -1), 1, 4).Draw(t, "values")
+		m := newMatcher(values)
+		parts := rapid.SliceOf(rapid.OneOf(
+			rapid.StringOf(rapid.RuneFrom(chars)),
+			rapid.Custom(func(t *rapid.T) string {
+				text := encodings[rapid.SampledFrom(names).Draw(t, "encoding")](rapid.SampledFrom(values).Draw(t, "value"))
+				return text[:rapid.IntRange(0, len(text)).Draw(t, "cut")]
+			}),
+			rapid.Custom(func(t *rapid.T) string {
+				return encodings[rapid.SampledFrom(names).Draw(t, "encoding")](rapid.SampledFrom(values).Draw(t, "value"))
+			}),
+			rapid.Custom(func(t *rapid.T) string {
+				text := base64.StdEncoding.EncodeToString([]byte(rapid.SampledFrom(values).Draw(t, "value")))
+				breaks := rapid.SampledFrom([]string{"\n", "\r\n", `\n`, `\r\n`}).Draw(t, "breaks")
+				return wrapAt(text, rapid.IntRange(1, 3).Draw(t, "width"), breaks)
+			}),
+		)).Draw(t, "parts")
+		text := []byte(strings.Join(parts, ""))
+		for _, end := range []bool{false, true} {
+			wantAt, wantN, wantOpen := nextOfAll(m.patterns, text, end)
+			at, n, open := m.next(text, end)
+			if at != wantAt || n != wantN || open != wantOpen {
+				t.Fatalf("%q: at %d of %d, open %t, want %d of %d, %t", text, at, n, open, wantAt, wantN, wantOpen)
+			}
+		}
+	})
+}
+
+// nextOfAll is [matcher.next] without leaving anything out.
+func nextOfAll(patterns []pattern, text []byte, end bool) (at, longest int, open bool) {
+	for at := range text {
+		longest, open := 0, false
+		for _, p := range patterns {
+			n, more := p.match(text[at:])
+			longest, open = max(longest, n), open || more
+		}
+		if open && !end {
+			return at, 0, true
+		}
+		if longest > 0 {
+			return at, longest, false
+		}
+	}
+	return len(text), 0, false
 }
 
 func TestAStreamIsNotHeldBack(t *testing.T) {
