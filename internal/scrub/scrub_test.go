@@ -210,7 +210,9 @@ func TestReaderEqualsStringForAnyText(t *testing.T) {
 func TestNothingIsSkipped(t *testing.T) {
 	names := slices.Sorted(maps.Keys(encodings))
 	rapid.Check(t, func(t *rapid.T) {
-		chars := rapid.SampledFrom([][]rune{[]rune(`ab\"/%u0é`), []rune("0123456789"), []rune("aA+ \n☃😀\x01")}).Draw(t, "chars")
+		chars := rapid.SampledFrom([][]rune{
+			[]rune(`ab\"/%u0é`), []rune("0123456789"), []rune("aA+ \n☃😀\x01"),
+		}).Draw(t, "chars")
 		values := rapid.SliceOfN(rapid.StringOfN(rapid.RuneFrom(chars), 4, 8, -1), 1, 4).Draw(t, "values")
 		m := newMatcher(values)
 		parts := rapid.SliceOf(rapid.OneOf(

@@ -1,0 +1,173 @@
+package scrub
+
+import "math/bits"
+
+// pairSet is a set of pairs of bytes: of those that can follow each byte.
+type pairSet [256]byteSet
+
+func (s *pairSet) has(b, next byte) bool { return s[b][next>>6]>>(next&63)&1 != 0 }
+
+// matcher looks for several patterns at once.
+type matcher struct {
+	patterns []pattern
+	// words is how many words hold a bit for each pattern. begin has as many for each byte,
+	// for each of the first bytes of a match: which patterns can have it there.
+	words int
+	begin [depth][]uint64
+	// any is begin of all words together: where the bytes of a text share no bit no pattern begins.
+	any [depth]*[256]uint64
+	// near are the pairs of bytes that some pattern can have among its first ones.
+	near *pairSet
+}
+
+// stride is how many places of a text are ruled out by a pair of its bytes that no
+// pattern has near its beginning, which is nearly everywhere.
+const stride = depth - 1
+
+func newMatcher(values []string) *matcher {
+	m := &matcher{near: new(pairSet)}
+	for _, v := range values {
+		m.patterns = append(m.patterns, patternsOf(v)...)
+	}
+	m.words = (len(m.patterns) + 63) / 64
+	for i := range depth {
+		m.begin[i] = make([]uint64, 256*m.words)
+	}
+	for i := range m.patterns {
+		word, bit := i/64, uint64(1)<<(i%64)
+		begin := &m.patterns[i].begin
+		for at := range depth {
+			begin[at].each(func(b byte) {
+				m.begin[at][int(b)*m.words+word] |= bit
+			})
+		}
+		m.patterns[i].addPairs(m.near)
+	}
+	for i := range depth {
+		m.any[i] = m.together(m.begin[i])
+	}
+	return m
+}
+
+// together is a table with all words of a byte in one.
+func (m *matcher) together(table []uint64) *[256]uint64 {
+	if m.words == 1 {
+		return (*[256]uint64)(table)
+	}
+	all := new([256]uint64)
+	for i, bits := range table {
+		all[i/m.words] |= bits
+	}
+	return all
+}
+
+// marking appends what stands in the place of n bytes.
+type marking func(out []byte, n int) []byte
+
+// named is [Mark], however long the value was.
+func named(out []byte, _ int) []byte { return append(out, Mark...) }
+
+// masked is as long as the value was.
+func masked(out []byte, n int) []byte {
+	if n >= len(Mark) {
+		out, n = append(out, Mark...), n-len(Mark)
+	}
+	for range n {
+		out = append(out, '*')
+	}
+	return out
+}
+
+// replace appends text to out with every match replaced. Unless the text ends
+// here, it stops where a match may go on and returns what remains.
+func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, rest []byte, found bool) {
+	plain := 0 // text[plain:i] is to be copied as it is
+	for i := 0; i < len(text); {
+		at, n, open := m.next(text[i:], end)
+		i += at
+		if open {
+			return append(out, text[plain:i]...), text[i:], found
+		}
+		if n == 0 {
+			break
+		}
+		out = mark(append(out, text[plain:i]...), n)
+		found = true
+		i += n
+		plain = i
+	}
+	return append(out, text[plain:]...), nil, found
+}
+
+// next returns where the first match in text is and how long, or where one may
+// begin of which the rest is to come.
+func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
+	for i := 0; i < len(text); i++ {
+		if i = m.skip(text, i); i == len(text) {
+			break
+		}
+		longest, open := m.at(text[i:])
+		switch {
+		case open && !end:
+			return i, 0, true
+		case longest > 0:
+			return i, longest, false
+		}
+	}
+	return len(text), 0, false
+}
+
+// skip returns the first place from i on where a text goes on as some pattern begins; the
+// text's length where there is none.
+func (m *matcher) skip(text []byte, i int) int {
+	near := m.near
+	for i+2*stride < len(text) {
+		pairs := text[i+stride-1 : i+2*stride+1]
+		if !near.has(pairs[0], pairs[1]) {
+			if i += stride; !near.has(pairs[stride], pairs[stride+1]) {
+				i += stride
+				continue
+			}
+		}
+		for end := i + stride; i < end; i++ {
+			if m.mayBegin(text[i:]) {
+				return i
+			}
+		}
+	}
+	for ; i < len(text); i++ {
+		if m.mayBegin(text[i:]) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// mayBegin reports whether the first bytes of a text are such as some pattern has.
+func (m *matcher) mayBegin(text []byte) bool {
+	if len(text) >= depth {
+		text = text[:depth]
+		return m.any[0][text[0]]&m.any[1][text[1]]&m.any[2][text[2]]&m.any[3][text[3]] != 0
+	}
+	may := ^uint64(0)
+	for i := range min(depth, len(text)) {
+		may &= m.any[i][text[i]]
+	}
+	return may != 0
+}
+
+// at is [pattern.match] for all patterns.
+func (m *matcher) at(text []byte) (longest int, open bool) {
+	for word := range m.words {
+		may := ^uint64(0)
+		for i := range min(depth, len(text)) {
+			may &= m.begin[i][int(text[i])*m.words+word]
+		}
+		for ; may != 0; may &= may - 1 {
+			n, more := m.patterns[word*64+bits.TrailingZeros64(may)].match(text)
+			longest = max(longest, n)
+			open = open || more
+		}
+	}
+	return longest, open
+}
