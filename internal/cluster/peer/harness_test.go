@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,7 +18,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/cluster"
 )
 
-// member is a node that knows of others what a test says.
+// member is a node that knows of others what a test says. Until then it is as where the database
+// does not answer, when all may live.
 type member struct {
 	cluster.Member
 	self cluster.Node
@@ -25,14 +27,18 @@ type member struct {
 }
 
 func newMember() *member {
-	m := &member{self: cluster.Node{ID: uuid.NewString()}}
-	m.live.Store(&[]cluster.Node{})
-	return m
+	return &member{self: cluster.Node{ID: uuid.NewString()}}
 }
 
 func (m *member) Self() cluster.Node { return m.self }
 
-func (m *member) Nodes(context.Context) ([]cluster.Node, error) { return *m.live.Load(), nil }
+func (m *member) Nodes(context.Context) ([]cluster.Node, error) {
+	live := m.live.Load()
+	if live == nil {
+		return nil, errors.New("the database does not answer")
+	}
+	return *live, nil
+}
 
 // node is one end of what a test connects.
 type node struct {

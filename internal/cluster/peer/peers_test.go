@@ -251,7 +251,7 @@ func TestAnOwnerThatEndsInTheMiddleIsNotAskedAgain(t *testing.T) {
 				rq.Header.Set("Idempotency-Key", c.key)
 			}
 			err := here.Pass(httptest.NewRecorder(), rq, owner.at)
-			require.Equal(t, path == "/dies", errors.Is(err, ErrLost), path)
+			require.Equal(t, path == "/dies", errors.Is(err, ErrLost), "%s %v", path, err)
 			require.Equal(t, map[string]int{path: 1}, asked, c)
 		}
 	}
