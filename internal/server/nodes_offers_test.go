@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/runtimes"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // offering are nodes that offer each other launches in memory, and pass no request on.
@@ -395,6 +397,62 @@ func TestALaunchThatMovedOutlivesTheNodeThatItWaitedOn(t *testing.T) {
 	lost.settled(func() bool {
 		return o.runtime("second").Status == bctrl.RuntimeFailed && lost.member.Valid() == nil
 	}, "it has ended, and come back as another")
+	o.isAt(send(first), id, first)
+	require.Equal(t, []string{"runtime.active", "runtime.starting"}, o.history(id))
+}
+
+// heldDriver starts browsers at once, or where held is set once that is closed.
+type heldDriver struct {
+	browser.Driver
+	held *atomic.Pointer[chan struct{}]
+}
+
+func (d heldDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	if held := d.held.Load(); held != nil {
+		<-*held
+	}
+	return d.Driver.Launch(ctx, spec)
+}
+
+// TestALaunchThatMovedIsStillInProgressForWhoSendsItAgain has the node that it waited on lose its
+// lease while the browser starts at the other: whoever sends it again, to any node, waits for that.
+func TestALaunchThatMovedIsStillInProgressForWhoSendsItAgain(t *testing.T) {
+	var held atomic.Pointer[chan struct{}]
+	o := newOffering(t, lasting, func(c *Config) { c.Browsers = heldDriver{c.Browsers, &held} })
+	first, lost := o.all[0], o.all[1]
+	launch := object{"alias": "moves", "kind": "browser", "driver": "stagehand", "launch": object{}}
+	send := func(n *node) answer {
+		return n.do("POST", []string{"workspaces", o.ws.ID, "runtimes"}, nil, launch, "Idempotency-Key", "once")
+	}
+	starts := make(chan struct{})
+	letStart := sync.OnceFunc(func() { close(starts) })
+	t.Cleanup(letStart)
+	held.Store(&starts)
+	was, moved := lost.member.Self().ID, make(chan struct{})
+	o.on(t, func(take takeFunc) (any, error) {
+		answer, err := take()
+		err = errors.Join(err, first.db.ExpireLease(t.Context(), was))
+		close(moved)
+		return answer, err
+	})
+	answered := make(chan answer, 1)
+	go func() { answered <- send(lost) }()
+	lost.queuedAt(o.ws, "moves", 1)
+	id := o.runtime("moves").ID
+	o.stop(first, "first")
+	<-moved
+	o.start()
+	for _, n := range []*node{first, o.all[2]} {
+		refused(t, send(n), http.StatusConflict, wire.CodeInProgress, "it starts")
+	}
+	letStart()
+	<-answered // its node may have heard of the end of its lease just before
+	var got answer
+	o.all[2].settled(func() bool {
+		got = send(o.all[2])
+		return got.code() != wire.CodeInProgress
+	}, "it has ended")
+	o.isAt(got, id, first)
 	o.isAt(send(first), id, first)
 	require.Equal(t, []string{"runtime.active", "runtime.starting"}, o.history(id))
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -188,6 +189,34 @@ func TestALaunchThatOutlivesTheLeaseOfItsNodeLeavesNothing(t *testing.T) {
 		return got.Status == bctrl.RuntimeFailed
 	}, "the others put its end on record")
 	require.Equal(t, "runtimes.node_lost", got.Summary.Code)
+}
+
+// TestARuntimeOfADeadNodeIsNotInTheWayForLong launches under its alias while nobody has put its end
+// on record yet: that is not a conflict, which nobody would launch again after.
+func TestARuntimeOfADeadNodeIsNotInTheWayForLong(t *testing.T) {
+	all := newNodes(t, 2, lasting)
+	first, dies := all.all[0], all.all[1]
+	ws := first.made("w", object{})
+	dies.launch(ws, "r", nil)
+	for _, n := range all.all { // nobody ends what dead nodes have left
+		handlers := n.server.Node()
+		handlers.Watch = func(context.Context) error { return nil }
+		n.member.Handle(handlers)
+	}
+	launch := func() answer {
+		return first.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil,
+			object{"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{}})
+	}
+	refused(t, launch(), http.StatusConflict, "runtimes.alias_in_use", "its node lives")
+	require.NoError(t, first.db.ExpireLease(t.Context(), dies.member.Self().ID))
+	refused(t, launch(), http.StatusServiceUnavailable, "runtimes.node_lost", "it does not")
+	first.member.Handle(first.server.Node())
+	var got answer
+	first.settled(func() bool {
+		got = launch()
+		return got.code() != "runtimes.node_lost"
+	}, "the others end it")
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 }
 
 // TestAnIdempotencyKeyHoldsOnAllNodes sends the same request to all of them at once.

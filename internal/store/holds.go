@@ -49,6 +49,22 @@ func (db *DB) takeHold(ctx context.Context, node string, h Held) (bool, error) {
 	return n > 0, err
 }
 
+// TakeHold has the node whose transaction it is hold a name that another one holds, until
+// [DB.Release]; the zero Held where nobody does. Within the node nobody else has the name. It may
+// be done again, where nobody knew of the transaction.
+func (tx *Tx) TakeHold(ctx context.Context, name, from string) (Held, error) {
+	nonce, err := uuid.NewV7()
+	if err != nil {
+		return Held{}, fmt.Errorf("making the nonce of a hold: %w", err)
+	}
+	n, err := tx.exec(ctx, "UPDATE holds SET node_id = $1, nonce = $2 WHERE name = $3 AND node_id IN ($1, $4)",
+		tx.node, nonce.String(), name, from)
+	if err != nil || n == 0 {
+		return Held{}, err
+	}
+	return Held{name, nonce.String()}, nil
+}
+
 // Release gives a name back, unless somebody else has it since. Where the database does not
 // answer, it is given back later.
 func (db *DB) Release(ctx context.Context, h Held) {

@@ -53,6 +53,37 @@ func TestANameIsHeldByOneNodeThatLives(t *testing.T) {
 	require.True(t, held, "who had it is dead")
 }
 
+// TestWhoTakesAHoldOverHasItAlone moves one with a transaction that is run twice, as where nobody
+// knew of the first, and has the node that it was taken from die.
+func TestWhoTakesAHoldOverHasItAlone(t *testing.T) {
+	at := pgtest.Fresh(t, "")
+	from, to, other := newFollower(t, at, time.Minute), newFollower(t, at, time.Minute), newFollower(t, at, time.Minute)
+	was, held, err := from.Hold(t.Context(), "name")
+	require.NoError(t, err)
+	require.True(t, held)
+	var has Held
+	take := func(name string) {
+		require.NoError(t, to.Write(t.Context(), func(tx *Tx) (err error) {
+			has, err = tx.TakeHold(t.Context(), name, from.id)
+			return err
+		}))
+	}
+	take("nobody's")
+	require.Zero(t, has)
+	to.Release(t.Context(), has)
+	take("name")
+	take("name")
+	from.Release(t.Context(), was)
+	require.NoError(t, other.ExpireLease(t.Context(), from.id))
+	_, held, err = other.Hold(t.Context(), "name")
+	require.NoError(t, err)
+	require.False(t, held)
+	to.Release(t.Context(), has)
+	_, held, err = other.Hold(t.Context(), "name")
+	require.NoError(t, err)
+	require.True(t, held)
+}
+
 // newHeld is a hold of a name that a node is about to take.
 func newHeld(t *testing.T, name string) Held {
 	t.Helper()

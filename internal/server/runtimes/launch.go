@@ -167,16 +167,7 @@ func (s *Service) startRuntime(
 	}
 	live, cancel := lr.whileLive(ctx)
 	defer cancel()
-	err = s.DB.Write(live, func(tx *store.Tx) error {
-		if tx.Node() != lr.node {
-			return cluster.ErrLeaseLost
-		}
-		return insertRuntime(live, tx, org, *rt)
-	})
-	if errors.Is(err, store.ErrExists) {
-		return nil, s.errTaken(live, org, *rt)
-	}
-	if err != nil {
+	if err := s.putOnRecord(live, lr, *rt); err != nil {
 		return nil, err
 	}
 	taken, err = s.waitForRoom(ctx, patience, lr, rq)
@@ -187,6 +178,29 @@ func (s *Service) startRuntime(
 		return taken, nil
 	}
 	return nil, s.startAdmitted(live, lr, ws, rt)
+}
+
+// maxInTheWay is how many runtimes may end one after the other while they are in the way of a launch.
+const maxInTheWay = 3
+
+// putOnRecord writes the row of a runtime that is to be launched here. What is in its way and ends
+// meanwhile is in the way no more.
+func (s *Service) putOnRecord(ctx context.Context, lr *liveRuntime, rt store.Runtime) error {
+	for range maxInTheWay {
+		err := s.DB.Write(ctx, func(tx *store.Tx) error {
+			if tx.Node() != lr.node {
+				return cluster.ErrLeaseLost
+			}
+			return insertRuntime(ctx, tx, lr.org, rt)
+		})
+		if !errors.Is(err, store.ErrExists) {
+			return err
+		}
+		if err := s.errTaken(ctx, lr.org, rt); err != nil {
+			return err
+		}
+	}
+	return web.Conflict("runtimes.alias_in_use", "live runtimes had this alias, or this profile, until now: launch again")
 }
 
 // startAdmitted starts the browser of a runtime that has room, and is on record, for as long as
@@ -390,22 +404,24 @@ func mountsStorage(m bctrl.Mounts) bool {
 	return m.Storage != nil && m.Storage.Access != bctrl.StorageNone && m.Storage.Workspace != ""
 }
 
-// errTaken is the refusal for a runtime that could not be written: another live one
-// has its alias, or uses its profile.
+// errTaken is the refusal for a runtime that could not be written: another live one has its alias, or
+// uses its profile. It is nil where that has ended since, and [web.ErrNodeLost] where its node has,
+// of which the others put the end on record within seconds.
 func (s *Service) errTaken(ctx context.Context, org string, rt store.Runtime) error {
-	other, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
-	if err == nil && other.Live {
-		return web.Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
+	by, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
+	var taken error = web.Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
+	if errors.Is(err, store.ErrNotFound) || err == nil && !by.Live {
+		by, err = s.DB.Read().RuntimeUsingProfile(ctx, org, rt.ProfileUID)
+		taken = profiles.ErrInUse(by)
 	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	by, err := s.DB.Read().RuntimeUsingProfile(ctx, org, rt.ProfileUID)
-	if errors.Is(err, store.ErrNotFound) { // it has ended since
-		return web.Conflict("profiles.in_use", "a live runtime used this browser profile until now: launch again")
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return profiles.ErrInUse(by)
+	if _, err := s.nodeOfRuntime(ctx, org, by.ID, true); err != nil {
+		return err
+	}
+	return taken
 }

@@ -239,7 +239,7 @@ func (s *Service) AnswerOffer(ctx context.Context, question []byte) (any, error)
 	if err := json.Unmarshal(question, &offer); err != nil {
 		return nil, err
 	}
-	lr, err := s.takeOffer(ctx, offer)
+	taken, err := s.takeOffer(ctx, offer)
 	if errors.Is(err, cluster.ErrLeaseLost) || errors.Is(err, errIsHere) {
 		return nil, err // it may have been taken
 	}
@@ -249,9 +249,9 @@ func (s *Service) AnswerOffer(ctx context.Context, question []byte) (any, error)
 	}
 	return web.InParts{First: offerAnswer{true}, Rest: func(ctx context.Context) any {
 		select {
-		case <-lr.started:
-			if lr.refusal != nil {
-				return launchEnd{Refusal: lr.refusal, Status: lr.refusal.Status}
+		case <-taken.over:
+			if refusal := taken.lr.refusal; refusal != nil {
+				return launchEnd{Refusal: refusal, Status: refusal.Status}
 			}
 			return launchEnd{Active: true}
 		case <-ctx.Done():
@@ -263,9 +263,36 @@ func (s *Service) AnswerOffer(ctx context.Context, question []byte) (any, error)
 // errNotTaken is why a launch that is offered is not taken where nothing is wrong with it.
 var errNotTaken = errors.New("it cannot be launched here now")
 
+// takenHere is a launch that this node has taken from another one.
+type takenHere struct {
+	lr *liveRuntime
+	// key is the idempotency key of its request, which this node holds until the launch is over: the
+	// node that it waited on may end before. It is nil where there is none.
+	key *web.KeyFromNode
+	// over is closed once the launch is over, and the key given back. Then release lets this node close.
+	over    chan struct{}
+	release func()
+}
+
+// leaveTaken lets go of a launch that is the other node's.
+func (s *Service) leaveTaken(taken *takenHere) {
+	taken.lr.isElsewhere = true
+	s.endTaken(taken)
+}
+
+// endTaken says that a launch is over here.
+func (s *Service) endTaken(taken *takenHere) {
+	s.endLaunch(taken.lr)
+	if taken.key != nil {
+		taken.key.Release(context.Background())
+	}
+	close(taken.over)
+	taken.release()
+}
+
 // takeOffer takes a launch that another node offers, and starts it beside the caller. Whatever
 // the error, the launch is the other node's.
-func (s *Service) takeOffer(ctx context.Context, offer launchOffer) (*liveRuntime, error) {
+func (s *Service) takeOffer(ctx context.Context, offer launchOffer) (*takenHere, error) {
 	if s.Cluster.Draining() {
 		return nil, errDraining
 	}
@@ -290,6 +317,15 @@ func (s *Service) takeOffer(ctx context.Context, offer launchOffer) (*liveRuntim
 		lr.place.release()
 		return nil, err
 	}
+	taken := &takenHere{lr: lr, over: make(chan struct{})}
+	taken.release, _ = s.fleet.hold(lr)
+	if offer.Answer != nil {
+		var free bool
+		if taken.key, free = s.TakeOver(lr.org, *offer.Answer); !free {
+			s.leaveTaken(taken)
+			return nil, errNotTaken
+		}
+	}
 	var ws store.Workspace
 	err = s.untilWritten(lr, func(tx *store.Tx) (err error) {
 		ctx := context.WithoutCancel(ctx)
@@ -302,20 +338,25 @@ func (s *Service) takeOffer(ctx context.Context, offer launchOffer) (*liveRuntim
 		if ws, err = currentWorkspace(ctx, tx, lr.org, lr.workspace, 0); err != nil {
 			return err
 		}
+		if taken.key != nil {
+			if err := taken.key.TakeIn(ctx, tx, offer.Node); err != nil {
+				return err
+			}
+		}
 		return tx.TakeOffer(ctx, offer.Offer)
 	})
 	if err != nil {
-		lr.isElsewhere = true
-		s.endLaunch(lr)
+		s.leaveTaken(taken)
 		return nil, err
 	}
-	go s.startTaken(lr, ws, rt)
-	return lr, nil
+	go s.startTaken(taken, ws, rt)
+	return taken, nil
 }
 
 // startTaken starts a launch that was taken from another node.
-func (s *Service) startTaken(lr *liveRuntime, ws store.Workspace, rt store.Runtime) {
-	defer s.endLaunch(lr)
+func (s *Service) startTaken(taken *takenHere, ws store.Workspace, rt store.Runtime) {
+	defer s.endTaken(taken)
+	lr := taken.lr
 	ctx, cancel := lr.whileLive(context.Background())
 	defer cancel()
 	err := s.Cluster.Valid() // it may have been lost before this runtime was seen

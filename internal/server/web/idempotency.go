@@ -134,9 +134,42 @@ func (k *Kernel) Hold(ctx context.Context, name string) (release func(), held bo
 	}, true, nil
 }
 
+// nameOfKey is what is held while a request with an idempotency key of an organization runs.
+func nameOfKey(org, key string) string { return "answer/" + org + "/" + key }
+
+// KeyFromNode is the idempotency key of a request that came to another node, to be held by this one
+// in its place while it answers. It is nobody's until [KeyFromNode.TakeIn].
+type KeyFromNode struct {
+	kernel *Kernel
+	name   string
+	held   store.Held
+}
+
+// TakeOver begins to hold a request's key in place of another node. It reports false where a request
+// with the key asks here at this moment, which has its refusal in the next.
+func (k *Kernel) TakeOver(org string, key AnswerKey) (*KeyFromNode, bool) {
+	name := nameOfKey(org, key.Own)
+	if !k.inFlight.take(name) {
+		return nil, false
+	}
+	return &KeyFromNode{kernel: k, name: name}, true
+}
+
+// TakeIn takes the key from a node in a transaction, which may be run again.
+func (key *KeyFromNode) TakeIn(ctx context.Context, tx *store.Tx, node string) (err error) {
+	key.held, err = tx.TakeHold(ctx, key.name, node)
+	return err
+}
+
+// Release lets others have the key. It is called once.
+func (key *KeyFromNode) Release(ctx context.Context) {
+	key.kernel.DB.Release(ctx, key.held) // before this node may have it again
+	key.kernel.inFlight.release(key.name)
+}
+
 // takeKey has no other request with the key run, on any node, until this one leaves.
 func (k *Kernel) takeKey(ctx context.Context, rq *Request, org, key string) error {
-	release, held, err := k.Hold(ctx, "answer/"+org+"/"+key)
+	release, held, err := k.Hold(ctx, nameOfKey(org, key))
 	if err != nil {
 		return err
 	}
