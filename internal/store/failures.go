@@ -127,3 +127,12 @@ func isDisconnected(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.DeadlineExceeded)
 }
+
+// hasEnded reports whether an error is of a connection that is known to be gone, rather than of one
+// on which nothing came in time. PostgreSQL says why it ends one, where it can.
+func hasEnded(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC"
+	}
+	return isDisconnected(err) && !pgconn.Timeout(err) && !errors.Is(err, context.DeadlineExceeded)
+}

@@ -107,11 +107,25 @@ func (l *line) close() error {
 }
 
 // begin starts a transaction. It is the only one that writes, and sees what all before it
-// have written; one that only decides may have others like it beside it.
+// have written; one that only decides may have others like it beside it. A connection that
+// has ended since the one before, as with PostgreSQL's restart, is made anew: what was sent by
+// then begins a transaction, takes a lock and reads, all of which ends with the connection.
 func (b *batch) begin(ctx context.Context, deciding bool) error {
-	fresh, err := b.connect(ctx)
+	ended, err := b.tryBegin(ctx, deciding)
+	if ended {
+		_, err = b.tryBegin(ctx, deciding)
+	}
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	return nil
+}
+
+// tryBegin reports, with its error, whether that is of a connection from before which has ended.
+func (b *batch) tryBegin(ctx context.Context, deciding bool) (ended bool, err error) {
+	fresh, err := b.connect(ctx)
+	if err != nil {
+		return false, err
 	}
 	if fresh {
 		b.q.prepare = b.held.get
@@ -127,9 +141,9 @@ func (b *batch) begin(ctx context.Context, deciding bool) error {
 	}
 	if err != nil {
 		b.undo(ctx)
-		return fmt.Errorf("beginning a transaction: %w", translate(err))
+		return !fresh && hasEnded(err), translate(err)
 	}
-	return nil
+	return false, nil
 }
 
 // ErrOvertaken is the end of a writer whose chain went on without it, or lost what it has written:

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
@@ -49,6 +50,61 @@ func TestADatabaseThatGoesAwayLosesNothing(t *testing.T) {
 	}))
 	require.Equal(t, len(stored)+int(w.later), events, "an event for each write, and each of those left for later once")
 	requireWholeChain(t, db, events)
+}
+
+// TestAConnectionThatEndedWhileNobodyWroteCostsNoWrite has PostgreSQL end the writer's, once by a
+// command and once by its restart: the next write is done, and done once.
+func TestAConnectionThatEndedWhileNobodyWroteCostsNoWrite(t *testing.T) {
+	cluster, err := pgtest.New(false)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
+	raw := onPostgres().raw(t, cluster.URL("postgres"))
+	for _, tc := range []struct {
+		why    string
+		shared bool
+		write  func(*DB, func(*Tx) error) error
+	}{
+		{"alone", false, func(db *DB, fn func(*Tx) error) error { return db.Write(t.Context(), fn) }},
+		{"a change of one of several", true, func(db *DB, fn func(*Tx) error) error { return db.Write(t.Context(), fn) }},
+		{"a decision of one of several", true, func(db *DB, fn func(*Tx) error) error { return db.Decide(t.Context(), fn) }},
+	} {
+		_, err := raw.ExecContext(t.Context(), "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+		require.NoError(t, err)
+		db, err := OpenPostgres(t.Context(), Postgres{URL: cluster.URL("postgres"), Shared: tc.shared}, testProver{})
+		require.NoError(t, err)
+		ran := 0
+		write := func() error {
+			return tc.write(db, func(tx *Tx) error {
+				ran++
+				tx.Append(&Entry{Org: "org", Body: fmt.Appendf(nil, "%d", ran)})
+				return nil
+			})
+		}
+		require.NoError(t, write())
+		require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
+		var ended bool
+		require.NoError(t, raw.QueryRowContext(t.Context(), "SELECT pg_terminate_backend($1, 60000)",
+			db.batch.backend(t)).Scan(&ended))
+		require.True(t, ended)
+		require.NoError(t, write(), tc.why)
+		require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil }))
+		require.NoError(t, cluster.Kill())
+		require.NoError(t, cluster.Start())
+		require.NoError(t, write(), tc.why)
+		require.Equal(t, 3, ran)
+		requireWholeChain(t, db, 3)
+		require.NoError(t, db.Close())
+	}
+}
+
+// backend is the process of PostgreSQL that serves the writer, which only waits.
+func (b *batch) backend(t *testing.T) (pid uint32) {
+	t.Helper()
+	require.NoError(t, b.conn.Raw(func(driver any) error {
+		pid = driver.(*stdlib.Conn).Conn().PgConn().PID()
+		return nil
+	}))
+	return pid
 }
 
 // outageWriters write to a store whose database comes and goes.
