@@ -203,12 +203,12 @@ func TestANodeThatLivesAndCannotBeReachedIsToldOf(t *testing.T) {
 	gone := time.Now()
 	link.stop()
 	require.ErrorIs(t, <-failed, ErrLost)
-	require.Less(t, time.Since(gone), 2*(silence+probeTime), "not when the machine gives the connection up")
+	require.Less(t, time.Since(gone), time.Minute, "not when the machine gives the connection up")
 
 	begun := time.Now()
 	err := here.Pass(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), at)
 	require.ErrorIs(t, err, ErrLost)
-	require.Less(t, time.Since(begun), 2*dialTime, "nor does a new connection take long")
+	require.Less(t, time.Since(begun), time.Minute, "nor is a new connection waited for as long as the machine does")
 	link.goOn()
 }
 
