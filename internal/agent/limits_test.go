@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -129,7 +130,7 @@ func TestOnlyListedLoginsAreFilled(t *testing.T) {
 		}}
 		d := deps(chat, s, v)
 		d.Refused = func(_ context.Context, verb bctrl.Verb, key string, refusal *bctrl.Error) error {
-			require.Equal(t, bctrl.UseVault, verb, c.why)
+			assert.Equal(t, bctrl.UseVault, verb, c.why)
 			refused = append(refused, key)
 			return refusal
 		}

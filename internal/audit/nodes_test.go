@@ -26,11 +26,12 @@ func TestWhatADeadNodeHadUnderwayIsUnknownAndNobodyElses(t *testing.T) {
 	}
 	lateEnd, end := begin("dies"), begin("lives")
 	require.NoError(t, p.store.ExpireLease(ctx, "dies"))
-	p.write(func(tx *store.Tx) error {
-		ended, err := tx.EndDeadNodes(ctx)
-		require.Len(t, ended, 1)
+	var ended []store.Node
+	p.write(func(tx *store.Tx) (err error) {
+		ended, err = tx.EndDeadNodes(ctx)
 		return err
 	})
+	require.Len(t, ended, 1)
 	for range 2 { // as two nodes that settle it at once
 		nodes, err := p.store.Read().UnsettledNodes(ctx)
 		require.NoError(t, err)

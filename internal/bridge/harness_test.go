@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -115,10 +116,10 @@ type peer struct {
 	over chan struct{} // of a browser's end: it lasts until it is closed
 }
 
-// say sends a message.
+// say sends a message. It may be called from another goroutine than the test's.
 func (p *peer) say(msg string) {
 	p.t.Helper()
-	require.NoError(p.t, p.conn.Write(p.t.Context(), websocket.MessageText, []byte(msg)))
+	assert.NoError(p.t, p.conn.Write(p.t.Context(), websocket.MessageText, []byte(msg)))
 }
 
 // hear waits for a message.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -99,7 +100,7 @@ func TestARotatedRefreshTokenIsStoredBeforeItIsUsed(t *testing.T) {
 		_, called := a.counts()
 		stored = append(stored, fmt.Sprintf("%s=%s for %s after %d calls", field, to.Expose(), from.Expose(), called))
 		_, bounded := ctx.Deadline()
-		require.True(t, bounded)
+		assert.True(t, bounded)
 		return nil
 	}
 	client := a.client(t, b, target)
@@ -132,7 +133,7 @@ func TestCallsThatReadTheirTokenOnEitherSideOfAReplacementRenewOnce(t *testing.T
 		to.Secrets["refreshToken"] = stored
 		to.Alone = func(context.Context, string) (bctrl.Secret, func(), error) { return stored, func() {}, nil }
 		to.Rotated = func(_ context.Context, _ string, from, to bctrl.Secret) error {
-			require.True(t, stored.Equal(from))
+			assert.True(t, stored.Equal(from))
 			stored = to
 			return nil
 		}

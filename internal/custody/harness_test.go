@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -154,14 +155,14 @@ func (p *place) note(n int) {
 	require.NoError(p, audit.New(p.db).Record(p.Context(), event("test", fmt.Sprint(n))))
 }
 
-// image copies everything as a crash would leave it now.
+// image copies everything as a crash would leave it now. It may be called on the writer's goroutine.
 func (p *place) image() string {
 	p.Helper()
 	to := filepath.Join(p.TempDir(), "image")
-	require.NoError(p, os.CopyFS(to, os.DirFS(p.dir)))
+	assert.NoError(p, os.CopyFS(to, os.DirFS(p.dir)))
 	for _, name := range []string{"key", "key.next"} { // copies are made more open
 		if err := os.Chmod(filepath.Join(to, name), 0o600); !os.IsNotExist(err) {
-			require.NoError(p, err)
+			assert.NoError(p, err)
 		}
 	}
 	return to

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -53,9 +54,9 @@ func TestEveryProviderIsAskedInItsShape(t *testing.T) {
 		f := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 			switch p {
 			case bctrl.Anthropic:
-				require.Equal(t, canaryKey, r.Header.Get("X-Api-Key"))
+				assert.Equal(t, canaryKey, r.Header.Get("X-Api-Key"))
 			default:
-				require.Equal(t, "Bearer "+canaryKey, r.Header.Get("Authorization"))
+				assert.Equal(t, "Bearer "+canaryKey, r.Header.Get("Authorization"))
 			}
 			_, _ = io.WriteString(w, answerFor(p))
 		})

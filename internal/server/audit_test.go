@@ -331,10 +331,11 @@ func TestVerifyThroughTheServer(t *testing.T) {
 func TestEveryFilterHasAnIndex(t *testing.T) {
 	storetest.OnSQLite(t)
 	h := newHarness(t)
+	org := h.org()
 	for range 5 {
 		require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error {
 			for range 500 {
-				if err := audit.Append(tx, audit.Event{Org: h.org(), Caller: "key:k", Action: "test.fill"}); err != nil {
+				if err := audit.Append(tx, audit.Event{Org: org, Caller: "key:k", Action: "test.fill"}); err != nil {
 					return err
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -148,12 +149,14 @@ func TestARefreshTokenThatWasReplacedByHandStays(t *testing.T) {
 					"tokenUrl": "https://" + login + "/token"}},
 			}, nil)
 			require.NoError(t, c.providers.Serve(login, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				changed := answer{Status: http.StatusOK}
 				switch test.why {
 				case "rotate":
-					c.ok("POST", []string{"secrets", refresh.ID, "rotate"}, object{"value": test.want}, nil)
+					changed = c.do("POST", []string{"secrets", refresh.ID, "rotate"}, nil, object{"value": test.want})
 				case "delete":
-					c.delete("secrets", refresh.ID)
+					changed = c.do("DELETE", []string{"secrets", refresh.ID}, nil, nil)
 				}
+				assert.Equal(t, http.StatusOK, changed.Status, "%s", changed.Body)
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"access_token":"access-0123456789","expires_in":3600,"refresh_token":"refresh-2"}`)
 			})))

@@ -40,13 +40,14 @@ func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
 
 	// Lowered while it read, and not yet asked about again.
 	reads, got = read(func() {
+		org := l.org()
 		l.write(func(tx *store.Tx) error {
-			ws, err := tx.Workspace(t.Context(), l.org(), l.ws.ID)
+			ws, err := tx.Workspace(t.Context(), org, l.ws.ID)
 			if err != nil {
 				return err
 			}
 			ws.Version, ws.Mounts.Vault = ws.Version+1, nil
-			return tx.UpdateWorkspace(t.Context(), l.org(), ws)
+			return tx.UpdateWorkspace(t.Context(), org, ws)
 		})
 	})
 	require.JSONEq(t, `{"permitted": false}`, string(got.Body), "what was read after the lowering is decided by it")

@@ -222,7 +222,8 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 			stop := func() {
 				go func() {
 					defer close(stopped)
-					o.stop(first, "stopped")
+					got := first.do("POST", []string{"workspaces", o.ws.ID, "runtimes", "stopped", "stop"}, nil, nil)
+					assert.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 				}()
 			}
 			o.on(t, func(take takeFunc) (answer any, err error) {
@@ -285,7 +286,8 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 		for _, when := range []string{"before", "after"} {
 			lower := func(is string, mounts object) {
 				if is == when {
-					first.ok("PATCH", []string{"workspaces", o.ws.ID}, object{"mounts": mounts}, nil)
+					got := first.do("PATCH", []string{"workspaces", o.ws.ID}, nil, object{"mounts": mounts})
+					assert.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 				}
 			}
 			got, _, id := o.waits("lowered")

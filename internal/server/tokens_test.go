@@ -146,9 +146,10 @@ func TestATokenReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 	require.Contains(t, string(refusal.Body), "the missing right is vault.readRaw")
 
 	ws.Mounts.Vault.Allow = []string{"prod/crm/b"}
+	org := h.org()
 	set := func(m bctrl.Mounts) {
 		ws.Mounts = m
-		h.write(func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), h.org(), ws) })
+		h.write(func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), org, ws) })
 	}
 	set(ws.Mounts)
 	require.Equal(t, 403, h.with(crm, "GET", []string{"vault", "prod/crm/a", "totp"}, nil).Status,

@@ -347,6 +347,7 @@ func TestOperationsAreListedByWhatIsAskedFor(t *testing.T) {
 
 func TestAListGoesOnBehindManyOperationsThatItIsNotAbout(t *testing.T) {
 	h := newHarness(t)
+	org := h.org()
 	var wanted string
 	h.write(func(tx *store.Tx) error {
 		for i := range 6000 {
@@ -359,7 +360,7 @@ func TestAListGoesOnBehindManyOperationsThatItIsNotAbout(t *testing.T) {
 			if i == 0 {
 				op.Status, wanted = bctrl.OperationFailed, op.ID
 			}
-			if err := tx.InsertOperation(t.Context(), h.org(), op); err != nil {
+			if err := tx.InsertOperation(t.Context(), org, op); err != nil {
 				return err
 			}
 		}

@@ -185,13 +185,17 @@ func (h *harness) putDeliveries(webhook string, count int, due time.Time, fn fun
 	h.write(func(tx *store.Tx) error {
 		for range count {
 			id, err := uuid.NewV7()
-			require.NoError(h, err)
+			if err != nil {
+				return err
+			}
 			d := storedDelivery{WebhookDelivery: bctrl.WebhookDelivery{ID: id.String(), WebhookID: webhook,
 				EventType: bctrl.EventWorkspaceCreated, Status: bctrl.WebhookPending, CreatedAt: store.Now(),
 				UpdatedAt: store.Now()}, Event: json.RawMessage(`{}`)}
 			fn(&d)
 			body, err := json.Marshal(d)
-			require.NoError(h, err)
+			if err != nil {
+				return err
+			}
 			err = tx.PutDelivery(h.Context(), store.Delivery{ID: d.ID, Org: org, WebhookUID: webhook, Due: due,
 				Final: d.Status != bctrl.WebhookPending, Body: body}, 1000)
 			if err != nil {

@@ -103,15 +103,15 @@ func TestALeaseIsRenewedAsLongAsItLastsAndTheOldestNodeIsKnown(t *testing.T) {
 		require.NoError(t, db.ExpireLease(ctx, "a"))
 		locked = nil
 		require.Equal(t, Renewed{NodeDraining, true}, renew("b"))
-		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
-			ended, err := tx.EndDeadNodes(ctx)
-			if err == nil {
-				require.Len(t, ended, 1)
-				require.Equal(t, "a", ended[0].ID)
-				err = tx.SettleNode(ctx, "a")
+		var ended []Node
+		require.NoError(t, db.Write(ctx, func(tx *Tx) (err error) {
+			if ended, err = tx.EndDeadNodes(ctx); err != nil {
+				return err
 			}
-			return err
+			return tx.SettleNode(ctx, "a")
 		}))
+		require.Len(t, ended, 1)
+		require.Equal(t, "a", ended[0].ID)
 		for _, forget := range []struct {
 			before time.Time
 			left   []string

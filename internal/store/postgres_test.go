@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -142,7 +143,7 @@ func TestServersThatShareADatabaseNeverForkTheChain(t *testing.T) {
 			group.Go(func() {
 				for k := range writes {
 					key := fmt.Sprintf("k-%d-%d-%d", i, j, k)
-					require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
+					assert.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
 						return insert(t.Context(), tx, key, entry(key))
 					}))
 				}
