@@ -266,11 +266,7 @@ func (f *openIndex) begin(ctx context.Context, log Queries) error {
 		f.at = indexPlace{0, ZeroHash()}
 		return indexError(err)
 	}
-	want, err := schemaMadeBy(ctx, indexSchema)
-	if err != nil {
-		return err
-	}
-	if len(foreign(is, want)) > 0 {
+	if schemaDigest(is) != indexDigest {
 		return &indexDamageError{ErrForeignSchema}
 	}
 	if f.at, err = one(ctx, q, scanIndexPlace, "SELECT seq, hash FROM audit_index_place"); err != nil {

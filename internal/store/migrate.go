@@ -32,10 +32,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err := refuseNewer(version, steps); err != nil {
 		return err
 	}
-	if err := errors.Join(checkSchema(ctx, db, version), refuseUnproven(ctx, db, version)); err != nil {
+	schema := Schema{Version: version, Needed: newestVersion(steps)}
+	if err := errors.Join(checkSchema(ctx, db, schema), refuseUnproven(ctx, db, version)); err != nil {
 		return err
 	}
-	return bringUp(ctx, p, Schema{Version: version, Needed: newestVersion(steps)})
+	return bringUp(ctx, p, schema)
 }
 
 // Schema is the version of a database's schema, 0 where it has none, and the one that this

@@ -101,6 +101,16 @@ func testAForeignSchemaIsRefusedAndFound(t *testing.T, e engine) {
 	}
 }
 
+// TestADigestIsThatOfTheSchemaItStandsFor fails after a new migration until the digest is the new one.
+func TestADigestIsThatOfTheSchemaItStandsFor(t *testing.T) {
+	newest, err := newestSchema()
+	require.NoError(t, err)
+	require.Equal(t, newestDigest, schemaDigest(newest), "newestDigest is to be the second: what the migrations make")
+	index, err := schemaMadeBy(t.Context(), indexSchema)
+	require.NoError(t, err)
+	require.Equal(t, indexDigest, schemaDigest(index), "indexDigest is to be the second: what logindex.sql makes")
+}
+
 // TestDataWithoutProofsIsRefused puts a database back to where rows were not
 // proven.
 func TestDataWithoutProofsIsRefused(t *testing.T) {

@@ -77,7 +77,7 @@ func OpenUntouched(ctx context.Context, path string, prover Prover) (_ *DB, err 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSchema(ctx, db, s.Version); err != nil {
+	if err := checkSchema(ctx, db, s); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return newDB(db, db, sqliteDialect(), prover), nil
