@@ -36,6 +36,10 @@ const scrubDelay = time.Second
 // costs two syncs, and what is written next has to make the file longer.
 const scrubSoonDelay = time.Minute
 
+// scrubLeftDelay is how long after a start the log of the process before is emptied. It may hold what was
+// to be scrubbed; to empty it before anybody is answered would take longer than the rest of the start.
+const scrubLeftDelay = time.Second
+
 // logBounds are the numbers of pages by which the log is kept short, and how long what was
 // replaced stays in it, as above.
 type logBounds struct {
@@ -58,6 +62,7 @@ type checkpoints struct {
 	// mu is held during a checkpoint, so that none is in the way of another.
 	mu         sync.Mutex
 	wake, done chan struct{}
+	stop       chan struct{} // closed to end the goroutine
 	// little is set once so little is left that the writer should move it.
 	little atomic.Bool
 	// inLog is how many pages the log has, about, and written how many the writer has written.
@@ -74,7 +79,13 @@ func newCheckpoints(path string, bounds logBounds) (*checkpoints, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkpoints{pool: pool, logBounds: bounds, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &checkpoints{
+		pool:      pool,
+		logBounds: bounds,
+		wake:      make(chan struct{}, 1),
+		stop:      make(chan struct{}),
+		done:      make(chan struct{}),
+	}
 	go c.run()
 	return c, nil
 }
@@ -82,7 +93,12 @@ func newCheckpoints(path string, bounds logBounds) (*checkpoints, error) {
 // run moves pages whenever it is woken, until close.
 func (c *checkpoints) run() {
 	defer close(c.done)
-	for range c.wake {
+	for {
+		select {
+		case <-c.wake:
+		case <-c.stop:
+			return
+		}
 		for range checkpointPasses {
 			before := c.written.Load()
 			in, left, err := c.move(c.pool)
@@ -104,7 +120,7 @@ func (c *checkpoints) close() error {
 	if c == nil {
 		return nil
 	}
-	close(c.wake)
+	close(c.stop)
 	<-c.done
 	return c.pool.Close()
 }
@@ -132,10 +148,15 @@ func (c *checkpoints) after(conn *sql.Conn, err error) {
 	}
 	if c.woken >= c.every {
 		c.woken = 0
-		select {
-		case c.wake <- struct{}{}:
-		default: // it will be awake
-		}
+		c.moveSoon()
+	}
+}
+
+// moveSoon wakes the goroutine.
+func (c *checkpoints) moveSoon() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // it will be awake
 	}
 }
 
@@ -196,13 +217,14 @@ func (b *batch) emptyLogWhenDue() {
 	time.AfterFunc(scrubDelay, b.wake) // nobody may ever write again
 }
 
-// emptyLogSoon has the log emptied within a while.
-func (b *batch) emptyLogSoon() {
-	if b.checkpoints == nil || !b.scrubBy.IsZero() {
-		return
+// emptyLogWithin has the log emptied within a while. Half of it before, what is in the log is moved beside
+// the writer, to which little is left then.
+func (b *batch) emptyLogWithin(while time.Duration) {
+	if by := time.Now().Add(while); b.scrubBy.IsZero() || by.Before(b.scrubBy) {
+		b.scrubBy = by
+		time.AfterFunc(while/2, b.checkpoints.moveSoon)
+		time.AfterFunc(while, b.wake)
 	}
-	b.scrubBy = time.Now().Add(b.checkpoints.scrubSoon)
-	time.AfterFunc(b.checkpoints.scrubSoon, b.wake)
 }
 
 // emptyLog moves what is in the write-ahead log into the database and cuts the

@@ -36,7 +36,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err := errors.Join(checkSchema(ctx, db, schema), refuseUnproven(ctx, db, version)); err != nil {
 		return err
 	}
-	return bringUp(ctx, p, schema)
+	if err := bringUp(ctx, p, schema); err != nil || schema.Version == schema.Needed {
+		return err
+	}
+	// What they wrote is as much as a small disk may have room for, and nobody waits yet.
+	if _, err := db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return fmt.Errorf("moving what the migrations wrote: %w", translate(err))
+	}
+	return nil
 }
 
 // Schema is the version of a database's schema, 0 where it has none, and the one that this

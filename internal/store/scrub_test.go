@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,34 @@ func TestNothingSealedThatWasReplacedOrDeletedIsLeftOnDisk(t *testing.T) {
 			requireNotOnDisk(t, path, was)
 		})
 	}
+}
+
+// TestWhatAKilledServerHadToScrubGoesSoonAfterTheNextStart: nothing has to be written for it.
+func TestWhatAKilledServerHadToScrubGoesSoonAfterTheNextStart(t *testing.T) {
+	ctx := t.Context()
+	db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Hour})
+	was := make([]byte, 32)
+	_, _ = rand.Read(was)
+	e := VaultEntry{UID: "u", Key: "k", Version: 1, Sealed: was}
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+		return errors.Join(tx.InsertVaultEntry(ctx, "org", "k", e), logged(tx))
+	}))
+	e.Version, e.Sealed = 2, []byte("sealed")
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+		_, err := tx.ReplaceVaultEntry(ctx, "org", e)
+		return errors.Join(err, logged(tx))
+	}))
+	left := filepath.Join(t.TempDir(), "bctrl.db") // as a kill leaves it
+	for _, end := range []string{"", "-wal"} {
+		data, err := os.ReadFile(path + end)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(left+end, data, 0o600))
+	}
+	requireOnDisk(t, left, was)
+	next, err := Open(ctx, left, testProver{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, next.Close()) })
+	requireNotOnDisk(t, left, [][]byte{was})
 }
 
 // beginReading has a reader in the way until the function is called.

@@ -85,13 +85,13 @@ func openFile(ctx context.Context, path string, prover Prover, bounds logBounds)
 	db := newDB(reader, writer, sqliteDialect(), prover)
 	db.keys = &keyCache{}
 	db.batch = newBatch(db)
-	db.batch.scrub = true // the log of a process that ended may hold what was to be scrubbed
 	db.index = newLogIndex(indexFile(path), db.queries, db.Head)
 	db.batch.index = db.index
 	db.batch.q.vault = newEntryCache(&db.batch.generation)
 	if db.batch.checkpoints, err = newCheckpoints(path, bounds); err != nil {
 		return nil, errors.Join(err, reader.Close(), writer.Close())
 	}
+	db.batch.emptyLogWithin(scrubLeftDelay)
 	if _, err := db.start(ctx); err != nil {
 		return nil, errors.Join(err, db.batch.checkpoints.close())
 	}

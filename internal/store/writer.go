@@ -381,8 +381,8 @@ func (b *batch) commit(jobs []*job, later []*Entry, deciding bool) error {
 			b.keys.forget() // before the answer
 		}
 		b.scrub = b.scrub || j.tx.scrub
-		if j.tx.scrubSoon {
-			b.emptyLogSoon()
+		if j.tx.scrubSoon && b.checkpoints != nil {
+			b.emptyLogWithin(b.checkpoints.scrubSoon)
 		}
 		if err == nil && j.err == nil {
 			b.watching.tell(j.tx.happened)
