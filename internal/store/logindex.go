@@ -22,6 +22,8 @@ const (
 	indexChunk = 4096
 	// indexRetry is how long an index that could not be written is left alone.
 	indexRetry = time.Second
+	// indexRest is how long after a start the index is left as it is: until then the server has others to do first.
+	indexRest = 250 * time.Millisecond
 )
 
 //go:embed logindex.sql
@@ -111,14 +113,18 @@ func (x *logIndex) seq() int64 {
 	return x.file.at.seq
 }
 
-// begin looks for an index of before, and has at hand what it lacks.
+// begin looks for an index of before.
 func (x *logIndex) begin(ctx context.Context) {
 	defer close(x.looked)
 	if _, err := os.Stat(x.path); err == nil {
 		_ = x.open(ctx) // where it cannot be opened it is made anew, later
 	}
+}
+
+// readLacking has at hand what the index of before lacks, where that is little.
+func (x *logIndex) readLacking(ctx context.Context) {
 	from := x.newest.from()
-	if from-x.seq() > indexAfter {
+	if lacking := from - x.seq(); lacking <= 0 || lacking > indexAfter {
 		return
 	}
 	entries, err := x.log.entriesAfter(ctx, x.seq(), int(from-x.seq()))
@@ -132,6 +138,12 @@ func (x *logIndex) follow() {
 	defer close(x.done)
 	ctx := context.Background()
 	x.begin(ctx)
+	select {
+	case <-time.After(indexRest):
+	case <-x.stop:
+		return
+	}
+	x.readLacking(ctx)
 	for {
 		head := x.head()
 		if head.Seq < x.seq()+indexAfter {
