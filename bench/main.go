@@ -122,7 +122,8 @@ func (p *plan) setCallers(text string) error {
 func (p plan) run(ctx context.Context, w io.Writer) error {
 	program := filepath.Join(p.dir, "bctrl")
 	// In the folder above is the module of the server.
-	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./cmd/bctrl")
+	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-ldflags=-s -w", "-o", program, "./cmd/bctrl")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as README.md says
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the server: %w: %s", err, out)
 	}
