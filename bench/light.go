@@ -16,17 +16,19 @@ import (
 // to be new for each call is made before.
 type lightRequest struct {
 	before, after []byte
-	// body comes after the header. Where there is one the call changes something, and has an
-	// idempotency key of its own, as one of the SDK has.
+	// body comes after the header.
 	body []byte
+	// keyed is set where each call has an idempotency key of its own, as one of the SDK has that
+	// changes something.
+	keyed bool
 }
 
-func newLightRequest(method, apiKey, suffix string, body []byte) lightRequest {
+func newLightRequest(method, apiKey, suffix string, body []byte, keyed bool) lightRequest {
 	after := suffix + " HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer " + apiKey + "\r\n"
 	if body != nil {
 		after += "Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
 	}
-	return lightRequest{before: []byte(method + " /v1/vault/"), after: []byte(after), body: body}
+	return lightRequest{before: []byte(method + " /v1/vault/"), after: []byte(after), body: body, keyed: keyed}
 }
 
 // lightConn is the least of clients: a connection that is kept, and no more of an answer read
@@ -65,7 +67,7 @@ func (c *lightConn) call(r lightRequest, key string) error {
 	c.out = append(c.out[:0], r.before...)
 	c.out = append(c.out, key...)
 	c.out = append(c.out, r.after...)
-	if r.body != nil {
+	if r.keyed {
 		c.calls++
 		c.out = append(c.out, "Idempotency-Key: "...)
 		c.out = append(c.out, c.name...)

@@ -34,8 +34,8 @@ func TestTheLightClientReadsToTheEndOfEachAnswer(t *testing.T) {
 		s.Close()
 		t.Fatal(err)
 	}
-	get := newLightRequest(http.MethodGet, "k", "/totp", nil)
-	put := newLightRequest(http.MethodPut, "k", "", []byte("{}"))
+	get := newLightRequest(http.MethodGet, "k", "/totp", nil, false)
+	put := newLightRequest(http.MethodPut, "k", "", []byte("{}"), true)
 	for _, r := range []lightRequest{get, put, put} {
 		if err := conns[0].call(r, "a%2Fb"); err != nil {
 			t.Error(err)
@@ -49,7 +49,7 @@ func TestTheLightClientReadsToTheEndOfEachAnswer(t *testing.T) {
 	}
 	s.Close()
 	if len(keys) != 3 {
-		t.Errorf("two calls that change something and two that do not have the idempotency keys %v", keys)
+		t.Errorf("two calls with an idempotency key and two without have the idempotency keys %v", keys)
 	}
 	for i, want := range []string{
 		"GET /v1/vault/a%2Fb/totp Bearer k ",

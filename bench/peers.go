@@ -30,14 +30,17 @@ type peerServer struct {
 type peerCost struct {
 	name, method, suffix string
 	keys                 int
+	// keyed is set where each call has an idempotency key, whose answer the server keeps.
+	keyed bool
 }
 
 func peerCosts() []peerCost {
 	return []peerCost{
 		{name: "vault get", method: http.MethodGet, keys: peerKeys},
 		{name: "TOTP code", method: http.MethodGet, suffix: "/totp", keys: peerKeys},
-		{name: "vault set", method: http.MethodPut, keys: peerKeys},
-		{name: fmt.Sprintf("overwrite %d keys", overwrittenKeys), method: http.MethodPut, keys: overwrittenKeys},
+		{name: "vault set", method: http.MethodPut, keys: peerKeys, keyed: true},
+		{name: "vault set, no idempotency key", method: http.MethodPut, keys: peerKeys},
+		{name: fmt.Sprintf("overwrite %d keys", overwrittenKeys), method: http.MethodPut, keys: overwrittenKeys, keyed: true},
 	}
 }
 
@@ -144,7 +147,7 @@ func (s peerServer) measure(
 			return err
 		}
 	}
-	request := newLightRequest(cost.method, s.key, cost.suffix, body)
+	request := newLightRequest(cost.method, s.key, cost.suffix, body, cost.keyed)
 	keys := make([]string, cost.keys)
 	for i := range keys {
 		keys[i] = url.PathEscape(workKey(i/64, i))
