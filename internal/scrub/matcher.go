@@ -1,8 +1,11 @@
 package scrub
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync"
+)
 
-// pairSet is a set of pairs of bytes: of those that can follow each byte.
+// pairSet is a set of pairs of bytes. For each byte it has those that can follow it.
 type pairSet [256]byteSet
 
 func (s *pairSet) has(b, next byte) bool { return s[b][next>>6]>>(next&63)&1 != 0 }
@@ -14,18 +17,24 @@ type matcher struct {
 	// for each of the first bytes of a match: which patterns can have it there.
 	words int
 	begin [depth][]uint64
-	// any is begin of all words together: where the bytes of a text share no bit no pattern begins.
-	any [depth]*[256]uint64
-	// near are the pairs of bytes that some pattern can have among its first ones.
-	near *pairSet
+	// together is begin of all words: where the bytes of a text share no bit no pattern begins.
+	together [depth]*[256]uint64
+	// near are the pairs of bytes that some pattern can have among its first ones. They are made for
+	// the first text of so many bytes.
+	near     func() *pairSet
+	longText int
 }
+
+// longText is from how many bytes on a text is worth the pairs, which take as long to be made as some 10 KiB
+// to be looked through without them.
+const longText = 4 << 10
 
 // stride is how many places of a text are ruled out by a pair of its bytes that no
 // pattern has near its beginning, which is nearly everywhere.
 const stride = depth - 1
 
 func newMatcher(values []string) *matcher {
-	m := &matcher{near: new(pairSet)}
+	m := &matcher{longText: longText}
 	for _, v := range values {
 		m.patterns = append(m.patterns, patternsOf(v)...)
 	}
@@ -41,16 +50,22 @@ func newMatcher(values []string) *matcher {
 				m.begin[at][int(b)*m.words+word] |= bit
 			})
 		}
-		m.patterns[i].addPairs(m.near)
 	}
 	for i := range depth {
-		m.any[i] = m.together(m.begin[i])
+		m.together[i] = m.allWords(m.begin[i])
 	}
+	m.near = sync.OnceValue(func() *pairSet {
+		near := new(pairSet)
+		for i := range m.patterns {
+			m.patterns[i].addPairs(near)
+		}
+		return near
+	})
 	return m
 }
 
-// together is a table with all words of a byte in one.
-func (m *matcher) together(table []uint64) *[256]uint64 {
+// allWords is a table with all words of a byte in one.
+func (m *matcher) allWords(table []uint64) *[256]uint64 {
 	if m.words == 1 {
 		return (*[256]uint64)(table)
 	}
@@ -102,8 +117,12 @@ func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, r
 // next returns where the first match in text is and how long, or where one may
 // begin of which the rest is to come.
 func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
+	var near *pairSet
+	if len(text) >= m.longText {
+		near = m.near()
+	}
 	for i := 0; i < len(text); i++ {
-		if i = m.skip(text, i); i == len(text) {
+		if i = m.skip(text, i, near); i == len(text) {
 			break
 		}
 		longest, open := m.at(text[i:])
@@ -118,13 +137,12 @@ func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
 }
 
 // skip returns the first place from i on where a text goes on as some pattern begins; the
-// text's length where there is none.
-func (m *matcher) skip(text []byte, i int) int {
-	near := m.near
-	for i+2*stride < len(text) {
-		pairs := text[i+stride-1 : i+2*stride+1]
-		if !near.has(pairs[0], pairs[1]) {
-			if i += stride; !near.has(pairs[stride], pairs[stride+1]) {
+// text's length where there is none. It has the pairs of bytes, or does without.
+func (m *matcher) skip(text []byte, i int, near *pairSet) int {
+	for near != nil && i+2*stride < len(text) {
+		next := text[i+stride-1 : i+2*stride+1] // two pairs, a stride from each other
+		if !near.has(next[0], next[1]) {
+			if i += stride; !near.has(next[stride], next[stride+1]) {
 				i += stride
 				continue
 			}
@@ -147,11 +165,11 @@ func (m *matcher) skip(text []byte, i int) int {
 func (m *matcher) mayBegin(text []byte) bool {
 	if len(text) >= depth {
 		text = text[:depth]
-		return m.any[0][text[0]]&m.any[1][text[1]]&m.any[2][text[2]]&m.any[3][text[3]] != 0
+		return m.together[0][text[0]]&m.together[1][text[1]]&m.together[2][text[2]]&m.together[3][text[3]] != 0
 	}
 	may := ^uint64(0)
 	for i := range min(depth, len(text)) {
-		may &= m.any[i][text[i]]
+		may &= m.together[i][text[i]]
 	}
 	return may != 0
 }

@@ -20,8 +20,7 @@ type spelling struct {
 	fold bool
 }
 
-// pattern is a value to look for. It keeps little more than the value: it is
-// made for every call of a provider, and looked for where its first byte is.
+// pattern is a value to look for, with what tells where it is worth to look.
 type pattern struct {
 	text string
 	// escaped says that each character of text may be spelled in its own way.

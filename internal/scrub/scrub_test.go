@@ -97,12 +97,10 @@ func perRune(v, format string) string {
 	return b.String()
 }
 
-func wrap(text, with string) string { return wrapAt(text, 5, with) }
-
-func wrapAt(text string, width int, with string) string {
+func wrap(text, with string) string {
 	var b strings.Builder
 	for i := range len(text) {
-		if i > 0 && i%width == 0 {
+		if i > 0 && i%5 == 0 {
 			b.WriteString(with)
 		}
 		b.WriteByte(text[i])
@@ -206,39 +204,69 @@ func TestReaderEqualsStringForAnyText(t *testing.T) {
 	})
 }
 
-// TestNothingIsSkipped: what is looked for is found where each pattern is tried at each place.
+// TestNothingIsSkipped: what is looked for is found where each pattern is tried at each place. Values have
+// as few bytes as can be, in as few characters, or are no text; each character is spelled in a way of its own.
 func TestNothingIsSkipped(t *testing.T) {
-	names := slices.Sorted(maps.Keys(encodings))
+	characters := rapid.SampledFrom([][]string{
+		{"a", "b", `\`, `"`, "/", "%", "u", "0", "é"}, {"0", "1", "2"}, {"😀"}, {"é", "ü"}, {"☃", "A", " "},
+		{"\xff", "a"}, {"\n", `\`, "n", "r", "\r"}, {"&", "a", "m", "p", ";", "#", "x"}, {`\`}, {"\x00", "k"},
+	})
+	value := rapid.Custom(func(t *rapid.T) (value string) {
+		some := characters.Draw(t, "characters")
+		for least := rapid.IntRange(MinLength, 8).Draw(t, "bytes"); len(value) < least; {
+			value += rapid.SampledFrom(some).Draw(t, "character")
+		}
+		return value
+	})
 	rapid.Check(t, func(t *rapid.T) {
-		chars := rapid.SampledFrom([][]rune{
-			[]rune(`ab\"/%u0é`), []rune("0123456789"), []rune("aA+ \n☃😀\x01"),
-		}).Draw(t, "chars")
-		values := rapid.SliceOfN(rapid.StringOfN(rapid.RuneFrom(chars), 4, 8, -1), 1, 4).Draw(t, "values")
-		m := newMatcher(values)
-		parts := rapid.SliceOf(rapid.OneOf(
-			rapid.StringOf(rapid.RuneFrom(chars)),
-			rapid.Custom(func(t *rapid.T) string {
-				text := encodings[rapid.SampledFrom(names).Draw(t, "encoding")](rapid.SampledFrom(values).Draw(t, "value"))
-				return text[:rapid.IntRange(0, len(text)).Draw(t, "cut")]
-			}),
-			rapid.Custom(func(t *rapid.T) string {
-				return encodings[rapid.SampledFrom(names).Draw(t, "encoding")](rapid.SampledFrom(values).Draw(t, "value"))
-			}),
-			rapid.Custom(func(t *rapid.T) string {
-				text := base64.StdEncoding.EncodeToString([]byte(rapid.SampledFrom(values).Draw(t, "value")))
-				breaks := rapid.SampledFrom([]string{"\n", "\r\n", `\n`, `\r\n`}).Draw(t, "breaks")
-				return wrapAt(text, rapid.IntRange(1, 3).Draw(t, "width"), breaks)
-			}),
-		)).Draw(t, "parts")
-		text := []byte(strings.Join(parts, ""))
-		for _, end := range []bool{false, true} {
-			wantAt, wantN, wantOpen := nextOfAll(m.patterns, text, end)
-			at, n, open := m.next(text, end)
-			if at != wantAt || n != wantN || open != wantOpen {
-				t.Fatalf("%q: at %d of %d, open %t, want %d of %d, %t", text, at, n, open, wantAt, wantN, wantOpen)
+		m := newMatcher(rapid.SliceOfN(value, 1, 4).Draw(t, "values"))
+		m.longText = 0
+		var text []byte
+		for range rapid.IntRange(1, 30).Draw(t, "parts") {
+			text = append(text, rapid.StringOfN(rapid.SampledFrom([]rune(`\nru%&#;06 x`)), 0, 6, -1).Draw(t, "between")...)
+			spelled := spelledAnew(t, rapid.SampledFrom(m.patterns).Draw(t, "pattern"))
+			n, _ := m.at(spelled)
+			require.NotZero(t, n, "%q", spelled)
+			if rapid.Bool().Draw(t, "is cut") {
+				spelled = spelled[:rapid.IntRange(0, len(spelled)).Draw(t, "cut")]
 			}
+			text = append(text, spelled...)
+		}
+		for rest := text; len(rest) > 0; { // from each match on, so that none hides the others
+			end := rapid.Bool().Draw(t, "ends")
+			wantAt, wantN, wantOpen := nextOfAll(m.patterns, rest, end)
+			at, n, open := m.next(rest, end)
+			if at != wantAt || n != wantN || open != wantOpen {
+				t.Fatalf("%q: at %d of %d, open %t, want %d of %d, %t", rest, at, n, open, wantAt, wantN, wantOpen)
+			}
+			rest = rest[min(at+max(n, 1), len(rest)):]
 		}
 	})
+}
+
+// spelledAnew is a match of a pattern.
+func spelledAnew(t *rapid.T, p pattern) (text []byte) {
+	put := func(s spelling) {
+		for _, b := range []byte(s.text) {
+			if s.fold && rapid.Bool().Draw(t, "is in upper case") {
+				b = upper(b)
+			}
+			text = append(text, b)
+		}
+	}
+	if !p.escaped {
+		put(spelling{p.text, p.fold})
+		return text
+	}
+	for rest := p.text; rest != ""; {
+		if p.wrapped && len(text) > 0 && rapid.Bool().Draw(t, "is broken") {
+			put(rapid.SampledFrom(lineBreaks()[p.form].all).Draw(t, "break"))
+		}
+		c := nextChar(rest, p.form)
+		put(rapid.SampledFrom(c.all).Draw(t, "spelling"))
+		rest = rest[c.size:]
+	}
+	return text
 }
 
 // nextOfAll is [matcher.next] without leaving anything out.
