@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -35,13 +36,16 @@ func openGroupLog(path string) (*groupLog, error) {
 	}
 	zeros := make([]byte, 1<<20)
 	for range groupLogSize / len(zeros) {
-		if _, err := f.Write(zeros); err != nil {
-			return nil, err
+		if _, err = f.Write(zeros); err != nil {
+			break
 		}
+	}
+	if err = errors.Join(err, f.Sync()); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	l := &groupLog{file: f, waiting: make(chan pendingLine, 1024)}
 	go l.run()
-	return l, f.Sync()
+	return l, nil
 }
 
 // append returns once the object is durable, with its hash as one more field.

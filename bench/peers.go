@@ -81,7 +81,7 @@ func (p plan) peers(ctx context.Context, w io.Writer, ours *process, key string,
 	}
 	t := newTable(w, "Three servers that are asked the same by the least of clients: calls a second, in the median round "+
 		"and the best; times in the median round, and what the processors of server and client spent on a call, in "+
-		"microseconds; the rate over the minimal server's in the median round",
+		"microseconds; the median of the rates over the minimal server's in the same rounds",
 		"", "callers", "median", "best", "p50", "p99", "cpu", "client", "ratio")
 	for _, cost := range costs {
 		for _, callers := range p.callers {

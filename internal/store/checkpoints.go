@@ -38,13 +38,13 @@ const scrubSoonDelay = time.Minute
 
 // scrubLeftDelay is how long after a start the log of the process before is emptied. It may hold what was
 // to be scrubbed; to empty it before anybody is answered would take longer than the rest of the start.
-const scrubLeftDelay = time.Second
+const scrubLeftDelay = 200 * time.Millisecond
 
 // logBounds are the numbers of pages by which the log is kept short, and how long what was
-// replaced stays in it, as above.
+// replaced, or left by the process before, stays in it, as above.
 type logBounds struct {
-	every, end, most int64
-	scrubSoon        time.Duration
+	every, end, most     int64
+	scrubSoon, scrubLeft time.Duration
 }
 
 // checkpoints move what is in the write-ahead log of a file into the database, so that
@@ -217,9 +217,9 @@ func (b *batch) emptyLogWhenDue() {
 	time.AfterFunc(scrubDelay, b.wake) // nobody may ever write again
 }
 
-// emptyLogWithin has the log emptied within a while. Half of it before, what is in the log is moved beside
-// the writer, to which little is left then.
-func (b *batch) emptyLogWithin(while time.Duration) {
+// emptyLogAfter has the log emptied after a while. After half of it the checkpoints move what is in the
+// log, so that little is left to the writer.
+func (b *batch) emptyLogAfter(while time.Duration) {
 	if by := time.Now().Add(while); b.scrubBy.IsZero() || by.Before(b.scrubBy) {
 		b.scrubBy = by
 		time.AfterFunc(while/2, b.checkpoints.moveSoon)

@@ -87,7 +87,7 @@ func leftInLog(t *testing.T, db *DB) (left int64) {
 
 func TestTheWriteAheadLogIsEmptiedBesideTheWriter(t *testing.T) {
 	never := int64(1 << 40)
-	db, _ := openBounded(t, logBounds{every: 50, end: never, most: never, scrubSoon: time.Hour})
+	db, _ := openBounded(t, logBounds{every: 50, end: never, most: never, scrubSoon: time.Hour, scrubLeft: time.Hour})
 	overwriteAll(t, db, 50)
 	require.Eventually(t, func() bool { return leftInLog(t, db) < 50+maxBatch }, 10*time.Second, time.Millisecond)
 }
@@ -98,8 +98,8 @@ func TestTheWriteAheadLogStaysShort(t *testing.T) {
 		why    string
 		bounds logBounds
 	}{
-		{"the writer ends a log of which little is left", logBounds{every: 20, end: 40, most: never, scrubSoon: time.Hour}},
-		{"the writer moves what nobody else does", logBounds{every: never, end: never, most: 200, scrubSoon: time.Hour}},
+		{"the writer ends a log of which little is left", logBounds{every: 20, end: 40, most: never, scrubSoon: time.Hour, scrubLeft: time.Hour}},
+		{"the writer moves what nobody else does", logBounds{every: never, end: never, most: 200, scrubSoon: time.Hour, scrubLeft: time.Hour}},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
 			db, path := openBounded(t, tc.bounds)
@@ -110,7 +110,7 @@ func TestTheWriteAheadLogStaysShort(t *testing.T) {
 }
 
 func TestAReaderKeepsWhatItSeesWhileTheLogIsMoved(t *testing.T) {
-	db, path := openBounded(t, logBounds{every: 1, end: 1, most: 1, scrubSoon: time.Hour})
+	db, path := openBounded(t, logBounds{every: 1, end: 1, most: 1, scrubSoon: time.Hour, scrubLeft: time.Hour})
 	ctx := t.Context()
 	require.NoError(t, db.Snapshot(ctx, func(q Queries) error {
 		before, err := q.LogEnd(ctx)
@@ -130,9 +130,8 @@ func TestAReaderKeepsWhatItSeesWhileTheLogIsMoved(t *testing.T) {
 // TestWhatWasReplacedIsNotInTheLogOnceItIsAcknowledged has pages moved all the time, beside the
 // writer which cuts the log.
 func TestWhatWasReplacedIsNotInTheLogOnceItIsAcknowledged(t *testing.T) {
-	db, path := openBounded(t, logBounds{every: 1, end: 1, most: 1 << 40, scrubSoon: time.Hour})
+	db, path := openBounded(t, logBounds{every: 1, end: 1, most: 1 << 40, scrubSoon: time.Hour, scrubLeft: time.Hour})
 	ctx := t.Context()
-	<-db.index.looked // it reads the log once, and may be in the way when the store is opened
 	require.NoError(t, db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, "k", entry("k")) }))
 	require.Eventually(t, func() bool {
 		err := db.Write(ctx, func(tx *Tx) error { tx.scrub = true; return nil })

@@ -3,15 +3,15 @@ package store
 import "context"
 
 const (
-	// maxCachedEntries bounds the cache of entries, and maxCachedBytes what all of them hold: with
-	// what the cache itself needs that is some 6 MiB.
+	// maxCachedEntries bounds the cache of entries, and maxCachedBytes what all of them have sealed and
+	// listed. Beside that each takes its key, twice, and its place in two maps.
 	maxCachedEntries = 8192
 	maxCachedBytes   = 4 << 20
 )
 
 // entryCache has entries of the vault as the writer has read them, sealed, so that a login that is
 // used again and again is not read again each time. What it has is what is stored: it lasts for as
-// long as the [generation], which the tables of entries do not change, and an entry leaves it when
+// long as the [generation], which the table of entries does not change, and an entry leaves it when
 // the writer changes it. Where others write too there is none. It is the writer's alone.
 type entryCache struct {
 	generation *generation
@@ -49,6 +49,9 @@ func (c *entryCache) begin() {
 
 // get returns an entry that is known to be what is stored.
 func (c *entryCache) get(ctx context.Context, q Queries, name entryName) (e VaultEntry, known bool, err error) {
+	if c == nil {
+		return e, false, nil
+	}
 	if err := c.generation.compare(ctx, q); err != nil {
 		return e, false, err
 	}
@@ -62,6 +65,9 @@ func (c *entryCache) get(ctx context.Context, q Queries, name entryName) (e Vaul
 
 // put remembers an entry that was read just after [entryCache.get].
 func (c *entryCache) put(org string, e VaultEntry) {
+	if c == nil {
+		return
+	}
 	id := entryID{org, e.UID}
 	if _, written := c.written[id]; written {
 		return

@@ -22,7 +22,8 @@ const (
 	indexChunk = 4096
 	// indexRetry is how long an index that could not be written is left alone.
 	indexRetry = time.Second
-	// indexRest is how long after a start the index is left as it is: until then the server has others to do first.
+	// indexRest is how long after a start the index is left as it is, so that the first callers are answered
+	// sooner.
 	indexRest = 250 * time.Millisecond
 )
 

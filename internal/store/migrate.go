@@ -39,7 +39,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err := bringUp(ctx, p, schema); err != nil || schema.Version == schema.Needed {
 		return err
 	}
-	// What they wrote is as much as a small disk may have room for, and nobody waits yet.
+	// They may have written much, for which a small disk may have no room in the log and the database both. No
+	// caller waits yet.
 	if _, err := db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		return fmt.Errorf("moving what the migrations wrote: %w", translate(err))
 	}

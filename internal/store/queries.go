@@ -26,8 +26,8 @@ type Queries struct {
 	// the log in the database does not have yet, by the names of records: those of
 	// the jobs before, and those of this one. Readers have none.
 	unlogged [2]map[string]string
-	// vault are the entries of the vault that the writer knows. Readers have none.
-	vault *entryCache
+	// entryCache has entries of the vault that the writer knows. Readers have none.
+	entryCache *entryCache
 }
 
 // preparer is what statements are prepared on: a pool or one connection.

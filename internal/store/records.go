@@ -76,7 +76,7 @@ func (tx *Tx) wroteRecord(r Record) {
 	}
 	tx.unlogged[ofJob][r.Name()] = r.Digest
 	if r.Kind == KindVault {
-		tx.vault.wrote(r.Org, r.UID)
+		tx.entryCache.wrote(r.Org, r.UID)
 	}
 }
 

@@ -94,7 +94,7 @@ func TestNothingSealedThatWasReplacedOrDeletedIsLeftOnDisk(t *testing.T) {
 		},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
-			db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Millisecond})
+			db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Millisecond, time.Hour})
 			change := func(fn func(tx *Tx) error) {
 				require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 					if err := fn(tx); err != nil {
@@ -123,7 +123,7 @@ func TestNothingSealedThatWasReplacedOrDeletedIsLeftOnDisk(t *testing.T) {
 // TestWhatAKilledServerHadToScrubGoesSoonAfterTheNextStart: nothing has to be written for it.
 func TestWhatAKilledServerHadToScrubGoesSoonAfterTheNextStart(t *testing.T) {
 	ctx := t.Context()
-	db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Hour})
+	db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Hour, time.Hour})
 	was := make([]byte, 32)
 	_, _ = rand.Read(was)
 	e := VaultEntry{UID: "u", Key: "k", Version: 1, Sealed: was}

@@ -64,7 +64,7 @@ type DB struct {
 // schema up to date. Rows on which decisions rest are written with proofs of the
 // prover's, and are refused when they are read without.
 func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
-	return openFile(ctx, path, prover, logBounds{checkpointEvery, endLogPages, maxLogPages, scrubSoonDelay})
+	return openFile(ctx, path, prover, logBounds{checkpointEvery, endLogPages, maxLogPages, scrubSoonDelay, scrubLeftDelay})
 }
 
 func openFile(ctx context.Context, path string, prover Prover, bounds logBounds) (*DB, error) {
@@ -87,11 +87,11 @@ func openFile(ctx context.Context, path string, prover Prover, bounds logBounds)
 	db.batch = newBatch(db)
 	db.index = newLogIndex(indexFile(path), db.queries, db.Head)
 	db.batch.index = db.index
-	db.batch.q.vault = newEntryCache(&db.batch.generation)
+	db.batch.q.entryCache = newEntryCache(&db.batch.generation)
 	if db.batch.checkpoints, err = newCheckpoints(path, bounds); err != nil {
 		return nil, errors.Join(err, reader.Close(), writer.Close())
 	}
-	db.batch.emptyLogWithin(scrubLeftDelay)
+	db.batch.emptyLogAfter(bounds.scrubLeft)
 	if _, err := db.start(ctx); err != nil {
 		return nil, errors.Join(err, db.batch.checkpoints.close())
 	}

@@ -31,15 +31,13 @@ func scanVaultEntry(row scanner) (e VaultEntry, err error) {
 
 // VaultEntry returns the entry with exactly this key.
 func (q Queries) VaultEntry(ctx context.Context, org, key string) (VaultEntry, error) {
-	if q.vault != nil {
-		if e, known, err := q.vault.get(ctx, q, entryName{org, key}); known || err != nil {
-			return e, err
-		}
+	if e, known, err := q.entryCache.get(ctx, q, entryName{org, key}); known || err != nil {
+		return e, err
 	}
 	e, err := one(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+
 		" FROM vault_entries WHERE org_id = $1 AND key = $2", org, key)
-	if q.vault != nil && err == nil {
-		q.vault.put(org, e)
+	if err == nil {
+		q.entryCache.put(org, e)
 	}
 	return e, err
 }

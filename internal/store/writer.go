@@ -382,7 +382,7 @@ func (b *batch) commit(jobs []*job, later []*Entry, deciding bool) error {
 		}
 		b.scrub = b.scrub || j.tx.scrub
 		if j.tx.scrubSoon && b.checkpoints != nil {
-			b.emptyLogWithin(b.checkpoints.scrubSoon)
+			b.emptyLogAfter(b.checkpoints.scrubSoon)
 		}
 		if err == nil && j.err == nil {
 			b.watching.tell(j.tx.happened)
@@ -424,7 +424,7 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 	}()
 	later = unwritten(later, b.node)
 	clear(b.q.unlogged[ofBatch])
-	b.q.vault.begin()
+	b.q.entryCache.begin()
 	clear(b.counting)
 	for _, j := range jobs {
 		if err := b.runJob(ctx, j); err != nil {
