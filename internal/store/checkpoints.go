@@ -47,6 +47,10 @@ type logBounds struct {
 	scrubSoon, scrubLeft time.Duration
 }
 
+func usualLogBounds() logBounds {
+	return logBounds{checkpointEvery, endLogPages, maxLogPages, scrubSoonDelay, scrubLeftDelay}
+}
+
 // checkpoints move what is in the write-ahead log of a file into the database, so that
 // the log stays short: a goroutine does it beside the writer, who would hold up every caller
 // with it. The log begins anew once all of it has been moved. While callers write without a

@@ -32,7 +32,7 @@ const writers = 8
 // acknowledged. Pages are moved all the time, and the log is cut now and then.
 func writeUntilKilled(path string) {
 	ctx := context.Background()
-	bounds, scrub := logBounds{every: 1, end: 1, most: 1 << 40, scrubSoon: time.Hour, scrubLeft: time.Hour}, true
+	bounds, scrub := unscrubbed(1, 1, 1<<40), true
 	if limit, err := strconv.ParseUint(os.Getenv(limitFiles), 10, 64); err == nil {
 		signal.Ignore(syscall.SIGXFSZ) // the write fails instead
 		err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: math.MaxUint64})

@@ -87,7 +87,7 @@ func leftInLog(t *testing.T, db *DB) (left int64) {
 
 func TestTheWriteAheadLogIsEmptiedBesideTheWriter(t *testing.T) {
 	never := int64(1 << 40)
-	db, _ := openBounded(t, logBounds{every: 50, end: never, most: never, scrubSoon: time.Hour, scrubLeft: time.Hour})
+	db, _ := openBounded(t, unscrubbed(50, never, never))
 	overwriteAll(t, db, 50)
 	require.Eventually(t, func() bool { return leftInLog(t, db) < 50+maxBatch }, 10*time.Second, time.Millisecond)
 }
@@ -98,8 +98,8 @@ func TestTheWriteAheadLogStaysShort(t *testing.T) {
 		why    string
 		bounds logBounds
 	}{
-		{"the writer ends a log of which little is left", logBounds{every: 20, end: 40, most: never, scrubSoon: time.Hour, scrubLeft: time.Hour}},
-		{"the writer moves what nobody else does", logBounds{every: never, end: never, most: 200, scrubSoon: time.Hour, scrubLeft: time.Hour}},
+		{"the writer ends a log of which little is left", unscrubbed(20, 40, never)},
+		{"the writer moves what nobody else does", unscrubbed(never, never, 200)},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
 			db, path := openBounded(t, tc.bounds)
@@ -110,7 +110,7 @@ func TestTheWriteAheadLogStaysShort(t *testing.T) {
 }
 
 func TestAReaderKeepsWhatItSeesWhileTheLogIsMoved(t *testing.T) {
-	db, path := openBounded(t, logBounds{every: 1, end: 1, most: 1, scrubSoon: time.Hour, scrubLeft: time.Hour})
+	db, path := openBounded(t, unscrubbed(1, 1, 1))
 	ctx := t.Context()
 	require.NoError(t, db.Snapshot(ctx, func(q Queries) error {
 		before, err := q.LogEnd(ctx)
@@ -130,7 +130,7 @@ func TestAReaderKeepsWhatItSeesWhileTheLogIsMoved(t *testing.T) {
 // TestWhatWasReplacedIsNotInTheLogOnceItIsAcknowledged has pages moved all the time, beside the
 // writer which cuts the log.
 func TestWhatWasReplacedIsNotInTheLogOnceItIsAcknowledged(t *testing.T) {
-	db, path := openBounded(t, logBounds{every: 1, end: 1, most: 1 << 40, scrubSoon: time.Hour, scrubLeft: time.Hour})
+	db, path := openBounded(t, unscrubbed(1, 1, 1<<40))
 	ctx := t.Context()
 	require.NoError(t, db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, "k", entry("k")) }))
 	require.Eventually(t, func() bool {
@@ -158,4 +158,9 @@ func TestWhatWasReplacedIsNotInTheLogOnceItIsAcknowledged(t *testing.T) {
 		}
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, "k", entry("k")) }))
 	}
+}
+
+// unscrubbed are bounds of a log that nothing but they empties.
+func unscrubbed(every, end, most int64) logBounds {
+	return logBounds{every, end, most, time.Hour, time.Hour}
 }

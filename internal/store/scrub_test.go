@@ -123,7 +123,7 @@ func TestNothingSealedThatWasReplacedOrDeletedIsLeftOnDisk(t *testing.T) {
 // TestWhatAKilledServerHadToScrubGoesSoonAfterTheNextStart: nothing has to be written for it.
 func TestWhatAKilledServerHadToScrubGoesSoonAfterTheNextStart(t *testing.T) {
 	ctx := t.Context()
-	db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Hour, time.Hour})
+	db, path := openBounded(t, unscrubbed(checkpointEvery, endLogPages, maxLogPages))
 	was := make([]byte, 32)
 	_, _ = rand.Read(was)
 	e := VaultEntry{UID: "u", Key: "k", Version: 1, Sealed: was}

@@ -64,7 +64,7 @@ type DB struct {
 // schema up to date. Rows on which decisions rest are written with proofs of the
 // prover's, and are refused when they are read without.
 func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
-	return openFile(ctx, path, prover, logBounds{checkpointEvery, endLogPages, maxLogPages, scrubSoonDelay, scrubLeftDelay})
+	return openFile(ctx, path, prover, usualLogBounds())
 }
 
 func openFile(ctx context.Context, path string, prover Prover, bounds logBounds) (*DB, error) {
