@@ -30,18 +30,33 @@ func (l *line) connect(ctx context.Context) (fresh bool, err error) {
 		ctx, done = context.WithTimeout(ctx, l.on.limit)
 		defer done()
 	}
-	conn, err := l.pool.Conn(ctx)
+	conn, err := l.take(ctx)
 	if err != nil {
-		return false, translate(err)
-	}
-	if l.on.alone != "" {
-		if _, err := conn.ExecContext(ctx, l.on.alone); err != nil {
-			err = takenBy(err)
-			return false, errors.Join(err, discard(conn))
-		}
+		return false, err
 	}
 	l.conn, l.held = conn, newStatements(conn)
 	return true, nil
+}
+
+// take takes a connection out of the pool, and the database for it. Readers have left theirs there, and
+// where PostgreSQL was restarted since, all of those have ended: each is tried, until one has to be made.
+func (l *line) take(ctx context.Context) (*sql.Conn, error) {
+	for left := l.pool.Stats().MaxOpenConnections; ; left-- {
+		conn, err := l.pool.Conn(ctx)
+		if err != nil {
+			return nil, translate(err)
+		}
+		if l.on.alone == "" {
+			return conn, nil
+		}
+		if _, err = conn.ExecContext(ctx, l.on.alone); err == nil {
+			return conn, nil
+		}
+		discarded := discard(conn)
+		if left <= 0 || !hasEnded(err) {
+			return nil, errors.Join(takenBy(err), discarded)
+		}
+	}
 }
 
 // takenBy is the error of the lock that one server has on a database.
@@ -107,9 +122,9 @@ func (l *line) close() error {
 }
 
 // begin starts a transaction. It is the only one that writes, and sees what all before it
-// have written; one that only decides may have others like it beside it. A connection that
-// has ended since the one before, as with PostgreSQL's restart, is made anew: what was sent by
-// then begins a transaction, takes a lock and reads, all of which ends with the connection.
+// have written; one that only decides may have others like it beside it. Where the connection
+// has ended since the one before, as with PostgreSQL's restart, it begins again on another: what was
+// sent by then begins a transaction, takes a lock and reads, all of which ends with the connection.
 func (b *batch) begin(ctx context.Context, deciding bool) error {
 	ended, err := b.tryBegin(ctx, deciding)
 	if ended {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 	"sync"
 	"syscall"
@@ -53,13 +54,14 @@ func TestADatabaseThatGoesAwayLosesNothing(t *testing.T) {
 	requireWholeChain(t, db, events)
 }
 
-// TestAConnectionThatEndedWhileNobodyWroteCostsNoWrite has PostgreSQL end the writer's, once by a
-// command and once by its restart: the next write is done, and done once.
+// TestAConnectionThatEndedWhileNobodyWroteCostsNoWrite has PostgreSQL end the writer's alone and then all
+// of the server's by a command, and all by its restart: the next write is done, and done once.
 func TestAConnectionThatEndedWhileNobodyWroteCostsNoWrite(t *testing.T) {
 	cluster, err := pgtest.New(false)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
 	raw := onPostgres().raw(t, cluster.URL("postgres"))
+	raw.SetMaxIdleConns(0) // its own end as well
 	for _, tc := range []struct {
 		why    string
 		shared bool
@@ -82,20 +84,50 @@ func TestAConnectionThatEndedWhileNobodyWroteCostsNoWrite(t *testing.T) {
 			})
 		}
 		require.NoError(t, write())
-		require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
-		var ended bool
-		require.NoError(t, raw.QueryRowContext(t.Context(), "SELECT pg_terminate_backend($1, 60000)",
-			db.batch.backend(t)).Scan(&ended))
-		require.True(t, ended)
-		require.NoError(t, write(), tc.why)
-		require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil }))
-		require.NoError(t, cluster.Kill())
-		require.NoError(t, cluster.Start())
-		require.NoError(t, write(), tc.why)
-		require.Equal(t, 3, ran)
-		requireWholeChain(t, db, 3)
+		for _, end := range []func(){
+			func() { endBackends(t, raw, "pid = $1", db.batch.backend(t)) },
+			func() { endBackends(t, raw, "application_name = $1", "bctrl") },
+			func() {
+				require.NoError(t, cluster.Kill())
+				require.NoError(t, cluster.Start())
+			},
+		} {
+			require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
+			leaveIdle(t, db.reader, 6)
+			end()
+			require.NoError(t, write(), tc.why)
+		}
+		require.Equal(t, 4, ran)
+		requireWholeChain(t, db, 4)
 		require.NoError(t, db.Close())
 	}
+}
+
+// leaveIdle has so many readers at once use the connections of a pool, twice: one that has just been
+// used for the second time is not looked at before it is used again.
+func leaveIdle(t *testing.T, pool *sql.DB, readers int) {
+	t.Helper()
+	for range 2 {
+		var conns []*sql.Conn
+		for range readers {
+			conn, err := pool.Conn(t.Context())
+			require.NoError(t, err)
+			conns = append(conns, conn)
+		}
+		for _, conn := range conns {
+			require.NoError(t, conn.Close())
+		}
+	}
+	require.GreaterOrEqual(t, pool.Stats().Idle, readers)
+}
+
+// endBackends has PostgreSQL end the processes that serve the connections of which a condition holds.
+func endBackends(t *testing.T, by *sql.DB, condition string, arg any) {
+	t.Helper()
+	var ended bool
+	require.NoError(t, by.QueryRowContext(t.Context(),
+		"SELECT bool_and(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity WHERE "+condition, arg).Scan(&ended))
+	require.True(t, ended)
 }
 
 // backend is the process of PostgreSQL that serves the writer, which only waits.
