@@ -15,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/standin"
+	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -191,32 +193,79 @@ func TestALaunchThatOutlivesTheLeaseOfItsNodeLeavesNothing(t *testing.T) {
 	require.Equal(t, "runtimes.node_lost", got.Summary.Code)
 }
 
-// TestARuntimeOfADeadNodeIsNotInTheWayForLong launches under its alias while nobody has put its end
-// on record yet: that is not a conflict, which nobody would launch again after.
+// TestARuntimeOfADeadNodeIsNotInTheWayForLong launches under its alias, and with its profile, while nobody
+// has put its end on record yet: that is not a conflict, which nobody would launch again after.
 func TestARuntimeOfADeadNodeIsNotInTheWayForLong(t *testing.T) {
+	for _, tc := range []struct {
+		why    string
+		alias  string
+		launch object
+		lives  string // the code while its node does
+	}{
+		{"its alias", "r", object{}, "runtimes.alias_in_use"},
+		{"its profile", "other", object{"mode": "profile", "profileId": "p"}, "profiles.in_use"},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			all := newNodes(t, 2, lasting)
+			first, dies := all.all[0], all.all[1]
+			ws, org := first.made("w", object{}), first.org()
+			first.ok("POST", []string{"browser-profiles"}, object{"id": "p"}, nil)
+			dies.write(func(tx *store.Tx) error {
+				return tx.InsertRuntime(t.Context(), org, store.Runtime{
+					ID: web.NewID(), WorkspaceID: ws.ID, Alias: "r", ProfileUID: first.profileUID("p"),
+					Driver: bctrl.DriverStagehand, Status: bctrl.RuntimeActive, Live: true,
+					CreatedAt: store.Now(), UpdatedAt: store.Now(),
+				})
+			})
+			all.endNothing()
+			launch := func() answer { return first.asksToLaunch(ws, tc.alias, tc.launch) }
+			refused(t, launch(), http.StatusConflict, tc.lives, "its node lives")
+			require.NoError(t, first.db.ExpireLease(t.Context(), dies.member.Self().ID))
+			refused(t, launch(), http.StatusServiceUnavailable, "runtimes.node_lost", "it does not")
+			first.member.Handle(first.server.Node())
+			var got answer
+			first.settled(func() bool {
+				got = launch()
+				return got.code() != "runtimes.node_lost"
+			}, "the others end it")
+			require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+		})
+	}
+}
+
+// TestAServerThatIsANewNodeTakesWhatItHadForNoConflict launches with the profile of a runtime that a server
+// has lost with its lease: at the server itself, whose disk has the data, while the end is not on record.
+func TestAServerThatIsANewNodeTakesWhatItHadForNoConflict(t *testing.T) {
 	all := newNodes(t, 2, lasting)
-	first, dies := all.all[0], all.all[1]
+	first, returns := all.all[0], all.all[1]
 	ws := first.made("w", object{})
-	dies.launch(ws, "r", nil)
-	for _, n := range all.all { // nobody ends what dead nodes have left
+	returns.launchWith(ws, "r", "p")
+	all.endNothing()
+	was := returns.member.Self().ID
+	require.NoError(t, first.db.ExpireLease(t.Context(), was))
+	returns.settled(func() bool { return returns.member.Self().ID != was && returns.member.Valid() == nil }, "it is back")
+	var got answer
+	returns.settled(func() bool {
+		got = returns.asksToLaunch(ws, "other", object{"mode": "profile", "profileId": "p"})
+		require.NotEqual(t, http.StatusConflict, got.Status, "%s", got.Body)
+		return got.Status == http.StatusOK
+	}, "it puts the end on record")
+}
+
+// endNothing has nobody end what dead nodes have left.
+func (all *nodes) endNothing() {
+	for _, n := range all.all {
 		handlers := n.server.Node()
 		handlers.Watch = func(context.Context) error { return nil }
 		n.member.Handle(handlers)
 	}
-	launch := func() answer {
-		return first.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil,
-			object{"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{}})
-	}
-	refused(t, launch(), http.StatusConflict, "runtimes.alias_in_use", "its node lives")
-	require.NoError(t, first.db.ExpireLease(t.Context(), dies.member.Self().ID))
-	refused(t, launch(), http.StatusServiceUnavailable, "runtimes.node_lost", "it does not")
-	first.member.Handle(first.server.Node())
-	var got answer
-	first.settled(func() bool {
-		got = launch()
-		return got.code() != "runtimes.node_lost"
-	}, "the others end it")
-	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+}
+
+// asksToLaunch asks for a runtime, which may be refused.
+func (n *node) asksToLaunch(ws store.Workspace, alias string, launch object) answer {
+	n.Helper()
+	return n.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil,
+		object{"alias": alias, "kind": "browser", "driver": "stagehand", "launch": launch})
 }
 
 // TestAnIdempotencyKeyHoldsOnAllNodes sends the same request to all of them at once.

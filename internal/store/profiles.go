@@ -74,8 +74,12 @@ func (tx *Tx) DeleteProfile(ctx context.Context, org, uid string) error {
 	return tx.execChanging(ctx, "DELETE FROM browser_profiles WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
-// RuntimeUsingProfile returns the live runtime that uses a profile.
+// RuntimeUsingProfile returns the live runtime that uses a profile. Nobody uses that of no uid, as those
+// have that run without a profile.
 func (q Queries) RuntimeUsingProfile(ctx context.Context, org, uid string) (Runtime, error) {
+	if uid == "" {
+		return Runtime{}, ErrNotFound
+	}
 	return one(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+
 		" FROM runtimes WHERE org_id = $1 AND profile_uid = $2 AND live", org, uid)
 }

@@ -45,9 +45,9 @@ func (s *Service) launchRuntime(
 	rq.MarkRecorded()
 	node := s.Cluster.Self().ID
 	err = s.Use(ctx, ev, func() error {
-		taken, err := s.startRuntime(ctx, patience, node, rq, ws, &rt)
-		if taken != nil {
-			err = taken.await(ctx, &rt)
+		away, err := s.startRuntime(ctx, patience, node, rq, ws, &rt)
+		if away != nil {
+			err = away.await(ctx, &rt)
 		}
 		return err
 	})
@@ -146,7 +146,7 @@ func (s *Service) declareRuntime(
 // server was when the launch was put on record: where it is another by now, others have ended that.
 func (s *Service) startRuntime(
 	ctx, patience context.Context, node string, rq *web.Request, ws store.Workspace, rt *store.Runtime,
-) (taken *takenLaunch, err error) {
+) (away *awayLaunch, err error) {
 	ctx, span := trace.Start(ctx, trace.Launch, trace.Internal)
 	defer func() { span.End(err) }()
 	if s.Cluster.Draining() {
@@ -170,37 +170,75 @@ func (s *Service) startRuntime(
 	if err := s.putOnRecord(live, lr, *rt); err != nil {
 		return nil, err
 	}
-	taken, err = s.waitForRoom(ctx, patience, lr, rq)
+	away, err = s.waitForRoom(ctx, patience, lr, rq)
 	if err != nil {
 		return nil, s.recordNoRoom(lr, err)
 	}
-	if taken != nil {
-		return taken, nil
+	if away != nil {
+		return away, nil
 	}
 	return nil, s.startAdmitted(live, lr, ws, rt)
 }
 
-// maxInTheWay is how many runtimes may end one after the other while they are in the way of a launch.
-const maxInTheWay = 3
-
-// putOnRecord writes the row of a runtime that is to be launched here. What is in its way and ends
-// meanwhile is in the way no more.
+// putOnRecord writes the row of a runtime that is to be launched here. Where another one is in its way it
+// looks for that in a second transaction, which writes the row where it has ended meanwhile. It is
+// [web.ErrNodeLost] where the other one's node has ended, of which the others put the end on record.
 func (s *Service) putOnRecord(ctx context.Context, lr *liveRuntime, rt store.Runtime) error {
-	for range maxInTheWay {
-		err := s.DB.Write(ctx, func(tx *store.Tx) error {
-			if tx.Node() != lr.node {
-				return cluster.ErrLeaseLost
-			}
-			return insertRuntime(ctx, tx, lr.org, rt)
-		})
-		if !errors.Is(err, store.ErrExists) {
+	write := func(tx *store.Tx) error {
+		if tx.Node() != lr.node {
+			return cluster.ErrLeaseLost
+		}
+		return insertRuntime(ctx, tx, lr.org, rt)
+	}
+	err := s.DB.Write(ctx, write)
+	if !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := findInTheWay(ctx, tx, lr.org, rt); err != nil {
 			return err
 		}
-		if err := s.errTaken(ctx, lr.org, rt); err != nil {
-			return err
+		return write(tx)
+	})
+	other, ok := errors.AsType[*inTheWayError](err)
+	if !ok {
+		return err
+	}
+	_, err = s.Cluster.NodeOf(ctx, lr.org, other.runtime)
+	if errors.Is(err, cluster.ErrNotFound) { // which this server itself may have been, and be another by now
+		return web.ErrNodeLost
+	}
+	return cmp.Or(err, error(other.refusal))
+}
+
+// inTheWayError is of a launch that another live runtime is in the way of.
+type inTheWayError struct {
+	runtime string // its id
+	refusal *bctrl.Error
+}
+
+func (e *inTheWayError) Error() string { return e.refusal.Error() }
+
+// findInTheWay finds the live runtime that has the alias of one that is to be launched, or uses its
+// profile. It returns an [inTheWayError], or nil where there is none.
+func findInTheWay(ctx context.Context, tx *store.Tx, org string, rt store.Runtime) error {
+	other, err := tx.RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
+	if err == nil && other.Live {
+		return &inTheWayError{
+			other.ID, web.Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias"),
 		}
 	}
-	return web.Conflict("runtimes.alias_in_use", "live runtimes had this alias, or this profile, until now: launch again")
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	other, err = tx.RuntimeUsingProfile(ctx, org, rt.ProfileUID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &inTheWayError{other.ID, profiles.ErrInUse(other)}
 }
 
 // startAdmitted starts the browser of a runtime that has room, and is on record, for as long as
@@ -402,26 +440,4 @@ func stopLaunched(ctx context.Context, b browser.Browser) error {
 // mountsStorage reports whether mounts give a namespace to put files into.
 func mountsStorage(m bctrl.Mounts) bool {
 	return m.Storage != nil && m.Storage.Access != bctrl.StorageNone && m.Storage.Workspace != ""
-}
-
-// errTaken is the refusal for a runtime that could not be written: another live one has its alias, or
-// uses its profile. It is nil where that has ended since, and [web.ErrNodeLost] where its node has,
-// of which the others put the end on record within seconds.
-func (s *Service) errTaken(ctx context.Context, org string, rt store.Runtime) error {
-	by, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
-	var taken error = web.Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
-	if errors.Is(err, store.ErrNotFound) || err == nil && !by.Live {
-		by, err = s.DB.Read().RuntimeUsingProfile(ctx, org, rt.ProfileUID)
-		taken = profiles.ErrInUse(by)
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := s.nodeOfRuntime(ctx, org, by.ID, true); err != nil {
-		return err
-	}
-	return taken
 }

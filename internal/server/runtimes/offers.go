@@ -66,40 +66,40 @@ func (s *Service) OfferWaiting(ctx context.Context) error {
 // waitForRoom waits until a launch has room here, or another node has taken it.
 func (s *Service) waitForRoom(
 	ctx, patience context.Context, lr *liveRuntime, rq *web.Request,
-) (*takenLaunch, error) {
+) (*awayLaunch, error) {
 	offer := launchOffer{store.Offer{Org: lr.org, Runtime: lr.id, Node: lr.node}, rq.AnswerKey()}
 	for {
 		to, err := lr.waitForRoom(patience)
 		if err != nil || to.ID == "" {
 			return nil, err
 		}
-		taken, err := s.offer(ctx, lr, to, &offer)
+		away, err := s.offer(ctx, lr, to, &offer)
 		if err != nil {
 			return nil, err
 		}
-		if taken == nil {
+		if away == nil {
 			lr.place.stays()
 			continue
 		}
 		s.Log.Info("a launch that waited here goes on at another node", "runtime", lr.id, "node", to.ID)
 		s.takenAway.Add(1)
-		taken.rq = rq
-		taken.release, _ = s.fleet.hold(lr)
+		away.rq = rq
+		away.release, _ = s.fleet.hold(lr) // it is among those here until its launch is over
 		lr.isElsewhere = true
 		lr.place.moved()
-		return taken, nil
+		return away, nil
 	}
 }
 
 // offer asks a node to take a launch. It returns nil where that has not, and does not later.
 func (s *Service) offer(
 	ctx context.Context, lr *liveRuntime, to cluster.Node, offer *launchOffer,
-) (*takenLaunch, error) {
+) (*awayLaunch, error) {
 	var got offerAnswer
 	ctx, giveUp := context.WithCancel(ctx)
 	rest, err := s.Peers.AskInParts(ctx, to, OfferQuestion, *offer, &got)
 	if err == nil && got.Taken {
-		return &takenLaunch{Service: s, org: lr.org, rest: rest, giveUp: giveUp}, nil
+		return &awayLaunch{Service: s, org: lr.org, rest: rest, giveUp: giveUp}, nil
 	}
 	giveUp()
 	if err == nil {
@@ -118,7 +118,7 @@ func (s *Service) offer(
 	err = s.untilWritten(lr, func(tx *store.Tx) error { return tx.EndOffer(context.WithoutCancel(ctx), offer.Offer) })
 	offer.Number++
 	if errors.Is(err, store.ErrNotFound) { // only the database knows what becomes of it
-		return &takenLaunch{Service: s, org: lr.org, rest: func(any) error { return web.ErrNodeLost }, giveUp: giveUp}, nil
+		return &awayLaunch{Service: s, org: lr.org, rest: func(any) error { return web.ErrNodeLost }, giveUp: giveUp}, nil
 	}
 	return nil, err
 }
@@ -155,8 +155,8 @@ func (s *Service) untilWritten(lr *liveRuntime, write func(*store.Tx) error) err
 	}
 }
 
-// takenLaunch is a launch that another node has taken.
-type takenLaunch struct {
+// awayLaunch is a launch that another node has taken.
+type awayLaunch struct {
 	*Service
 	rq  *web.Request
 	org string
@@ -169,7 +169,7 @@ type takenLaunch struct {
 
 // await waits for the end of the launch, and returns its refusal, or sets rt to the runtime as it
 // is then. The node that has it keeps the answer.
-func (t *takenLaunch) await(ctx context.Context, rt *store.Runtime) error {
+func (t *awayLaunch) await(ctx context.Context, rt *store.Runtime) error {
 	defer t.release()
 	defer t.takenAway.Add(-1)
 	defer t.giveUp()
@@ -206,7 +206,7 @@ func (t *takenLaunch) await(ctx context.Context, rt *store.Runtime) error {
 }
 
 // awaitOnRecord waits for the end of a launch by its row, where its node does not say it.
-func (t *takenLaunch) awaitOnRecord(ctx context.Context, id string) error {
+func (t *awayLaunch) awaitOnRecord(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, launchBound)
 	defer cancel()
 	again := time.NewTicker(writePause)
