@@ -317,11 +317,14 @@ func (s *Service) takeOffer(ctx context.Context, offer launchOffer) (*takenHere,
 		lr.place.release()
 		return nil, err
 	}
-	taken := &takenHere{lr: lr, over: make(chan struct{})}
-	taken.release, _ = s.fleet.hold(lr)
+	release, ok := s.fleet.hold(lr)
+	if !ok { // whoever has removed it has given its place back
+		return nil, errNotTaken
+	}
+	taken := &takenHere{lr: lr, over: make(chan struct{}), release: release}
 	if offer.Answer != nil {
 		var free bool
-		if taken.key, free = s.TakeOver(lr.org, *offer.Answer); !free {
+		if taken.key, free = s.TakeOverKey(lr.org, *offer.Answer); !free {
 			s.leaveTaken(taken)
 			return nil, errNotTaken
 		}

@@ -145,9 +145,9 @@ type KeyFromNode struct {
 	held   store.Held
 }
 
-// TakeOver begins to hold a request's key in place of another node. It reports false where a request
-// with the key asks here at this moment, which has its refusal in the next.
-func (k *Kernel) TakeOver(org string, key AnswerKey) (*KeyFromNode, bool) {
+// TakeOverKey begins to hold a request's key in place of another node. It reports false where a request
+// with the same key has just come in here: that is about to be refused, since the other node has the key.
+func (k *Kernel) TakeOverKey(org string, key AnswerKey) (*KeyFromNode, bool) {
 	name := nameOfKey(org, key.Own)
 	if !k.inFlight.take(name) {
 		return nil, false
