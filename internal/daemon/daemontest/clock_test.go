@@ -47,7 +47,7 @@ func TestNodesLiveByTheDatabasesClockAndSayThatTheirsIsAnother(t *testing.T) {
 	}
 	ctx, a, b := t.Context(), c.Nodes[0], c.Nodes[1]
 	idA, idB := a.ID(), b.ID()
-	require.Eventually(t, func() bool { return log.count("ahead=-10m0s") == 2 }, time.Minute, look, "each says so, once")
+	require.Eventually(t, func() bool { return log.count("ahead=-10m0s") == 2 }, time.Minute, look, "each says so")
 
 	ws, err := a.Client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "w"})
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ package daemontest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -167,19 +168,32 @@ func (n *Node) ID() string { return n.Node().Self().ID }
 
 // Expire ends the lease of the node in the database, as it ends by itself when a node
 // cannot renew it. To the others it has died; it finds out when it renews next.
-func (n *Node) Expire() { n.cluster.Exec("UPDATE nodes SET lease_until = 0 WHERE id = $1", n.ID()) }
+func (n *Node) Expire() {
+	n.cluster.t.Helper()
+	if err := n.TryExpire(); err != nil {
+		n.cluster.t.Fatalf("ending a lease: %v", err)
+	}
+}
 
-// Exec runs a statement in the database behind the nodes' backs. It may be called from another
-// goroutine than the test's.
+// TryExpire is [Node.Expire] for another goroutine than the test's, which it does not end.
+func (n *Node) TryExpire() error {
+	return n.cluster.exec("UPDATE nodes SET lease_until = 0 WHERE id = $1", n.ID())
+}
+
+// Exec runs a statement in the database behind the nodes' backs.
 func (c *Cluster) Exec(statement string, args ...any) {
 	c.t.Helper()
+	if err := c.exec(statement, args...); err != nil {
+		c.t.Fatalf("changing the database: %v", err)
+	}
+}
+
+func (c *Cluster) exec(statement string, args ...any) (err error) {
 	db, err := sql.Open("pgx", c.Database)
 	if err != nil {
-		c.t.Errorf("opening the database: %v", err)
-		return
+		return err
 	}
-	defer db.Close()
-	if _, err := db.ExecContext(c.t.Context(), statement, args...); err != nil {
-		c.t.Errorf("changing the database: %v", err)
-	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(c.t.Context(), statement, args...)
+	return err
 }

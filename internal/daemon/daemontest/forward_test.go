@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -297,7 +298,7 @@ func TestANodeThatDiesInTheMiddleEndsWhatItWasAskedFor(t *testing.T) {
 	require.NoError(t, err)
 	go func() {
 		<-st.browsers[0].began
-		st.Nodes[0].Expire()
+		assert.NoError(t, st.Nodes[0].TryExpire())
 	}()
 	body, err := json.Marshal(map[string]any{"runtime": "a", "steps": []any{
 		map[string]any{"call": "page.goto", "args": map[string]string{"url": hanging}, "timeoutMs": 60_000},
