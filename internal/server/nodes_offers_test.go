@@ -90,17 +90,24 @@ func (o *offering) AskInParts(
 	if err != nil {
 		return nil, err
 	}
-	parts, taken := answered.(peer.InParts)
-	if !taken {
+	if !isTaken(answered) {
 		o.refusals.Add(1)
 		return func(any) error { return nil }, told(answered, first)
 	}
+	parts := answered.(peer.InParts)
 	return func(rest any) error {
 		if rest == nil {
 			return nil
 		}
 		return told(parts.Rest(ctx), rest)
 	}, told(parts.First, first)
+}
+
+// isTaken reports whether an answer to an offer says that it is taken. What a node knows of the room of
+// others is of a moment ago, so that one may be refused first.
+func isTaken(answer any) bool {
+	_, taken := answer.(peer.InParts)
+	return taken
 }
 
 // told is what an answer is to another node.
@@ -219,19 +226,19 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 		for _, when := range []string{"before", "after"} {
 			got, _, id := o.waits("stopped")
 			stopped := make(chan struct{})
-			stop := func() {
+			stop := sync.OnceFunc(func() {
 				go func() {
 					defer close(stopped)
 					got := first.do("POST", []string{"workspaces", o.ws.ID, "runtimes", "stopped", "stop"}, nil, nil)
 					assert.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 				}()
-			}
+			})
 			o.on(t, func(take takeFunc) (answer any, err error) {
 				if when == "before" {
 					stop()
 				}
 				answer, err = take()
-				if when == "after" {
+				if when == "after" && isTaken(answer) {
 					stop()
 				}
 				return answer, err
@@ -268,7 +275,7 @@ func TestALaunchThatWaitsGoesOnWhereRoomComesFree(t *testing.T) {
 			default:
 			}
 			answer, err := (<-late)()
-			if _, taken := answer.(peer.InParts); taken || err != nil {
+			if isTaken(answer) || err != nil {
 				tookLate.Store(true)
 				return answer, err
 			}
@@ -388,7 +395,10 @@ func TestALaunchThatMovedOutlivesTheNodeThatItWaitedOn(t *testing.T) {
 	was := lost.member.Self().ID
 	o.on(t, func(take takeFunc) (any, error) {
 		answer, err := take()
-		return answer, errors.Join(err, first.db.ExpireLease(t.Context(), was))
+		if isTaken(answer) {
+			err = errors.Join(err, first.db.ExpireLease(t.Context(), was))
+		}
+		return answer, err
 	})
 	answered := make(chan answer, 1)
 	go func() { answered <- send(lost) }()
@@ -433,8 +443,10 @@ func TestALaunchThatMovedIsStillInProgressForWhoSendsItAgain(t *testing.T) {
 	was, moved := lost.member.Self().ID, make(chan struct{})
 	o.on(t, func(take takeFunc) (any, error) {
 		answer, err := take()
-		err = errors.Join(err, first.db.ExpireLease(t.Context(), was))
-		close(moved)
+		if isTaken(answer) {
+			err = errors.Join(err, first.db.ExpireLease(t.Context(), was))
+			close(moved)
+		}
 		return answer, err
 	})
 	answered := make(chan answer, 1)
