@@ -36,19 +36,15 @@ const scrubDelay = time.Second
 // costs two syncs, and what is written next has to make the file longer.
 const scrubSoonDelay = time.Minute
 
-// scrubLeftDelay is how long after a start the log of the process before is emptied. It may hold what was
-// to be scrubbed; to empty it before anybody is answered would take longer than the rest of the start.
-const scrubLeftDelay = 200 * time.Millisecond
-
 // logBounds are the numbers of pages by which the log is kept short, and how long what was
-// replaced, or left by the process before, stays in it, as above.
+// replaced stays in it, as above.
 type logBounds struct {
-	every, end, most     int64
-	scrubSoon, scrubLeft time.Duration
+	every, end, most int64
+	scrubSoon        time.Duration
 }
 
 func usualLogBounds() logBounds {
-	return logBounds{checkpointEvery, endLogPages, maxLogPages, scrubSoonDelay, scrubLeftDelay}
+	return logBounds{checkpointEvery, endLogPages, maxLogPages, scrubSoonDelay}
 }
 
 // checkpoints move what is in the write-ahead log of a file into the database, so that

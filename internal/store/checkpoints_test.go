@@ -162,5 +162,5 @@ func TestWhatWasReplacedIsNotInTheLogOnceItIsAcknowledged(t *testing.T) {
 
 // unscrubbed are bounds of a log that nothing but they empties.
 func unscrubbed(every, end, most int64) logBounds {
-	return logBounds{every, end, most, time.Hour, time.Hour}
+	return logBounds{every, end, most, time.Hour}
 }

@@ -94,7 +94,7 @@ func TestNothingSealedThatWasReplacedOrDeletedIsLeftOnDisk(t *testing.T) {
 		},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
-			db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Millisecond, time.Hour})
+			db, path := openBounded(t, logBounds{checkpointEvery, endLogPages, maxLogPages, time.Millisecond})
 			change := func(fn func(tx *Tx) error) {
 				require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 					if err := fn(tx); err != nil {

@@ -91,10 +91,11 @@ func openFile(ctx context.Context, path string, prover Prover, bounds logBounds)
 	if db.batch.checkpoints, err = newCheckpoints(path, bounds); err != nil {
 		return nil, errors.Join(err, reader.Close(), writer.Close())
 	}
-	db.batch.emptyLogAfter(bounds.scrubLeft)
+	db.batch.scrub = true // the log of a process that ended may hold what was to be scrubbed
 	if _, err := db.start(ctx); err != nil {
 		return nil, errors.Join(err, db.batch.checkpoints.close())
 	}
+	db.wakeWriter() // which empties that log, before anybody is answered
 	db.queries.index = db.index.search
 	go db.index.follow()
 	return db, nil
