@@ -2,7 +2,10 @@ module github.com/bctrl-go/bctrl/bench
 
 go 1.26.0
 
-require github.com/bctrl-go/bctrl v0.0.0
+require (
+	github.com/bctrl-go/bctrl v0.0.0
+	github.com/google/uuid v1.6.0
+)
 
 require (
 	github.com/VictoriaMetrics/metrics v1.45.0 // indirect
@@ -45,7 +48,6 @@ require (
 	github.com/gabriel-vasile/mimetype v1.4.13 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/gofrs/flock v0.13.1 // indirect
-	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
 	github.com/jolestar/go-commons-pool/v2 v2.1.2 // indirect

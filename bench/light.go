@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // lightRequest is a request to the vault as bytes, around the key of an entry: all but what has
@@ -36,10 +37,7 @@ func newLightRequest(method, apiKey, suffix string, body []byte, keyed bool) lig
 type lightConn struct {
 	conn    net.Conn
 	answers *bufio.Reader
-	// name begins the idempotency keys of its calls, which it counts.
-	name  string
-	calls int64
-	out   []byte
+	out     []byte
 }
 
 // dialLight connects to the server at an address of HTTP, for each of the callers.
@@ -49,7 +47,7 @@ func dialLight(ctx context.Context, url string, callers int) (conns []*lightConn
 		if err != nil {
 			return conns, errors.Join(err, closeLight(conns))
 		}
-		conns = append(conns, &lightConn{conn: conn, answers: bufio.NewReader(conn), name: rand.Text()})
+		conns = append(conns, &lightConn{conn: conn, answers: bufio.NewReader(conn)})
 	}
 	return conns, nil
 }
@@ -68,11 +66,12 @@ func (c *lightConn) call(r lightRequest, key string) error {
 	c.out = append(c.out, key...)
 	c.out = append(c.out, r.after...)
 	if r.keyed {
-		c.calls++
+		key, err := uuid.NewV7() // as the SDK makes them
+		if err != nil {
+			return err
+		}
 		c.out = append(c.out, "Idempotency-Key: "...)
-		c.out = append(c.out, c.name...)
-		c.out = append(c.out, '-')
-		c.out = strconv.AppendInt(c.out, c.calls, 10)
+		c.out = append(c.out, key.String()...)
 		c.out = append(c.out, "\r\n"...)
 	}
 	c.out = append(c.out, "\r\n"...)

@@ -79,6 +79,26 @@ func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged answer")
 }
 
+// TestAFirstAnswerIsFoundAsItWasStoredBefore by a server whose data has it as a version of before wrote it, or as
+// a file did that was moved: the set is not done again.
+func TestAFirstAnswerIsFoundAsItWasStoredBefore(t *testing.T) {
+	var cfg Config
+	h := newHarness(t, func(c *Config) { cfg = *c })
+	const key, inOrder = "0193a5f2-7c1b-7d3a-9f00-0123456789ab", "~0193a5f27c1b"
+	put := func() answer {
+		return h.do("PUT", []string{"vault", "k"}, nil, object{"password": "p"}, "Idempotency-Key", key)
+	}
+	first := put()
+	require.Equal(t, http.StatusOK, first.Status, "%s", first.Body)
+	h.tamper("UPDATE idempotency SET key = CASE WHEN key LIKE '~%' THEN substr(key, 14) ELSE '" + inOrder + "' || key END")
+	server, err := New(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close(context.WithoutCancel(t.Context()))) })
+	h.server = server
+	require.Equal(t, string(first.Body), string(put().Body))
+	require.Equal(t, string(first.Body), string(put().Body))
+}
+
 // TestAnAnswerThatIsGivenOnceMoreIsNoFault of the server, which says in its log where a route
 // has decided nothing.
 func TestAnAnswerThatIsGivenOnceMoreIsNoFault(t *testing.T) {

@@ -70,7 +70,7 @@ func benchmarkWrite(b *testing.B, e engine) {
 				if err := tx.UpdateVaultEntry(ctx, "org", e); err != nil {
 					return err
 				}
-				if err := tx.InsertAnswer(ctx, "org", fmt.Sprintf("018f4e8a-7c1b-7d3a-9f00-%012d", i),
+				if err := tx.InsertAnswer(ctx, "org", AnswerKey{Own: fmt.Sprintf("018f4e8a-7c1b-7d3a-9f00-%012d", i)},
 					Answer{Status: 200, Sealed: body, CreatedAt: time.Now()}); err != nil {
 					return err
 				}

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/seal"
@@ -28,15 +30,16 @@ const answersKeptFor = 24 * time.Hour
 // idempotencyKey is the key of a request and what tells the request from another
 // with the same key.
 type idempotencyKey struct {
-	// own is the caller's own key, as [ownKey] has it.
-	own         string
+	store.AnswerKey
 	fingerprint []byte
 }
 
 // AnswerKey is what the answer to a request is kept by, for another node that keeps it: see
 // [Kernel.KeepAnswerOf]. Like a [Request.Fingerprint] it is for nodes alone, and is never stored.
 type AnswerKey struct {
-	Own         string
+	Own string
+	// Order is for a server that has its database to itself: nodes share one on PostgreSQL.
+	Order       string `json:"-"`
 	Fingerprint []byte
 	Permitted   []access.Action
 }
@@ -46,7 +49,11 @@ func (rq *Request) AnswerKey() *AnswerKey {
 	if rq.idempotent == nil {
 		return nil
 	}
-	return &AnswerKey{rq.idempotent.own, rq.idempotent.fingerprint, rq.Granted.actionsSoFar()}
+	return new(rq.answerKey(rq.idempotent))
+}
+
+func (rq *Request) answerKey(id *idempotencyKey) AnswerKey {
+	return AnswerKey{id.Own, id.Order, id.fingerprint, rq.Granted.actionsSoFar()}
 }
 
 // KeepAnswerOf keeps in tx the answer to a request of an organization that another node answers.
@@ -82,6 +89,19 @@ func ownKey(c access.Caller, key string) (string, error) {
 	}
 	sum := sha256.Sum256(text)
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// orderOf is the time in a key that is a version 7 UUID (RFC 9562 §5.7), as those are that the SDK makes. Keys
+// of others have no order.
+func orderOf(key string) string {
+	const length = len("xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx") // other forms have other places for the time
+	if len(key) != length {
+		return ""
+	}
+	if id, err := uuid.Parse(key); err != nil || id.Version() != 7 {
+		return ""
+	}
+	return key[:8] + key[9:13]
 }
 
 // firstAnswer is a first answer that is given once more.
@@ -194,7 +214,7 @@ func (k *Kernel) takeIdempotencyKey(ctx context.Context, rq *Request) error {
 	if err != nil {
 		return err
 	}
-	id := &idempotencyKey{own: own}
+	id := &idempotencyKey{AnswerKey: store.AnswerKey{Own: own, Order: orderOf(keys[0])}}
 	if id.fingerprint, err = rq.Fingerprint(); err != nil {
 		return err
 	}
@@ -211,7 +231,11 @@ func (k *Kernel) serveOnce(w http.ResponseWriter, rq *Request) error {
 	if id == nil {
 		return rq.Route.serve(w, rq)
 	}
-	if !rq.Route.atomic {
+	before, err := k.looksBefore(rq.Context(), rq, id)
+	if err != nil {
+		return err
+	}
+	if before {
 		if first, err := k.findFirstAnswer(rq.Context(), rq, id); first != nil || err != nil {
 			return k.giveFirstAnswer(w, rq, first, err)
 		}
@@ -228,11 +252,28 @@ func (k *Kernel) serveOnce(w http.ResponseWriter, rq *Request) error {
 	return k.giveFirstAnswer(w, rq, first, err)
 }
 
+// looksBefore reports whether the first answer to a request's key is looked for before it is served. A route
+// that is atomic finds it when it keeps another, unless it may be stored otherwise.
+func (k *Kernel) looksBefore(ctx context.Context, rq *Request, id *idempotencyKey) (bool, error) {
+	if !rq.Route.atomic || id.Order == "" {
+		return !rq.Route.atomic, nil
+	}
+	org := rq.Caller.Org
+	if may, known := k.keptOtherwise.Load(org); known {
+		return may.(bool), nil
+	}
+	may, err := k.DB.Read().HasAnswersOtherwise(ctx, org)
+	if err == nil {
+		k.keptOtherwise.Store(org, may)
+	}
+	return may, err
+}
+
 // findFirstAnswer finds the first answer to the request's idempotency key, nil where there is
 // none, and asks whether its caller may still see it.
 func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request, id *idempotencyKey) (*firstAnswer, error) {
 	org := rq.Caller.Org
-	a, err := k.DB.Read().Answer(ctx, org, id.own)
+	a, err := k.DB.Read().Answer(ctx, org, id.AnswerKey)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -240,7 +281,7 @@ func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request, id *idempoten
 		return nil, err
 	}
 	var answered keptAnswer
-	plain, err := k.Keys.Open(id.record(org, a.Status), a.Sealed)
+	plain, err := k.Keys.Open(answerRecord(org, id.Own, a.Status), a.Sealed)
 	if err != nil {
 		return nil, Unopened(err, "request.tampered")
 	}
@@ -355,8 +396,7 @@ func (rq *Request) keepFor(ctx context.Context, tx *store.Tx, id *idempotencyKey
 	if id == nil {
 		return nil
 	}
-	key := AnswerKey{id.own, id.fingerprint, rq.Granted.actionsSoFar()}
-	return rq.kernel.keepAnswer(ctx, tx, rq.Caller.Org, key, status, body)
+	return rq.kernel.keepAnswer(ctx, tx, rq.Caller.Org, rq.answerKey(id), status, body)
 }
 
 func (k *Kernel) keepAnswer(
@@ -366,13 +406,12 @@ func (k *Kernel) keepAnswer(
 	if err != nil {
 		return err
 	}
-	id := idempotencyKey{own: key.Own}
-	sealed, err := k.Keys.Seal(id.record(org, status), plain)
+	sealed, err := k.Keys.Seal(answerRecord(org, key.Own, status), plain)
 	if err != nil {
 		return err
 	}
 	answer := store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()}
-	return tx.InsertAnswer(ctx, org, key.Own, answer)
+	return tx.InsertAnswer(ctx, org, store.AnswerKey{Own: key.Own, Order: key.Order}, answer)
 }
 
 // giveFirstAnswer gives a first answer once more, unless it could not be found for an error. It
@@ -390,11 +429,11 @@ func (k *Kernel) giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firs
 	return nil
 }
 
-// record binds an answer's key and status to its seal.
-func (id *idempotencyKey) record(org string, status int) seal.Record {
+// answerRecord binds the key and the status of an answer to its seal.
+func answerRecord(org, own string, status int) seal.Record {
 	return seal.Record{
 		Kind:    "answer",
-		UID:     id.own,
+		UID:     own,
 		Scope:   org,
 		Version: 2,
 		Meta:    strconv.AppendInt(nil, int64(status), 10),

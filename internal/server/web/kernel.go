@@ -48,13 +48,15 @@ type Kernel struct {
 	// Strangers bounds what requests without a good caller cost.
 	Strangers *Strangers
 
-	inFlight   inFlight
-	underway   underway
-	unheard    unheard
-	endStreams sync.Once
-	streamsEnd chan struct{}
-	callGrace  time.Duration
-	callsEnd   chan struct{}
+	inFlight inFlight
+	// keptOtherwise has, by organization, what [store.Queries.HasAnswersOtherwise] said: a bool.
+	keptOtherwise sync.Map
+	underway      underway
+	unheard       unheard
+	endStreams    sync.Once
+	streamsEnd    chan struct{}
+	callGrace     time.Duration
+	callsEnd      chan struct{}
 }
 
 // Config says what a kernel works with. It owns none of it.
