@@ -11,7 +11,7 @@
 # make soak    a cluster whose nodes and database are killed, paused and cut off, some 300 times, and upgraded
 # make bucket  the server's tests of files with the bytes in a bucket of an S3 server
 # make lint    the linters of tools/; LINTED='. compat miniwob bench otlp' takes the other modules too
-# make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
+# make bench   the server and the SDK beside net/http, OpenBao where `bao` is on the PATH, agents beside chromedp
 # make bench-smoke  the same with the smallest sizes, looking only at whether it runs
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
 # make check   what CI runs for each change; .ci/nightly has what takes longer

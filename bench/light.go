@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// lightRequest is a request to the vault as bytes, around the key of an entry: all but what has
-// to be new for each call is made before.
+// lightRequest is a request as bytes, around the key of an entry: all but what has to be new for
+// each call is made before.
 type lightRequest struct {
 	before, after []byte
 	// body comes after the header.
@@ -24,12 +24,14 @@ type lightRequest struct {
 	keyed bool
 }
 
-func newLightRequest(method, apiKey, suffix string, body []byte, keyed bool) lightRequest {
-	after := suffix + " HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer " + apiKey + "\r\n"
+// newLightRequest makes one to a path, in which {key} stands where the key is to be.
+func newLightRequest(method, path, apiKey string, body []byte, keyed bool) lightRequest {
+	before, after, _ := strings.Cut(path, "{key}")
+	after += " HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer " + apiKey + "\r\n"
 	if body != nil {
 		after += "Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
 	}
-	return lightRequest{before: []byte(method + " /v1/vault/"), after: []byte(after), body: body, keyed: keyed}
+	return lightRequest{before: []byte(method + " " + before), after: []byte(after), body: body, keyed: keyed}
 }
 
 // lightConn is the least of clients: a connection that is kept, and no more of an answer read

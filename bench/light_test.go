@@ -34,8 +34,8 @@ func TestTheLightClientReadsToTheEndOfEachAnswer(t *testing.T) {
 		s.Close()
 		t.Fatal(err)
 	}
-	get := newLightRequest(http.MethodGet, "k", "/totp", nil, false)
-	put := newLightRequest(http.MethodPut, "k", "", []byte("{}"), true)
+	get := newLightRequest(http.MethodGet, "/v1/vault/{key}/totp", "k", nil, false)
+	put := newLightRequest(http.MethodPut, "/v1/vault/{key}", "k", []byte("{}"), true)
 	for _, r := range []lightRequest{get, put, put} {
 		if err := conns[0].call(r, "a%2Fb"); err != nil {
 			t.Error(err)

@@ -31,25 +31,32 @@ type process struct {
 
 func start(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd}
-	cmd.Stderr = &p.stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		line := strings.TrimSpace(lines.Text())
+	return p, p.start(func(line string) bool {
 		if key, ok := strings.CutPrefix(line, "export BCTRL_API_KEY="); ok {
 			p.key = key
 		}
-		if url, ok := strings.CutPrefix(line, "Listening on "); ok {
-			p.url = url
-			return p, nil
+		url, ok := strings.CutPrefix(line, "Listening on ")
+		p.url = url
+		return ok
+	})
+}
+
+// start waits for the line of the process's output that says that it is ready.
+func (p *process) start(ready func(line string) bool) error {
+	p.cmd.Stderr = &p.stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if ready(strings.TrimSpace(lines.Text())) {
+			return nil
 		}
 	}
-	return nil, fmt.Errorf("%s did not start: %w: %s", cmd.Path, cmd.Wait(), p.stderr.String())
+	return fmt.Errorf("%s did not start: %w: %s", p.cmd.Path, p.cmd.Wait(), p.stderr.String())
 }
 
 // serveAlone is what a process of its own does that is a server: it prints its address and
