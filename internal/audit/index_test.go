@@ -1,9 +1,14 @@
 package audit
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +17,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // indexed writes so much that the log has an index, which is whole.
@@ -53,32 +59,39 @@ func TestWhatIsDoneToTheIndexOfTheLogIsFoundOrHealed(t *testing.T) {
 	file := p.db + ".index"
 	whole, err := os.ReadFile(file)
 	require.NoError(t, err)
-	var columns []string
-	p.rawOf(file, func(db *sql.DB) {
-		columns = p.column(db, "SELECT name FROM pragma_table_info('audit_index') ORDER BY cid")
-	})
 	type change struct {
 		why, statement string
 		healed         bool
 	}
 	changes := []change{
-		{"a row deleted", "DELETE FROM audit_index WHERE seq = 100", false},
-		{"the last rows deleted", "DELETE FROM audit_index WHERE seq > 2000", false},
-		{"all rows deleted", "DELETE FROM audit_index", false},
-		{"a row of no event", "INSERT INTO audit_index (seq, org_id, action, denied) " +
-			"VALUES (900000, 'org', 'vault.use', 0)", false},
-		{"an outcome that is none", "INSERT INTO audit_index (seq, org_id, intent, denied, outcome) " +
-			"SELECT seq + 1, 'org', seq, 0, 'vault.forged' FROM audit_index WHERE object = 'k1' " +
-			"ORDER BY seq DESC LIMIT 1", false},
+		{"a page deleted", "DELETE FROM audit_index WHERE first = (SELECT MIN(first) FROM audit_index)", false},
+		{"the last page deleted", "DELETE FROM audit_index WHERE first = (SELECT MAX(first) FROM audit_index)", false},
+		{"all pages deleted", "DELETE FROM audit_index", false},
+		{"all runs deleted", "DELETE FROM audit_index_runs", true},
+		{"an event that is another", "UPDATE audit_index SET page = " +
+			"CAST(substr(page, 1, length(page) - 1) || x'01' AS BLOB) WHERE run = 1", false},
+		{"pages of no run", "INSERT INTO audit_index SELECT 99, first, page FROM audit_index WHERE run = 1", false},
 		{"a place of before", "UPDATE audit_index_place SET seq = 50, hash = zeroblob(32)", true},
 		{"a place that is not there", "UPDATE audit_index_place SET seq = 1000000", true},
 		{"no place", "DELETE FROM audit_index_place", true},
 		{"a trigger", "CREATE TRIGGER evil AFTER INSERT ON audit_index BEGIN DELETE FROM audit_index; END", true},
-		{"an index gone", "DROP INDEX audit_index_object", true},
+		{"a table gone", "DROP TABLE audit_index", true},
+		{"a run with another id", "UPDATE audit_index_runs SET id = 50 WHERE id = 1", false},
 	}
-	for _, column := range columns {
-		changes = append(changes, change{"an edit of " + column,
-			fmt.Sprintf("UPDATE audit_index SET %s = %s WHERE seq = 100", column, another(column)), false})
+	for _, of := range []struct {
+		table, column string
+		healed        bool
+	}{
+		{"audit_index", "run", false},
+		{"audit_index", "first", false},
+		{"audit_index", "page", false},
+		{"audit_index_runs", "after", true},
+		{"audit_index_runs", "last", true},
+		{"audit_index_place", "seq", true},
+		{"audit_index_place", "hash", true},
+	} {
+		changes = append(changes, change{"an edit of " + of.column,
+			fmt.Sprintf("UPDATE %s SET %s = %s", of.table, of.column, another(of.column)), of.healed})
 	}
 	for _, tc := range changes {
 		require.NoError(t, os.WriteFile(file, whole, 0o600), tc.why)
@@ -99,10 +112,7 @@ func TestWhatIsDoneToTheIndexOfTheLogIsFoundOrHealed(t *testing.T) {
 	require.NoError(t, os.Remove(file))
 	require.True(t, p.verify().All().OK, "an index that was deleted is made anew")
 	require.NoError(t, os.WriteFile(file, whole, 0o600))
-	p.rawOf(file, func(db *sql.DB) { // one that a start must not believe
-		_, err := db.ExecContext(t.Context(), "UPDATE audit_index SET org_id = '', action = 'server.start' WHERE seq > 2000")
-		require.NoError(t, err)
-	})
+	p.rawOf(file, func(db *sql.DB) { sayAllAreStarts(t, db) })
 	p.open()
 	_, err = p.log.Begin(t.Context(), Event{Org: "org", Caller: "key:k", Action: "test.crash"})
 	require.NoError(t, err)
@@ -110,6 +120,35 @@ func TestWhatIsDoneToTheIndexOfTheLogIsFoundOrHealed(t *testing.T) {
 	page, err := List(t.Context(), p.store.Read(), "org", bctrl.AuditFilter{Outcome: Unknown}, false, 0, 9)
 	require.NoError(t, err)
 	require.Len(t, page.Events, 1)
+}
+
+// sayAllAreStarts makes an index that a start must not believe.
+func sayAllAreStarts(t *testing.T, db *sql.DB) {
+	t.Helper()
+	digest := sha256.Sum256(tuple.New(0).Text("", Started))
+	term := append([]byte{byte(store.ByAction)}, digest[:7]...)
+	term = append(term, digest[8:16]...)
+	runs, err := db.QueryContext(t.Context(), "SELECT id, after, last FROM audit_index_runs")
+	require.NoError(t, err)
+	type run struct{ id, after, last int64 }
+	var all []run
+	for runs.Next() {
+		var r run
+		require.NoError(t, runs.Scan(&r.id, &r.after, &r.last))
+		all = append(all, r)
+	}
+	require.NoError(t, errors.Join(runs.Err(), runs.Close()))
+	require.NotEmpty(t, all)
+	_, err = db.ExecContext(t.Context(), "DELETE FROM audit_index")
+	require.NoError(t, err)
+	for _, r := range all {
+		numbers := binary.AppendUvarint(nil, uint64(r.after+1))
+		numbers = append(numbers, bytes.Repeat([]byte{1}, int(r.last-r.after-1))...)
+		page := slices.Concat(term, binary.AppendUvarint(nil, uint64(len(numbers))), numbers)
+		_, err := db.ExecContext(t.Context(), "INSERT INTO audit_index (run, first, page) VALUES ($1, $2, $3)",
+			r.id, binary.BigEndian.AppendUint64(slices.Clone(term), uint64(r.after+1)), page)
+		require.NoError(t, err)
+	}
 }
 
 // rawOf changes a database beside the store's.

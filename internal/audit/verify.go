@@ -75,10 +75,10 @@ type verification struct {
 	known bool
 	// next is the checkpoint that the chain comes to next, signed the one before.
 	next, signed *store.Checkpoint
-	// indexed is up to which event the index of the log has been made, and rows are those of it
+	// index compares the index of the log on SQLite; on PostgreSQL rows are those beside the log
 	// that are read and not yet compared.
-	indexed int64
-	rows    []store.IndexRow
+	index *store.IndexComparison
+	rows  []store.IndexRow
 
 	// outside is the head outside the database, atOutside the hash that the database
 	// has under its number.
@@ -189,7 +189,7 @@ func (v *verification) walkChain() error {
 		return v.compareCheckpoints(e)
 	})
 	if err == nil {
-		_, err = v.indexRow(math.MaxInt64)
+		err = v.endIndex()
 	}
 	return err
 }

@@ -3,13 +3,10 @@ package server
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +18,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
-	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 func TestEventsAreListedNewestFirstWithTheirOutcomes(t *testing.T) {
@@ -326,55 +322,4 @@ func TestVerifyThroughTheServer(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, report.OK)
 	require.Equal(t, bctrl.AuditRecordChanged, report.Problems[len(report.Problems)-1].Kind)
-}
-
-func TestEveryFilterHasAnIndex(t *testing.T) {
-	storetest.OnSQLite(t)
-	h := newHarness(t)
-	org := h.org()
-	for range 5 {
-		require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error {
-			for range 500 {
-				if err := audit.Append(tx, audit.Event{Org: org, Caller: "key:k", Action: "test.fill"}); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
-	}
-	require.Eventually(t, func() bool { return h.db.Indexed() > 0 }, time.Minute, time.Millisecond)
-	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db.index"))
-	require.NoError(t, err)
-	defer db.Close()
-	for by, index := range map[store.EventIndex]string{
-		store.ByNumber: "audit_index_org (org_id=? AND seq>? AND seq<?)", store.ByWorkspace: "audit_index_workspace " +
-			"(org_id=? AND workspace_id=? AND seq>? AND seq<?)",
-		store.ByRuntime: "audit_index_runtime (org_id=? AND runtime_id=? AND seq>? AND seq<?)",
-		store.ByAction:  "audit_index_action (org_id=? AND action=? AND seq>? AND seq<?)",
-		store.ByObject:  "audit_index_object (org_id=? AND object=? AND seq>? AND seq<?)",
-		store.ByDenial:  "audit_index_denied (org_id=? AND seq>? AND seq<?)",
-		store.ByOutcome: "audit_index_failed (org_id=? AND outcome=? AND <expr>>? AND <expr><?)",
-	} {
-		query, args := store.EventRange{
-			Org:    "o",
-			By:     by,
-			Value:  "v",
-			Before: 9,
-			Limit:  1,
-		}.SQL("audit_index")
-		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
-		require.NoError(t, err)
-		var plan []string
-		for rows.Next() {
-			var a, b, c int
-			var detail string
-			require.NoError(t, rows.Scan(&a, &b, &c, &detail))
-			plan = append(plan, detail)
-		}
-		require.NoError(t, errors.Join(rows.Err(), rows.Close()))
-		text := strings.Join(plan, "; ")
-		require.Contains(t, text, "INDEX "+index)
-		require.NotContains(t, text, "TEMP B-TREE", "nothing is sorted")
-		require.NotContains(t, text, "SCAN", "nothing is scanned")
-	}
 }

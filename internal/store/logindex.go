@@ -62,8 +62,9 @@ type openIndex struct {
 	held           *statements
 	read           Queries
 	made           os.FileInfo
-	// at is up to where the log is indexed, as it is stored.
-	at indexPlace
+	// at is up to where the log is indexed, and runs are what it is indexed by, as they are stored.
+	at   indexPlace
+	runs []indexRun
 }
 
 type indexPlace struct {
@@ -282,7 +283,7 @@ func (f *openIndex) begin(ctx context.Context, log Queries) error {
 	if schemaDigest(is) != indexDigest {
 		return &indexDamageError{ErrForeignSchema}
 	}
-	if f.at, err = one(ctx, q, scanIndexPlace, "SELECT seq, hash FROM audit_index_place"); err != nil {
+	if f.runs, f.at, err = readRuns(ctx, q); err != nil {
 		return indexError(err)
 	}
 	hash, err := log.HashAt(ctx, f.at.seq)
@@ -332,15 +333,71 @@ func (x *logIndex) addNext(ctx context.Context) error {
 		last := entries[len(entries)-1]
 		rows, to = termRows(entries), indexPlace{last.Seq, last.Hash}
 	}
-	err := x.file.add(ctx, rows, to)
+	if to.seq == x.seq() {
+		return nil
+	}
+	if err := x.file.add(ctx, rows, to); err != nil {
+		return err
+	}
+	x.newest.forget(to.seq)
+	return x.file.merge(ctx)
+}
+
+// add adds rows up to a place of the log, in one transaction.
+func (f *openIndex) add(ctx context.Context, rows []IndexRow, to indexPlace) error {
+	added := indexRun{id: f.nextRun(), after: f.at.seq, last: to.seq}
+	err := f.transact(ctx, func(q Queries) error {
+		err := addRun(ctx, q, added, func(add func(posting) error) error {
+			for _, p := range sortedPostings(rows) {
+				if err := add(p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		n, err := q.exec(ctx, "UPDATE audit_index_place SET seq = $1, hash = $2", to.seq, to.hash)
+		if err == nil && n != 1 {
+			err = errOtherLog
+		}
+		return err
+	})
 	if err == nil {
-		x.newest.forget(to.seq)
+		f.at, f.runs = to, append(f.runs, added)
 	}
 	return err
 }
 
-// add adds rows up to a place of the log, in one transaction.
-func (f *openIndex) add(ctx context.Context, rows []IndexRow, to indexPlace) (err error) {
+// merge makes fewer runs of many.
+func (f *openIndex) merge(ctx context.Context) error {
+	for {
+		from := toMerge(f.runs)
+		if from == len(f.runs) {
+			return nil
+		}
+		var merged indexRun
+		err := f.transact(ctx, func(q Queries) (err error) {
+			merged, err = mergeRuns(ctx, q, f.runs[from:], f.nextRun())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		f.runs = append(f.runs[:from], merged)
+	}
+}
+
+func (f *openIndex) nextRun() (id int64) {
+	for _, r := range f.runs {
+		id = max(id, r.id)
+	}
+	return id + 1
+}
+
+// transact changes the index in one transaction.
+func (f *openIndex) transact(ctx context.Context, fn func(Queries) error) (err error) {
 	if _, err := f.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return indexError(err)
 	}
@@ -350,35 +407,10 @@ func (f *openIndex) add(ctx context.Context, rows []IndexRow, to indexPlace) (er
 			err = indexError(err)
 		}
 	}()
-	q := f.written()
-	for _, r := range rows {
-		if err := q.insertIndexRow(ctx, r); err != nil {
-			return err
-		}
+	if err := fn(f.written()); err != nil {
+		return err
 	}
-	n, err := q.exec(ctx, "UPDATE audit_index_place SET seq = $1, hash = $2", to.seq, to.hash)
-	if err == nil && n != 1 {
-		err = errOtherLog
-	}
-	if err == nil {
-		_, err = f.conn.ExecContext(ctx, "COMMIT")
-	}
-	if err == nil {
-		f.at = to
-	}
-	return err
-}
-
-func (q Queries) insertIndexRow(ctx context.Context, r IndexRow) error {
-	var intent any
-	if r.Intent != 0 {
-		intent = r.Intent
-	}
-	// A row that is there already is none of this server's.
-	_, err := q.exec(ctx, `INSERT OR REPLACE INTO audit_index (seq, org_id, intent, workspace_id, runtime_id, action,
-		object, denied, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		r.Seq, r.Org, intent, orNull(r.Workspace), orNull(r.Runtime), orNull(r.Action), orNull(r.Object), r.Denied,
-		orNull(r.Outcome))
+	_, err = f.conn.ExecContext(ctx, "COMMIT")
 	return err
 }
 

@@ -1,24 +1,22 @@
--- The index of the log on SQLite, in a file of its own: what an event is found by, made of its body. An outcome has a
--- row only where it is an error's code: nobody looks for "ok". It holds nothing that is not in the log, and decides
--- nothing.
-CREATE TABLE audit_index (
-  seq          INTEGER PRIMARY KEY,
-  org_id       TEXT NOT NULL,
-  intent       BIGINT,
-  workspace_id TEXT,
-  runtime_id   TEXT,
-  action       TEXT,
-  object       TEXT,
-  denied       BOOLEAN,
-  outcome      TEXT
+-- The index of the log on SQLite, in a file of its own: what an event is found by, made of its body. It holds nothing
+-- that is not in the log, and decides nothing.
+--
+-- A posting says that an event, by its number, is found by a term, such as the object of an organization. A run has
+-- those of the events after one up to another, in the order of their terms and then of their numbers, in pages of some
+-- kilobytes. Some thousands of events become a run, and several runs one, so that a search has few to look into.
+CREATE TABLE audit_index_runs (
+  id    INTEGER PRIMARY KEY,
+  after BIGINT NOT NULL,
+  last  BIGINT NOT NULL
 );
-CREATE INDEX audit_index_org ON audit_index (org_id, seq) WHERE intent IS NULL;
-CREATE INDEX audit_index_workspace ON audit_index (org_id, workspace_id, seq) WHERE workspace_id IS NOT NULL;
-CREATE INDEX audit_index_runtime ON audit_index (org_id, runtime_id, seq) WHERE runtime_id IS NOT NULL;
-CREATE INDEX audit_index_action ON audit_index (org_id, action, seq) WHERE action IS NOT NULL;
-CREATE INDEX audit_index_object ON audit_index (org_id, object, seq) WHERE object IS NOT NULL;
-CREATE INDEX audit_index_denied ON audit_index (org_id, seq) WHERE denied;
-CREATE INDEX audit_index_failed ON audit_index (org_id, outcome, (COALESCE(intent, seq))) WHERE outcome IS NOT NULL;
+
+-- Each page with the first posting in it.
+CREATE TABLE audit_index (
+  run   BIGINT NOT NULL,
+  first BLOB NOT NULL,
+  page  BLOB NOT NULL,
+  PRIMARY KEY (run, first)
+) WITHOUT ROWID;
 
 -- Up to where the log is indexed, and the hash of that event: an index of another log, or of one that has since been
 -- put back, is known by it.

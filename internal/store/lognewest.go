@@ -98,7 +98,7 @@ func termRow(e Entry) (r IndexRow, is bool) {
 // termRows are those of entries as the log has them.
 func termRows(entries []StoredEntry) (rows []IndexRow) {
 	for _, e := range entries {
-		e.Terms = termsOf(e.Body)
+		e.Terms = TermsOf(e.Body)
 		if r, is := termRow(e.Entry); is {
 			rows = append(rows, r)
 		}

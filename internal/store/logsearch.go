@@ -25,9 +25,11 @@ func (db *DB) Indexed() int64 {
 // searched is an index as one search, or one snapshot, reads it. Where there is no file yet, or
 // none to be read, only the newest entries are at hand.
 type searched struct {
-	q      Queries
-	file   *openIndex
-	follow *logIndex
+	// q reads the index, each statement in whatever state it then is in, but for those of a snapshot.
+	q        Queries
+	file     *openIndex
+	follow   *logIndex
+	snapshot bool
 }
 
 // search is the index for one search.
@@ -89,19 +91,43 @@ func (x *logIndex) snapshot(ctx context.Context, fn func(index func() *searched)
 	if !s.has() {
 		return fn(none)
 	}
-	conn, err := s.file.reader.Conn(ctx)
+	q, end, err := s.file.beginReading(ctx)
 	if err != nil {
 		return fn(none) // it was closed for a new one
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	statements := newStatements(conn)
-	defer func() { err = errors.Join(err, statements.close()) }()
-	s.q = Queries{prepare: statements.get}
-	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err == nil {
-		_, _ = s.at(ctx) // which begins it
-		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") }()
-	}
+	defer func() { err = errors.Join(err, end()) }()
+	s.q, s.snapshot = q, true
+	_, _ = s.at(ctx) // which takes the state
 	return fn(func() *searched { return s })
+}
+
+// inOneState calls fn with queries that all see the index in one state.
+func (s *searched) inOneState(ctx context.Context, fn func(Queries) error) (err error) {
+	if s.snapshot {
+		return fn(s.q)
+	}
+	q, end, err := s.file.beginReading(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	return fn(q)
+}
+
+// beginReading gives queries that all see the index in the state of the first.
+func (f *openIndex) beginReading(ctx context.Context) (q Queries, end func() error, err error) {
+	conn, err := f.reader.Conn(ctx)
+	if err != nil {
+		return q, nil, err
+	}
+	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
+		return q, nil, errors.Join(err, conn.Close())
+	}
+	statements := newStatements(conn)
+	return Queries{prepare: statements.get}, func() error {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // SQLite may have done so itself
+		return errors.Join(statements.close(), conn.Close())
+	}, nil
 }
 
 func (s *searched) at(ctx context.Context) (int64, error) {
@@ -112,24 +138,31 @@ func (s *searched) at(ctx context.Context) (int64, error) {
 	return at.seq, nil
 }
 
-// numbers are those of the events that a range names, of those that are indexed, and up
-// to where that is. Both are of one moment.
+// numbers are those of the events that a range names, of those that are indexed, and up to where that
+// is. Both are of one moment.
 func (s *searched) numbers(ctx context.Context, r EventRange) (indexed int64, numbers []int64, err error) {
-	query, args := r.SQL("audit_index")
-	type found struct{ indexed, number int64 }
-	list, err := many(ctx, s.q, func(row scanner) (f found, err error) { return f, row(&f.indexed, &f.number) },
-		"SELECT p.seq, COALESCE(n.number, 0) FROM audit_index_place p LEFT JOIN ("+query+") n ON TRUE", args...)
-	if err != nil {
-		return 0, nil, err
-	}
-	for _, f := range list {
-		indexed = f.indexed
-		if f.number != 0 {
-			numbers = append(numbers, f.number)
+	err = s.inOneState(ctx, func(q Queries) error {
+		runs, at, err := readRuns(ctx, q)
+		if err != nil {
+			return err
 		}
-	}
-	slices.Sort(numbers)
-	return indexed, slices.Compact(numbers), nil
+		if !r.Ascending {
+			slices.Reverse(runs)
+		}
+		indexed = at.seq
+		for _, run := range runs {
+			if run.last <= r.After || r.By != ByOutcome && (run.after >= r.Before-1 || len(numbers) >= r.Limit) {
+				continue // what is found by an outcome may be in any of those that come later
+			}
+			found, err := run.numbers(ctx, q, r)
+			if err != nil {
+				return err
+			}
+			numbers = append(numbers, found...)
+		}
+		return nil
+	})
+	return indexed, numbers, err
 }
 
 // numbersIn finds the numbers of the events in a range, in their order, of which there may be
@@ -185,7 +218,7 @@ func (q Queries) numbersBetween(ctx context.Context, r EventRange, after, to int
 		order += " LIMIT " + strconv.Itoa(r.Limit+1) // one may be the bound itself
 	}
 	err = each(ctx, q, scanStoredEntry, func(e StoredEntry) error {
-		e.Terms = termsOf(e.Body)
+		e.Terms = TermsOf(e.Body)
 		if row, is := termRow(e.Entry); is {
 			if number, is := r.picks(row); is {
 				numbers = append(numbers, number)
@@ -222,24 +255,11 @@ func (q Queries) IndexedTo(ctx context.Context) (int64, error) {
 	return at, err
 }
 
-// IndexRows lists what the index of the log says of the entries after one, as many as the
-// limit. An outcome by which nothing is found may have no row.
-func (q Queries) IndexRows(ctx context.Context, after int64, limit int) (rows []IndexRow, err error) {
-	table, failed := "audit_events", func(context.Context, error) {}
-	if !q.on.remote() {
-		s := q.searched()
-		if !s.has() {
-			return nil, nil
-		}
-		q, table, failed = s.q, "audit_index", s.failed
-	}
-	rows, err = many(ctx, q, func(row scanner) (r IndexRow, err error) {
+// IndexRows lists what the log on PostgreSQL says beside the entries after one, as many as the limit.
+func (q Queries) IndexRows(ctx context.Context, after int64, limit int) ([]IndexRow, error) {
+	return many(ctx, q, func(row scanner) (r IndexRow, err error) {
 		return r, row(&r.Seq, &r.Org, &r.Intent, &r.Workspace, &r.Runtime, &r.Action, &r.Object, &r.Denied, &r.Outcome)
 	}, `SELECT seq, org_id, COALESCE(intent, 0), COALESCE(workspace_id, ''), COALESCE(runtime_id, ''),
 		COALESCE(action, ''), COALESCE(object, ''), COALESCE(denied, FALSE), COALESCE(outcome, '')
-		FROM `+table+" WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
-	if err != nil {
-		failed(ctx, err)
-	}
-	return rows, err
+		FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT $2`, after, limit)
 }

@@ -35,9 +35,9 @@ func (e EventText) Terms() Terms {
 	}
 }
 
-// termsOf reads the terms of an event out of its body. One that nobody can read is
+// TermsOf reads the terms of an event out of its body. One that nobody can read is
 // found by its number.
-func termsOf(body []byte) Terms {
+func TermsOf(body []byte) Terms {
 	var e EventText
 	if json.Unmarshal(body, &e) != nil {
 		return Terms{}

@@ -337,7 +337,7 @@ func withTerms(names []string, rows [][]any) ([]string, [][]any) {
 	more := make([][]any, len(rows))
 	for i, row := range rows {
 		text, _ := row[body].([]byte) // as all of its column
-		t := termsOf(text)
+		t := TermsOf(text)
 		denied := any(t.Denied)
 		if row[intent] != nil {
 			t, denied = Terms{Outcome: t.Outcome}, nil

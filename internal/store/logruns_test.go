@@ -1,0 +1,260 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// openNewIndex opens an index of no log.
+func openNewIndex(tb testing.TB) *openIndex {
+	tb.Helper()
+	f, err := openIndexFile(tb.Context(), filepath.Join(tb.TempDir(), "index"), Queries{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, f.close()) })
+	return f
+}
+
+// addWritten indexes what was written since, and merges as the server does.
+func (f *openIndex) addWritten(t require.TestingT, log *writtenLog) {
+	ctx := context.Background()
+	var rows []IndexRow
+	for _, r := range log.rows[f.at.seq:] {
+		if r.Intent == 0 || r.Outcome != "" {
+			rows = append(rows, r)
+		}
+	}
+	require.NoError(t, f.add(ctx, rows, indexPlace{int64(len(log.rows)), ZeroHash()}))
+	require.NoError(t, f.merge(ctx))
+}
+
+// TestAnIndexFindsWhatALogHas searches indexes of many runs for whatever can be searched for, and finds
+// what reading everything finds.
+func TestAnIndexFindsWhatALogHas(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		f := openNewIndex(t)
+		log := &writtenLog{}
+		for _, n := range rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, 30), rapid.IntRange(1, 2500)), 1, 20).
+			Draw(rt, "runs") {
+			for range n {
+				log.next()
+			}
+			if rapid.Bool().Draw(rt, "a late outcome") {
+				log.rows = append(log.rows, IndexRow{
+					Seq:    int64(len(log.rows)) + 1,
+					Org:    "org",
+					Intent: rapid.Int64Range(1, int64(len(log.rows))).Draw(rt, "of"),
+					Terms:  Terms{Outcome: "at.once"},
+				})
+			}
+			f.addWritten(rt, log)
+		}
+		runs, at, err := readRuns(t.Context(), f.read)
+		require.NoError(rt, err)
+		require.Equal(rt, f.runs, runs)
+		require.Less(rt, len(runs), 2*mergedRuns)
+		require.EqualValues(rt, len(log.rows), at.seq)
+
+		bound := rapid.OneOf(rapid.Int64Range(-1, at.seq+2), rapid.SampledFrom([]int64{0, 1 << 62}))
+		values := map[EventIndex][]string{
+			ByNumber:    {""},
+			ByWorkspace: {"w0", "w1", "w"},
+			ByRuntime:   {"r0", "r3"},
+			ByAction:    {"a0", "a1", "a2"},
+			ByObject:    {"o33", "o0", "o699"},
+			ByOutcome:   {"at.once", "later.failed", "never"},
+			ByDenial:    {""},
+		}
+		for range 30 {
+			by := EventIndex(rapid.IntRange(int(ByNumber), int(ByDenial)).Draw(rt, "by"))
+			r := EventRange{
+				Org:       rapid.SampledFrom([]string{"org", "other", "none"}).Draw(rt, "org"),
+				By:        by,
+				Value:     rapid.SampledFrom(values[by]).Draw(rt, "value"),
+				After:     bound.Draw(rt, "after"),
+				Before:    bound.Draw(rt, "before"),
+				Ascending: rapid.Bool().Draw(rt, "ascending"),
+				Limit:     rapid.OneOf(rapid.IntRange(1, 10), rapid.IntRange(1, 20000)).Draw(rt, "limit"),
+			}
+			indexed, found, err := (&searched{q: f.read, file: f}).numbers(t.Context(), r)
+			require.NoError(rt, err)
+			require.Equal(rt, at.seq, indexed)
+			slices.Sort(found)
+			found = slices.Compact(found)
+			if !r.Ascending {
+				slices.Reverse(found)
+			}
+			want := log.numbers(r)
+			require.Equal(rt, want[:min(len(want), r.Limit)], found[:min(len(found), r.Limit)], "%+v", r)
+		}
+	})
+}
+
+// TestFewRunsAreMadeOfManyEvents brings an index on some thousands of events at a time, up to runs of
+// which none is merged again.
+func TestFewRunsAreMadeOfManyEvents(t *testing.T) {
+	var runs []indexRun
+	written := int64(0)
+	for id := range int64(5000) {
+		last := (id + 1) * indexAfter
+		runs = append(runs, indexRun{id, last - indexAfter, last})
+		for from := toMerge(runs); from < len(runs); from = toMerge(runs) {
+			merged := indexRun{id, runs[from].after, last}
+			written += merged.last - merged.after
+			runs = append(runs[:from], merged)
+		}
+		require.LessOrEqual(t, int64(len(runs)), last/lastingRun+3*(mergedRuns-1))
+		require.LessOrEqual(t, written, 3*last, "each event is written three times more at most")
+	}
+	require.EqualValues(t, lastingRun, runs[0].last)
+}
+
+// TestRunsOfAFewEventsBecomeOne: a server that is often started and stopped leaves one each time.
+func TestRunsOfAFewEventsBecomeOne(t *testing.T) {
+	var runs []indexRun
+	for id := range int64(50_000) {
+		runs = append(runs, indexRun{id, 10 * id, 10*id + 10})
+		for from := toMerge(runs); from < len(runs); from = toMerge(runs) {
+			runs = append(runs[:from], indexRun{id, runs[from].after, 10*id + 10})
+		}
+		require.Less(t, len(runs), 3*mergedRuns)
+	}
+}
+
+// TestASearchReadsFewPages of an index, whatever it looks for, and how long the log is.
+func TestASearchReadsFewPages(t *testing.T) {
+	f := openNewIndex(t)
+	log := &writtenLog{}
+	for range 3 * mergedRuns {
+		for range indexAfter {
+			log.next()
+		}
+		f.addWritten(t, log)
+	}
+	low := posting{termOf(ByObject, "org", "o33"), 1}
+	high := posting{low.term, int64(len(log.rows))}
+	for _, order := range []string{"", " DESC"} {
+		query := "SELECT " + pageColumns + pagesBetween + order
+		plan, err := many(t.Context(), f.read, func(row scanner) (detail string, err error) {
+			var a, b, c int
+			return detail, row(&a, &b, &c, &detail)
+		}, "EXPLAIN QUERY PLAN "+query, 1, low.bytes(), high.bytes())
+		require.NoError(t, err)
+		text := strings.Join(plan, "; ")
+		require.Contains(t, text, "SEARCH audit_index USING PRIMARY KEY (run=? AND first>? AND first<?)")
+		require.NotContains(t, text, "TEMP B-TREE", "nothing is sorted")
+		require.NotContains(t, text, "SCAN audit_index", "nothing is scanned")
+		for _, run := range f.runs {
+			pages, err := many(t.Context(), f.read, scanIndexPage, query, run.id, low.bytes(), high.bytes())
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(pages), 2)
+		}
+	}
+}
+
+// TestWhatAnIndexSaysOfItselfIsLookedAt changes what is stored: a search that comes by it finds it out,
+// and a comparison always.
+func TestWhatAnIndexSaysOfItselfIsLookedAt(t *testing.T) {
+	for _, tc := range []struct {
+		why, statement string
+		unseen         bool
+	}{
+		{"a run is gone", "DELETE FROM audit_index_runs WHERE id = 2", false},
+		{"the last run is gone", "DELETE FROM audit_index_runs WHERE id = 3", false},
+		{"a run begins later", "UPDATE audit_index_runs SET after = after + 1 WHERE id = 1", false},
+		{"a run ends before it begins", "UPDATE audit_index_runs SET last = after WHERE id = 3", false},
+		{"a run ends later", "UPDATE audit_index_runs SET last = last + 1 WHERE id = 2", false},
+		{"a run has an event of another",
+			"UPDATE audit_index_runs SET last = last - 9 * (id = 1), after = after - 9 * (id = 2)", true},
+		{"the place is another", "UPDATE audit_index_place SET seq = seq + 1", false},
+		{"a page is empty", "UPDATE audit_index SET page = x''", false},
+		{"a page is cut", "UPDATE audit_index SET page = substr(page, 1, 20)", false},
+		{"a page is longer", "UPDATE audit_index SET page = CAST(page || x'00' AS BLOB)", true},
+		{"a page is long", "UPDATE audit_index SET page = zeroblob(10000000)", false},
+		{"a page is a text", "UPDATE audit_index SET page = 'text'", false},
+		{"a page begins with a text", "UPDATE audit_index SET first = hex(first)", false},
+		{"a page begins with another posting", "UPDATE audit_index SET first = CAST(first || x'00' AS BLOB)", false},
+		{"a page is another run's", "UPDATE audit_index SET run = run + 1 WHERE run = 3", true},
+		{"a page is of no run", "INSERT INTO audit_index SELECT 9, first, page FROM audit_index WHERE run = 1", true},
+		{"runs have the pages of others", "UPDATE audit_index SET run = 7 - run", true},
+	} {
+		f := openNewIndex(t)
+		log := &writtenLog{}
+		for range 3 {
+			for range 300 {
+				log.next()
+			}
+			f.addWritten(t, log)
+		}
+		require.NoError(t, (&IndexComparison{}).addIndex(t.Context(), f.read))
+		_, err := f.conn.ExecContext(t.Context(), tc.statement)
+		require.NoError(t, err, tc.why)
+		require.Error(t, (&IndexComparison{}).addIndex(t.Context(), f.read), tc.why)
+		_, _, err = (&searched{q: f.read, file: f}).numbers(t.Context(), EventRange{
+			Org:    "org",
+			By:     ByNumber,
+			Before: 1 << 40,
+			Limit:  1 << 20,
+		})
+		require.Equal(t, tc.unseen, err == nil, tc.why)
+	}
+}
+
+// TestAnIndexIsComparedWithItsLog has the log say something else of one event than the index, which is
+// told with where that is.
+func TestAnIndexIsComparedWithItsLog(t *testing.T) {
+	const entries = 1500
+	log := &writtenLog{}
+	for range entries {
+		log.next()
+	}
+	f := openNewIndex(t)
+	f.addWritten(t, log)
+	compare := func(t require.TestingT, rows []IndexRow) (different [][2]int64) {
+		c := &IndexComparison{}
+		require.NoError(t, c.addIndex(context.Background(), f.read))
+		require.EqualValues(t, entries, c.To)
+		for _, r := range rows {
+			c.Take(Entry{
+				Seq:    r.Seq,
+				Org:    r.Org,
+				Intent: r.Intent,
+				Terms:  r.Terms,
+			})
+		}
+		for first, last := range c.Different() {
+			different = append(different, [2]int64{first, last})
+		}
+		return different
+	}
+	require.Empty(t, compare(t, log.rows))
+	require.Empty(t, compare(t, append(slices.Clone(log.rows), IndexRow{Seq: entries + 1})), "it is not indexed yet")
+	rapid.Check(t, func(t *rapid.T) {
+		rows := slices.Clone(log.rows)
+		r := &rows[rapid.IntRange(0, entries-1).Draw(t, "event")]
+		number := cmp.Or(r.Intent, r.Seq)
+		switch rapid.IntRange(0, 3).Draw(t, "what") {
+		case 0:
+			r.Outcome += "x"
+		case 1:
+			r.Outcome, r.Org = "x", r.Org+"x"
+		case 2:
+			r.Intent, r.Action, r.Denied = 0, r.Action+"x", !r.Denied
+			number = r.Seq
+		default:
+			r.Intent, r.Outcome = number, "x"
+		}
+		different := compare(t, rows)
+		require.NotEmpty(t, different)
+		for _, of := range different {
+			require.Less(t, of[1]-of[0], int64(3))
+		}
+		require.True(t, slices.ContainsFunc(different, func(of [2]int64) bool { return of[0] <= number && number <= of[1] }))
+	})
+}
