@@ -69,7 +69,7 @@ func (n *Notary) lastGood(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		hash, err := q.HashAt(ctx, c.Seq)
+		hash, err := q.HeadAt(ctx, c.Seq)
 		if errors.Is(err, store.ErrNotFound) || err == nil && (!bytes.Equal(hash, c.Head) || !n.by.haveSigned(c)) {
 			return nil
 		}

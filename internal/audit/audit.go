@@ -4,14 +4,15 @@
 // An effect outside the database is recorded twice: an intent that is durable
 // before the effect, and an outcome linked to it after. A crash between leaves
 // the intent alone, which reads as "unknown". An effect inside the database
-// shares its transaction with one event that is both. Each event is chained to
-// all before it by the store, and names the state of the record that its
-// transaction wrote, if it wrote one: the store undoes a write that no event
-// names. The exception are the answers kept for idempotency keys: they serve
-// for 24 hours, only to repeat an answer to the very request that got it, and
-// are written together with that request's event.
+// shares its transaction with one event that is both. Each event is chained by
+// the store to all before it in its lane, of which each node of a cluster has
+// one, and names the state of the record that its transaction wrote, if it wrote
+// one: the store undoes a write that no event names. The exception are the
+// answers kept for idempotency keys: they serve for 24 hours, only to repeat an
+// answer to the very request that got it, and are written together with that
+// request's event.
 //
-// A [Notary] signs where the chain stands and keeps the newest signature
+// A [Notary] signs where all lanes stand and keeps the newest signature
 // outside the database too.
 //
 // An event never holds a value. Text from callers is bounded, and encoded as
@@ -57,7 +58,7 @@ const (
 type Event struct {
 	ID     string `json:"id"`
 	Kind   Kind   `json:"kind"`
-	Intent int64  `json:"intent,omitempty"` // of an outcome: the intent's number in the chain
+	Intent int64  `json:"intent,omitempty"` // of an outcome: the intent's number
 	// Node is, of an intent, the node of the cluster that has it underway.
 	Node string `json:"node,omitempty"`
 	Org  string `json:"org,omitempty"`

@@ -101,17 +101,17 @@ func index(f bctrl.AuditFilter) (store.EventIndex, string) {
 	return store.ByNumber, ""
 }
 
-// within turns times into numbers.
+// within turns times into numbers, between which lie at least the events of those times.
 func within(ctx context.Context, q store.Queries, f bctrl.AuditFilter, r *store.EventRange) error {
 	if !f.Since.IsZero() {
-		first, err := q.FirstEventAt(ctx, ceil(f.Since))
+		first, err := q.FirstEventAt(ctx, ceil(f.Since).Add(-q.ClockSlack()))
 		if err != nil {
 			return err
 		}
 		r.After = max(r.After, first-1)
 	}
 	if !f.Until.IsZero() {
-		first, err := q.FirstEventAt(ctx, ceil(f.Until))
+		first, err := q.FirstEventAt(ctx, ceil(f.Until).Add(q.ClockSlack()))
 		if err != nil {
 			return err
 		}
@@ -164,10 +164,10 @@ type Entry struct {
 	Position int64
 }
 
-// Since returns what was appended to an organization's log after a position:
+// Since returns what was appended to an organization's log after a position, up to another:
 // an event, and once more when its outcome comes.
-func Since(ctx context.Context, q store.Queries, org string, position int64, limit int) ([]Entry, error) {
-	rows, err := q.EventsSince(ctx, org, position, limit)
+func Since(ctx context.Context, q store.Queries, org string, position, upTo int64, limit int) ([]Entry, error) {
+	rows, err := q.EventsSince(ctx, org, position, upTo, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (s signers) mayHaveSigned(id string) bool {
 func (s signers) firstRewritten(ctx context.Context, q store.Queries) (seq int64, err error) {
 	for i := len(s.former) - 1; i >= 0; i-- {
 		f := s.former[i]
-		hash, err := q.HashAt(ctx, f.seq)
+		hash, err := q.HeadAt(ctx, f.seq)
 		if errors.Is(err, store.ErrNotFound) || err == nil && !bytes.Equal(hash, f.head) {
 			return f.seq, nil
 		}

@@ -137,7 +137,7 @@ func TestADeadNodeIsLookedForAfterWhatIsSettled(t *testing.T) {
 	require.NoError(t, begin()(End{Outcome: OK}))
 	require.Equal(t, []int64{before, before}, settled(), "the intent before an outcome is underway")
 	for atOnce := range last() {
-		found, err := settledFrom(ctx, p.store.Read(), 0, atOnce+1)
+		found, err := settledFrom(ctx, p.store.Read(), 0, last(), atOnce+1)
 		require.NoError(t, err)
 		require.Equal(t, before, found, "reading %d at once", atOnce+1)
 	}

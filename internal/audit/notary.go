@@ -51,15 +51,15 @@ type NotaryConfig struct {
 	Log *slog.Logger
 }
 
-// Notary signs where the chain stands, without making any write wait: with
+// Notary signs where the lanes stand, without making any write wait: with
 // Ed25519, so that the log can be verified by who cannot forge it, and with a
 // key made from the key encryption key, so that no row in the database can
 // replace it.
 //
 // While the head can be kept outside, it covers all events but those of the last
 // second, and after [Notary.Close] all. Of events that it does not cover, somebody
-// who holds the database after a crash could delete the newest without being
-// found out, if they wrote no record.
+// who holds the database after a crash could delete the newest of each lane without
+// being found out, if they wrote no record.
 type Notary struct {
 	cfg  NotaryConfig
 	by   signers
@@ -147,7 +147,7 @@ func (n *Notary) continues(ctx context.Context, outside store.Checkpoint) error 
 	// The events after the last signature must follow from those it covers.
 	return n.cfg.DB.Snapshot(ctx, func(q store.Queries) error {
 		for _, signed := range []store.Checkpoint{outside, n.last} {
-			hash, err := q.HashAt(ctx, signed.Seq)
+			hash, err := q.HeadAt(ctx, signed.Seq)
 			if errors.Is(err, store.ErrNotFound) || err == nil && !bytes.Equal(hash, signed.Head) {
 				return ErrOlder
 			}
@@ -155,11 +155,13 @@ func (n *Notary) continues(ctx context.Context, outside store.Checkpoint) error 
 				return err
 			}
 		}
-		seq, head := outside.Seq, outside.Head
+		stand, err := q.LanesAt(ctx, outside.Seq)
+		if err != nil {
+			return err
+		}
+		all := lanesFrom(stand)
 		return q.EachEntry(ctx, outside.Seq, func(e store.StoredEntry) error {
-			seq++
-			head = store.NextHash(head, e.Entry)
-			if e.Seq != seq || !bytes.Equal(head, e.Hash) {
+			if s := all.next(e); s != (step{}) {
 				return ErrOlder
 			}
 			return nil
@@ -208,7 +210,7 @@ func (n *Notary) waitForEvents(old <-chan time.Time) (stopped bool) {
 	}
 }
 
-// checkpoint signs where the chain stands, keeps that in the database, and
+// checkpoint signs where the log stands, keeps that in the database, and
 // then outside.
 func (n *Notary) checkpoint(ctx context.Context) error {
 	if err := n.settleDoubt(ctx); err != nil {

@@ -29,7 +29,7 @@ func (n *Notary) runShared() {
 	}
 }
 
-// checkpointShared signs where the chain stands in the database, after the newest
+// checkpointShared signs where the lanes stand in the database, after the newest
 // checkpoint there, whoever has signed it.
 func (n *Notary) checkpointShared(ctx context.Context) error {
 	last, err := n.cfg.DB.Read().LastEvent(ctx)
@@ -94,7 +94,7 @@ func (n *Notary) keepShared(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hash, err := n.cfg.DB.Read().HashAt(ctx, outside.Seq)
+	hash, err := n.cfg.DB.Read().HeadAt(ctx, outside.Seq)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !bytes.Equal(hash, outside.Head) {
 		return ErrOlder
 	}

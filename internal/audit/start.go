@@ -134,7 +134,11 @@ func (l *Log) NoteSettled(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading up to where nodes have settled the audit log: %w", err)
 	}
-	settled, err := settledFrom(ctx, q, from, readAtOnce)
+	last, err := l.db.Settled(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the audit log: %w", err)
+	}
+	settled, err := settledFrom(ctx, q, from, last, readAtOnce)
 	if err != nil {
 		return fmt.Errorf("reading the audit log: %w", err)
 	}
@@ -148,15 +152,14 @@ func (l *Log) NoteSettled(ctx context.Context) error {
 }
 
 // settledFrom is the number before the oldest intent of a node after from that has no outcome, or
-// else that of the newest event. One statement reads so many at once.
-func settledFrom(ctx context.Context, q store.Queries, from, atOnce int64) (settled int64, err error) {
-	last, err := q.LastEvent(ctx)
-	if err != nil {
-		return from, err
-	}
+// else the last, up to which the log is settled. One statement reads so many at once.
+func settledFrom(ctx context.Context, q store.Queries, from, last, atOnce int64) (settled int64, err error) {
 	ofNode := func(node string) bool { return node != "" }
 	for from < last {
-		to := min(from+atOnce, last)
+		to, err := q.NumberAfter(ctx, from, last, atOnce)
+		if err != nil {
+			return from, err
+		}
 		open, err := openIntents(ctx, q, from, to, intentText, ofNode)
 		if err != nil {
 			return from, err
@@ -206,11 +209,14 @@ func (l *Log) intentsWithoutOutcome(ctx context.Context, from int64, node string
 		holding = intentText
 	}
 	last, err := q.LastEvent(ctx)
-	for ; err == nil && from < last; from += readAtOnce {
+	for err == nil && from < last {
+		var to int64
+		if to, err = q.NumberAfter(ctx, from, last, readAtOnce); err != nil {
+			break
+		}
 		var open []intent
-		open, err = openIntents(ctx, q, from, min(from+readAtOnce, last), holding,
-			func(of string) bool { return of == node })
-		found = append(found, open...)
+		open, err = openIntents(ctx, q, from, to, holding, func(of string) bool { return of == node })
+		found, from = append(found, open...), to
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit log: %w", err)

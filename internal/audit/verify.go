@@ -69,10 +69,9 @@ type verification struct {
 	// named are the records that have a problem already.
 	named map[string]bool
 
-	// head is the event that was read last; known is cleared where events are missing,
-	// so that the hash of the next one cannot be checked.
-	head  store.Checkpoint
-	known bool
+	// lanes are where the chains stand with the event that was read last, and last is its number.
+	lanes lanes
+	last  int64
 	// next is the checkpoint that the chain comes to next, signed the one before.
 	next, signed *store.Checkpoint
 	// index compares the index of the log on SQLite; on PostgreSQL rows are those beside the log
@@ -80,8 +79,8 @@ type verification struct {
 	index *store.IndexComparison
 	rows  []store.IndexRow
 
-	// outside is the head outside the database, atOutside the hash that the database
-	// has under its number.
+	// outside is the head outside the database, atOutside the hash that stands for
+	// the events up to its number in the database.
 	outside   *store.Checkpoint
 	atOutside []byte
 }
@@ -93,7 +92,7 @@ type VerifyConfig struct {
 	Head HeadStore
 }
 
-// Verify recomputes the chain and compares it with its checkpoints, the head
+// Verify recomputes the chains and compares them with their checkpoints, the head
 // outside and the records, and finds the rows that are not proven; the store's
 // prover must be unlocked. It does so in one snapshot of the store and in constant memory.
 // Its error says that something could not be read; what was changed is in the
@@ -102,9 +101,8 @@ func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
 	v := &verification{
 		ctx:   ctx,
 		cfg:   cfg,
-		known: true,
 		named: map[string]bool{},
-		head:  store.Checkpoint{Head: store.ZeroHash()},
+		lanes: lanes{},
 	}
 	v.report.PublicKey = cfg.Key.Public()
 	var err error
@@ -155,7 +153,7 @@ func (v *verification) readOutside() error {
 	return err
 }
 
-// walkChain reads all events once, and checks each hash.
+// walkChain reads all events once, in their order, and checks each hash.
 func (v *verification) walkChain() error {
 	if err := v.nextCheckpoint(math.MinInt64); err != nil {
 		return err
@@ -168,11 +166,11 @@ func (v *verification) walkChain() error {
 	}
 	err := v.q.EachEntry(v.ctx, math.MinInt64, func(e store.StoredEntry) error {
 		v.report.Events++
-		if missing := e.Seq - v.head.Seq - 1; missing > 0 {
-			v.addForAll(bctrl.AuditEventMissing, v.head.Seq+1, counted(missing, "event")+" from here on were deleted")
-			v.known = false
+		step := v.lanes.next(e)
+		if step.missing > 0 {
+			v.addMissing(step)
 		}
-		if v.known && !bytes.Equal(store.NextHash(v.head.Head, e.Entry), e.Hash) {
+		if step.other {
 			v.add(e.Org, bctrl.AuditProblem{
 				Kind:    bctrl.AuditEventChanged,
 				Seq:     e.Seq,
@@ -182,9 +180,9 @@ func (v *verification) walkChain() error {
 		if err := v.compareIndex(e); err != nil {
 			return err
 		}
-		v.known, v.head = true, store.Checkpoint{Seq: e.Seq, Head: e.Hash}
+		v.last = e.Seq
 		if v.outside != nil && v.outside.Seq == e.Seq {
-			v.atOutside = e.Hash
+			v.atOutside = v.lanes.head()
 		}
 		return v.compareCheckpoints(e)
 	})
@@ -194,11 +192,22 @@ func (v *verification) walkChain() error {
 	return err
 }
 
-// compareCheckpoints compares the chain with the checkpoints up to e.
+// addMissing adds that events of a lane are not there. How many they were can be told only where there
+// is no other.
+func (v *verification) addMissing(s step) {
+	if only := v.lanes[0]; only != nil && len(v.lanes) == 1 {
+		v.addForAll(bctrl.AuditEventMissing, s.after+1, counted(s.missing-s.after, "event")+" from here on were deleted")
+		return
+	}
+	v.addForAll(bctrl.AuditEventMissing, s.missing, "this event of a node was deleted, and all of that node after "+
+		strconv.FormatInt(s.after, 10))
+}
+
+// compareCheckpoints compares the log with the checkpoints up to e.
 func (v *verification) compareCheckpoints(e store.StoredEntry) error {
 	for v.next != nil && v.next.Seq <= e.Seq {
 		c := v.next
-		if c.Seq < e.Seq || !bytes.Equal(c.Head, e.Hash) {
+		if c.Seq < e.Seq || !bytes.Equal(c.Head, v.lanes.head()) {
 			v.addForAll(bctrl.AuditRewritten, c.Seq, "the events up to here are not those that were signed")
 		}
 		if err := v.nextCheckpoint(c.Seq); err != nil {
@@ -239,21 +248,21 @@ func (v *verification) nextCheckpoint(after int64) error {
 // compareEnd compares where the chain ends with the checkpoints and the head outside,
 // which may have been signed further on.
 func (v *verification) compareEnd() error {
-	v.report.Head = bctrl.AuditHead{Seq: v.head.Seq, Hash: v.head.Head}
+	v.report.Head = bctrl.AuditHead{Seq: v.last, Hash: v.lanes.head()}
 	for v.next != nil {
-		v.addForAll(bctrl.AuditTruncated, v.next.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
+		v.addForAll(bctrl.AuditTruncated, v.next.Seq, "the log ends at "+strconv.FormatInt(v.last, 10)+
 			", and was signed up to here")
 		if err := v.nextCheckpoint(v.next.Seq); err != nil {
 			return err
 		}
 	}
 	switch {
-	case v.outside == nil && (v.head.Seq > 0 || v.report.Checkpoints > 0):
+	case v.outside == nil && (v.last > 0 || v.report.Checkpoints > 0):
 		v.addForAll(bctrl.AuditHeadMissing, 0,
 			"the head that is kept outside the database is gone: nobody can tell whether the log was cut")
 	case v.outside == nil:
-	case v.outside.Seq > v.head.Seq:
-		v.addForAll(bctrl.AuditDatabaseOlder, v.outside.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
+	case v.outside.Seq > v.last:
+		v.addForAll(bctrl.AuditDatabaseOlder, v.outside.Seq, "the log ends at "+strconv.FormatInt(v.last, 10)+
 			", and its head outside is here: the database was put back to an older state, or the log was cut")
 	case !bytes.Equal(v.atOutside, v.outside.Head):
 		v.addForAll(bctrl.AuditDatabaseOlder, v.outside.Seq,

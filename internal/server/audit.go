@@ -79,7 +79,9 @@ func (s *Server) listAudit(
 	if err := rq.Authorize(""); err != nil {
 		return list, err
 	}
-	s.catchUp(ctx)
+	if err := s.upToNow(ctx, &filter); err != nil {
+		return list, err
+	}
 	page, err := audit.List(ctx, s.DB.Read(), rq.Caller.Org, filter, false, from, limit)
 	list.Plural, list.Items = wire.AuditEvents, page.Events
 	if page.Next != 0 {
@@ -96,6 +98,16 @@ func (s *Server) catchUp(ctx context.Context) {
 	if err := s.DB.CatchUp(ctx); err != nil && ctx.Err() == nil { // what there is can be read all the same
 		s.Log.Error("the audit log is read without events that cannot be written", "error", err)
 	}
+}
+
+// upToNow has a filter ask for what the log has by now, to which nothing is added before its end.
+func (s *Server) upToNow(ctx context.Context, f *bctrl.AuditFilter) error {
+	s.catchUp(ctx)
+	now, err := s.DB.Settled(ctx)
+	if err == nil && (f.Before == 0 || f.Before > now+1) {
+		f.Before = now + 1
+	}
+	return err
 }
 
 // verifyAudit verifies the log of all organizations, and tells the caller about its
@@ -127,9 +139,8 @@ func (s *Server) exportAudit(w http.ResponseWriter, rq *web.Request) error {
 	if err := rq.Authorize(""); err != nil {
 		return err
 	}
-	s.catchUp(rq.Context())
-	if now := s.DB.Head().Seq + 1; filter.Before == 0 || filter.Before > now {
-		filter.Before = now // it ends, however fast the log grows
+	if err := s.upToNow(rq.Context(), &filter); err != nil { // it ends, however fast the log grows
+		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/jsonl")

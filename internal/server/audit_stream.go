@@ -1,10 +1,13 @@
 package server
 
 import (
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // streamBatch is how many events are read at a time. A slow reader costs no more memory
@@ -23,7 +26,10 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 		return err
 	}
 	s.catchUp(rq.Context())
-	position := s.DB.Head().Seq
+	position, err := s.DB.Settled(rq.Context())
+	if err != nil {
+		return err
+	}
 	if filter.After != 0 {
 		position = filter.After
 	}
@@ -42,8 +48,14 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 	ctx := rq.Context()
 	return st.Close(s.Follow(ctx, st, func() (<-chan struct{}, error) {
 		for {
-			head := s.DB.Head()
-			entries, err := audit.Since(ctx, s.DB.Read(), rq.Caller.Org, position, streamBatch)
+			settled, moved, err := s.DB.FollowSettled(ctx)
+			var entries []audit.Entry
+			if err == nil {
+				entries, err = audit.Since(ctx, s.DB.Read(), rq.Caller.Org, position, settled, streamBatch)
+			}
+			if errors.Is(err, store.ErrUnavailable) { // nothing is missed by asking again
+				return afterOutage(), nil
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -61,16 +73,23 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 				}
 			}
 			if len(entries) < streamBatch {
-				position = max(position, head.Seq)
-				return head.Moved, nil
+				position = max(position, settled)
+				return moved, nil
 			}
 			select {
 			case <-s.StreamsEnd():
-				return head.Moved, nil
+				return moved, nil
 			case <-ctx.Done():
-				return head.Moved, nil
+				return moved, nil
 			default:
 			}
 		}
 	}))
+}
+
+// afterOutage is closed when a database that was away is asked again.
+func afterOutage() <-chan struct{} {
+	again := make(chan struct{})
+	time.AfterFunc(time.Second, func() { close(again) })
+	return again
 }

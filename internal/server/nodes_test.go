@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -116,6 +118,59 @@ func TestWhatOneNodeAcknowledgesEveryNodeObeys(t *testing.T) {
 			refused(t, n.do("GET", []string{"vault", "kept"}, nil, nil), http.StatusServiceUnavailable, "seal.locked", "")
 		}
 	})
+}
+
+// TestATailOfAnyNodeShowsWhatAllNodesDo follows the log by a node that does nothing, and by one that does
+// something: both show the same, in one order.
+func TestATailOfAnyNodeShowsWhatAllNodesDo(t *testing.T) {
+	all := newNodes(t, 3, lasting)
+	for _, n := range all.all[1:] {
+		n.key = all.all[0].key
+	}
+	all.all[0].setLogin("k")
+	from := all.all[0].log(bctrl.AuditFilter{})[0].Seq
+	const uses = 30
+	var followed [2][]string
+	var errs [2]error
+	var group sync.WaitGroup
+	for i, n := range all.all[1:] {
+		live := httptest.NewServer(n.server)
+		defer live.Close()
+		client, err := bctrl.New(bctrl.WithBaseURL(live.URL), bctrl.WithAPIKey(bctrl.NewSecret(n.key)))
+		require.NoError(t, err)
+		defer client.CloseIdleConnections()
+		group.Go(func() {
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			for e, err := range client.Audit.Tail(ctx, bctrl.AuditFilter{After: from, Action: "vault.readRaw"}) {
+				if errs[i] = err; err != nil {
+					return
+				}
+				if e.Outcome == "" {
+					continue
+				}
+				if followed[i] = append(followed[i], e.ID); len(followed[i]) == uses {
+					return
+				}
+			}
+		})
+	}
+	var users sync.WaitGroup
+	for i := range uses {
+		n := all.all[2*(i%2)] // not the second
+		users.Go(func() { assert.Equal(t, http.StatusOK, n.do("GET", []string{"vault", "k"}, nil, nil).Status) })
+	}
+	users.Wait()
+	group.Wait()
+	require.NoError(t, errors.Join(errs[:]...))
+	require.Equal(t, followed[0], followed[1])
+	events := all.all[1].log(bctrl.AuditFilter{After: from, Action: "vault.readRaw"})
+	require.Len(t, events, uses)
+	numbers := map[int64]bool{}
+	for _, e := range events {
+		numbers[e.Seq%store.Lanes] = true
+	}
+	require.Len(t, numbers, 2, "of two lanes")
 }
 
 // TestAnAcknowledgementWaitsForTheLeaseOfANodeThatIsCutOff cuts one, and has the others obey.

@@ -142,21 +142,21 @@ func (r EventRange) picks(e IndexRow) (number int64, is bool) {
 	return number, is
 }
 
-// EventsSince lists, for who follows the log, what was appended after seq and
-// belongs to the organization: an event when it comes, and once more with its
+// EventsSince lists, for who follows the log, what was appended after seq, up to another
+// number, and belongs to the organization: an event when it comes, and once more with its
 // outcome when that comes. The number with each is that of the entry that was
 // appended.
-func (q Queries) EventsSince(ctx context.Context, org string, seq int64, limit int) ([]StoredEvent, error) {
+func (q Queries) EventsSince(ctx context.Context, org string, seq, upTo int64, limit int) ([]StoredEvent, error) {
 	return many(ctx, q, scanStoredEvent,
 		`SELECT COALESCE(i.seq, a.seq), COALESCE(i.at, a.at), a.org_id, COALESCE(i.body, a.body),
 		CASE WHEN i.seq IS NULL THEN 0 ELSE a.seq END, a.at, CASE WHEN i.seq IS NULL THEN NULL ELSE a.body END
 		FROM audit_events a LEFT JOIN audit_events i ON i.seq = a.intent
-		WHERE a.seq > $1 AND a.org_id = $2 ORDER BY a.seq LIMIT $3`, seq, org, limit)
+		WHERE a.seq > $1 AND a.seq <= $4 AND a.org_id = $2 ORDER BY a.seq LIMIT $3`, seq, org, limit, upTo)
 }
 
 // FirstEventAt returns the number of the first entry that is not before at, or
-// the one after the last. Times never go back along the log, so that a few
-// entries tell.
+// the one after the last. Times never go back along the log, but by [Queries.ClockSlack], so
+// that a few entries tell.
 func (q Queries) FirstEventAt(ctx context.Context, at time.Time) (int64, error) {
 	last, err := one(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
 		"SELECT seq FROM audit_events ORDER BY seq DESC LIMIT 1")
@@ -176,6 +176,16 @@ func (q Queries) FirstEventAt(ctx context.Context, at time.Time) (int64, error) 
 		}
 	}
 	return low, err
+}
+
+// NumberAfter is the number of the nth entry after one, or last where that comes before.
+func (q Queries) NumberAfter(ctx context.Context, after, last, nth int64) (int64, error) {
+	if !q.on.remote() { // there are no gaps
+		return min(after+nth, last), nil
+	}
+	return one(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
+		"SELECT COALESCE((SELECT seq FROM audit_events WHERE seq > $1 AND seq < $2 ORDER BY seq OFFSET $3 LIMIT 1), $2)",
+		after, last, nth-1)
 }
 
 // EventsWithoutOutcome lists the events in (after, last] that no outcome names and whose body

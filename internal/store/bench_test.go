@@ -166,42 +166,48 @@ func BenchmarkServersThatShare(b *testing.B) {
 	require.NoError(b, err)
 	cable := pgtest.NewCable(b, at)
 	var dbs []*DB
-	for range 3 {
+	for i := range 3 {
 		dbs = append(dbs, openShared(b, cable.URL(at)))
+		joinAs(b, dbs[i], fmt.Sprint("node ", i))
 	}
 	ctx := b.Context()
 	require.NoError(b, dbs[0].Write(ctx, func(tx *Tx) error {
 		return errors.Join(insertOrganization(ctx, tx, "org"), insert(ctx, tx, "k", entry("k")))
 	}))
 	cable.Delay(500 * time.Microsecond)
-	fn := func(tx *Tx) error {
-		for range 4 { // the caller, its workspace, the entry and what the log says of it
-			if _, err := tx.VaultEntry(ctx, "org", "k"); err != nil {
-				return err
+	decides := func(reads int) func(*Tx) error {
+		return func(tx *Tx) error {
+			for range reads {
+				if _, err := tx.VaultEntry(ctx, "org", "k"); err != nil {
+					return err
+				}
 			}
+			tx.Append(&Entry{Org: "org", Body: make([]byte, 300)})
+			return nil
 		}
-		tx.Append(&Entry{Org: "org", Body: make([]byte, 300)})
-		return nil
 	}
 	const callers = 64
-	for _, servers := range []int{1, 2, 3} {
-		for how, submit := range map[string]func(*DB) error{
-			"in turns": func(db *DB) error { return db.Write(ctx, fn) },
-			"at once":  func(db *DB) error { return db.Decide(ctx, fn) },
-		} {
-			b.Run(fmt.Sprint(servers, " ", how), func(b *testing.B) {
-				var next atomic.Int64
-				var all sync.WaitGroup
-				for i := range servers * callers {
-					all.Go(func() {
-						for next.Add(1) <= int64(b.N) {
-							assert.NoError(b, submit(dbs[i%servers]))
-						}
-					})
-				}
-				all.Wait()
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
-			})
+	for _, reads := range []int{0, 4} { // of 4: the caller, its workspace, the entry and what the log says of it
+		for _, servers := range []int{1, 2, 3} {
+			for how, submit := range map[string]func(*DB, func(*Tx) error) error{
+				"in turns": func(db *DB, fn func(*Tx) error) error { return db.Write(ctx, fn) },
+				"at once":  func(db *DB, fn func(*Tx) error) error { return db.Decide(ctx, fn) },
+			} {
+				b.Run(fmt.Sprintf("reads=%d/servers=%d/%s", reads, servers, how), func(b *testing.B) {
+					fn := decides(reads)
+					var next atomic.Int64
+					var all sync.WaitGroup
+					for i := range servers * callers {
+						all.Go(func() {
+							for next.Add(1) <= int64(b.N) {
+								assert.NoError(b, submit(dbs[i%servers], fn))
+							}
+						})
+					}
+					all.Wait()
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
+				})
+			}
 		}
 	}
 }

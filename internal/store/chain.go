@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
+	"database/sql"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/tuple"
@@ -12,14 +14,14 @@ import (
 
 // Entry is one line of the audit log.
 type Entry struct {
-	// Seq is its number, from 1 without a gap; set once its transaction is
-	// durable.
+	// Seq is its number, from 1, without a gap where one server has the log; set once its
+	// transaction is durable.
 	Seq int64
 	// Org is the organization the event belongs to; empty when the caller
 	// could not be told.
 	Org string
 	// At is when the log took it, in milliseconds; set by the writer, and never
-	// back along the chain, whatever the machine's clock does.
+	// back from what the writer knows of the log, whatever the machine's clock does.
 	At time.Time
 	// Body is the event as JSON. The hash covers Seq, At, Org and Body; the
 	// rest indexes Body.
@@ -50,9 +52,10 @@ func (tx *Tx) Append(e *Entry) {
 	tx.written = nil
 }
 
-// Head is where the chain stands.
+// Head is where the log stands.
 type Head struct {
-	Seq  int64
+	Seq int64
+	// Hash stands for all of it, see [HeadOf]. Where others write too it is none.
 	Hash []byte
 	// Moved is closed when there is a newer one.
 	Moved <-chan struct{}
@@ -60,20 +63,31 @@ type Head struct {
 	move chan struct{}
 }
 
-// Head returns where the chain stands on disk.
+// Head returns where the log stands on disk, as far as this server knows.
 func (db *DB) Head() Head { return *db.batch.durable.Load() }
 
-// publish makes the head of the chain known, once it is on disk.
+// publish makes the head of the log known, once it is on disk.
 func (b *batch) publish() {
 	move := make(chan struct{})
 	if before := b.durable.Swap(&Head{
-		Seq:   b.seq,
-		Hash:  b.head,
+		Seq:   b.newest,
+		Hash:  b.wholeHead(),
 		Moved: move,
 		move:  move,
 	}); before != nil {
 		close(before.move)
 	}
+}
+
+// wholeHead is the hash that stands for all of the log, where nobody else writes.
+func (b *batch) wholeHead() []byte {
+	switch {
+	case b.on.shared:
+		return nil
+	case b.seq == 0:
+		return HeadOf(b.others)
+	}
+	return HeadOf(append([]Lane{{0, b.seq, b.head}}, b.others...))
 }
 
 // now is the time of the next transaction.
@@ -89,14 +103,14 @@ func (b *batch) now() time.Time {
 // everything before it. On PostgreSQL it returns the rows, which [batch.end] adds.
 func (b *batch) link(ctx context.Context, entries []*Entry, now time.Time) (rows entryRows, err error) {
 	for _, e := range entries {
-		e.Seq, e.At = b.seq+1, now
+		e.Seq, e.At = b.nextNumber(b.lane), now
 		head := NextHash(b.head, *e)
 		if b.on.remote() {
-			rows.add(e, head)
+			rows.add(e, head, b.lane, b.seq)
 		} else if err := b.q.insertEntry(ctx, e, head); err != nil {
 			return rows, fmt.Errorf("appending to the audit log: %w", err)
 		}
-		b.place = place{e.Seq, head, now}
+		b.place = place{e.Seq, head, e.Seq, head, now}
 	}
 	return rows, nil
 }
@@ -121,7 +135,7 @@ func orNull(s string) any {
 	return s
 }
 
-// NextHash is the hash of an event: SHA-256 over the hash before it, its number
+// NextHash is the hash of an event: SHA-256 over the hash before it in its lane, its number
 // and its time in milliseconds, then its organization and its body, each after
 // its length; numbers are big-endian and have 8 bytes. The hash before the first
 // is [ZeroHash].
@@ -136,7 +150,14 @@ func ZeroHash() []byte { return make([]byte, sha256.Size) }
 
 // loadHead reads where the chain stands.
 func (b *batch) loadHead(ctx context.Context) (err error) {
-	if b.place, err = b.q.chainPlace(ctx); err == nil {
+	if b.on.remote() && !b.on.shared {
+		lanes, err := b.q.LanesAt(ctx, math.MaxInt64)
+		if err != nil {
+			return fmt.Errorf("reading the head of the audit log: %w", err)
+		}
+		b.others = slices.DeleteFunc(lanes, func(l Lane) bool { return l.Number == 0 })
+	}
+	if b.place, err = b.q.laneEnd(ctx, b.lane); err == nil {
 		if b.index != nil {
 			b.index.newest.startAt(b.place)
 		}
@@ -145,38 +166,25 @@ func (b *batch) loadHead(ctx context.Context) (err error) {
 	return err
 }
 
-const placeQuery = "SELECT seq, hash, at FROM audit_events ORDER BY seq DESC LIMIT 1"
-
-func scanPlace(row scanner) (p place, err error) {
-	var at int64
-	err = row(&p.seq, &p.head, &at)
-	p.at = fromMillis(at)
-	return p, err
-}
-
-// chainPlace is where the chain stands in the database.
-func (q Queries) chainPlace(ctx context.Context) (place, error) {
-	p, err := one(ctx, q, scanPlace, placeQuery)
-	if errors.Is(err, ErrNotFound) {
-		p, err = place{head: ZeroHash()}, nil
-	}
+// LogEnd is where the log ends in the database. Where others write too, a transaction that
+// changes, or a snapshot, sees it as nothing is underway.
+func (q Queries) LogEnd(ctx context.Context) (h Head, err error) {
+	lanes, err := q.LanesAt(ctx, math.MaxInt64)
 	if err != nil {
-		return p, fmt.Errorf("reading the head of the audit log: %w", err)
+		return h, fmt.Errorf("reading the head of the audit log: %w", err)
 	}
-	return p, nil
-}
-
-// LogEnd is where the chain ends in the database.
-func (q Queries) LogEnd(ctx context.Context) (Head, error) {
-	p, err := q.chainPlace(ctx)
-	return Head{Seq: p.seq, Hash: p.head}, err
+	for _, l := range lanes {
+		h.Seq = max(h.Seq, l.Seq)
+	}
+	h.Hash = HeadOf(lanes)
+	return h, nil
 }
 
 // LastEvent is the number of the newest event in the database, also where another server
 // has written it.
 func (q Queries) LastEvent(ctx context.Context) (int64, error) {
-	p, err := q.chainPlace(ctx)
-	return p.seq, err
+	p, err := q.newestEntry(ctx)
+	return p.newest, err
 }
 
 // Checkpoint is where the chain stood, signed.
@@ -225,7 +233,8 @@ func (tx *Tx) DeleteCheckpointsAfter(ctx context.Context, seq int64) error {
 
 const hashQuery = "SELECT hash FROM audit_events WHERE seq = $1"
 
-// HashAt returns the hash of the event with this number as it is stored.
+// HashAt returns the hash of the event with this number as it is stored, which stands for those of
+// its lane.
 func (q Queries) HashAt(ctx context.Context, seq int64) ([]byte, error) {
 	if seq == 0 {
 		return ZeroHash(), nil
@@ -238,6 +247,8 @@ func (q Queries) HashAt(ctx context.Context, seq int64) ([]byte, error) {
 type StoredEntry struct {
 	Entry
 	Hash []byte
+	// Lane is that of its chain, and Previous the number of the event before it there; 0 is none.
+	Lane, Previous int64
 }
 
 const entryColumns = `a.seq, a.at, a.org_id, a.body, a.hash, COALESCE(a.intent, 0), COALESCE(a.record, '')`
@@ -245,14 +256,28 @@ const entryColumns = `a.seq, a.at, a.org_id, a.body, a.hash, COALESCE(a.intent, 
 func scanStoredEntry(row scanner) (e StoredEntry, err error) {
 	var at int64
 	err = row(&e.Seq, &at, &e.Org, &e.Body, &e.Hash, &e.Intent, &e.Record)
-	e.At = fromMillis(at)
+	e.At, e.Previous = fromMillis(at), e.Seq-1
+	return e, err
+}
+
+// scanLaneEntry is [scanStoredEntry] where the log has lanes.
+func scanLaneEntry(row scanner) (e StoredEntry, err error) {
+	var lane int64
+	var previous sql.NullInt64
+	e, err = scanStoredEntry(func(dest ...any) error { return row(append(dest, &lane, &previous)...) })
+	if e.Lane = lane; previous.Valid {
+		e.Previous = previous.Int64
+	}
 	return e, err
 }
 
 // EachEntry calls fn with every entry after seq, in order, one at a time.
 func (q Queries) EachEntry(ctx context.Context, seq int64, fn func(StoredEntry) error) error {
-	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+
-		" FROM audit_events a WHERE a.seq > $1 ORDER BY a.seq", seq)
+	columns, scan := entryColumns, scanStoredEntry
+	if q.on.remote() {
+		columns, scan = columns+", a.lane, a.previous", scanLaneEntry
+	}
+	return each(ctx, q, scan, fn, "SELECT "+columns+" FROM audit_events a WHERE a.seq > $1 ORDER BY a.seq", seq)
 }
 
 // EachNewestRecord calls fn with the newest event of every record that was ever

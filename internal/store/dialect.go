@@ -93,8 +93,6 @@ const (
 	// toChange excludes itself and toDecide; toDecide does not exclude itself.
 	toChange = "LOCK TABLE " + versionTable + " IN SHARE ROW EXCLUSIVE MODE"
 	toDecide = "LOCK TABLE " + versionTable + " IN SHARE MODE"
-	// toAppend gives those that decide at once their turns on the chain, until each ends.
-	toAppend = "SELECT pg_advisory_xact_lock(hashtext('bctrl chain'), hashtext(current_schema()))"
 )
 
 const (

@@ -46,8 +46,10 @@ func translate(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
-	if errors.Is(err, ErrFenced) {
-		return ErrFenced
+	for _, lease := range []error{ErrFenced, errLeaseEnds} {
+		if errors.Is(err, lease) {
+			return lease
+		}
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() {

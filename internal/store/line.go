@@ -167,11 +167,11 @@ var ErrOvertaken = fmt.Errorf("%w as it did: something else has written to it, a
 	ErrUnavailable)
 
 // resume finds where the chain stands now, and finds out about a transaction in
-// doubt. What this server knows of the chain must still be in it: where others
-// write too it may have gone on, and else only by the transaction in doubt. That one has
-// ended, since this one has the lock of changes.
+// doubt. What this server knows of the chain must still be its end, which only the
+// transaction in doubt may have moved. That one has ended, since this one has the lock of
+// changes.
 func (b *batch) resume(ctx context.Context) error {
-	stands, err := b.q.chainPlace(ctx)
+	stands, err := b.q.laneEnd(ctx, b.lane)
 	if err != nil {
 		return err
 	}
@@ -181,23 +181,14 @@ func (b *batch) resume(ctx context.Context) error {
 			return err
 		}
 	}
-	follows := stands.same(b.place) || written && stands.same(b.doubt.place)
-	if !follows && b.on.shared {
-		if follows, err = b.q.holds(ctx, b.place); err != nil {
-			return err
-		}
-	}
-	if !follows {
+	if !stands.same(b.place) && (!written || !stands.same(b.doubt.place)) {
 		return ErrOvertaken
 	}
 	if written {
 		b.doubt.resolve(b)
 	}
 	b.doubt, b.unplaced = nil, false
-	if b.base = stands; b.seq != stands.seq {
-		b.place = stands
-		b.publish()
-	}
+	b.goOnFrom(stands)
 	return nil
 }
 

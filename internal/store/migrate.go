@@ -125,7 +125,7 @@ func refuseUnproven(ctx context.Context, db *sql.DB, version int64) error {
 type migrationText struct {
 	version int64
 	// sqlite is the SQL for SQLite, postgres that for PostgreSQL: the same in its words, or
-	// none where the file is for SQLite alone, which its name then ends with.
+	// none where the file is for one of them alone, with which its name then ends.
 	sqlite, postgres string
 }
 
@@ -146,12 +146,24 @@ func migrationTexts() ([]migrationText, error) {
 			return nil, err
 		}
 		up, _, _ := strings.Cut(string(text), "-- +goose Down")
-		texts[i] = migrationText{version: version, sqlite: up}
+		texts[i].version = version
+		if !strings.HasSuffix(name, ".postgres.sql") {
+			texts[i].sqlite = up
+		}
 		if !strings.HasSuffix(name, ".sqlite.sql") {
 			texts[i].postgres = postgresText(up)
 		}
 	}
 	return texts, nil
+}
+
+// onNodes is the SQL of a migration for PostgreSQL, where nodes may work meanwhile. It takes first what each of
+// their transactions takes first: none of them has what it wants while it waits for what they have.
+func onNodes(m migrationText) string {
+	if m.postgres == "" {
+		return ""
+	}
+	return toChange + ";" + m.postgres
 }
 
 // readMigrations makes a migration of each file, which the database itself takes
@@ -163,6 +175,10 @@ func readMigrations(of func(migrationText) string) ([]*goose.Migration, error) {
 	if err != nil {
 		return nil, err
 	}
+	return migrationsOf(texts, of), nil
+}
+
+func migrationsOf(texts []migrationText, of func(migrationText) string) []*goose.Migration {
 	steps := make([]*goose.Migration, len(texts))
 	for i, text := range texts {
 		steps[i] = goose.NewGoMigration(text.version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
@@ -174,5 +190,5 @@ func readMigrations(of func(migrationText) string) ([]*goose.Migration, error) {
 			return err
 		}}, nil)
 	}
-	return steps, nil
+	return steps
 }

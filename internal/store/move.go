@@ -226,7 +226,7 @@ func (m *Move) prepare(ctx context.Context) error {
 	if err := m.reached("marked"); err != nil {
 		return err
 	}
-	steps, err := readMigrations(func(m migrationText) string { return m.postgres })
+	steps, err := readMigrations(onNodes)
 	if err != nil {
 		return err
 	}

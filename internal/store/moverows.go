@@ -317,8 +317,11 @@ func (m *Move) insertBatch(ctx context.Context, t *movedTable, rows [][]any, las
 		on := driver.(*stdlib.Conn).Conn() //nolint:forcetypeassert // the pool is pgx's
 		return pgx.BeginFunc(ctx, on, func(tx pgx.Tx) error {
 			names := t.names()
-			if t.name == "audit_events" {
+			switch t.name {
+			case "audit_events":
 				names, rows = withTerms(names, rows)
+			case "nodes":
+				names, rows = withLane(names, rows)
 			}
 			if _, err := tx.CopyFrom(ctx, pgx.Identifier{t.name}, names, pgx.CopyFromRows(rows)); err != nil {
 				return err
@@ -328,6 +331,15 @@ func (m *Move) insertBatch(ctx context.Context, t *movedTable, rows [][]any, las
 			return err
 		})
 	})
+}
+
+// withLane adds to nodes that they have none, of which a file knows nothing.
+func withLane(names []string, rows [][]any) ([]string, [][]any) {
+	more := make([][]any, len(rows))
+	for i, row := range rows {
+		more[i] = append(slices.Clone(row), 0)
+	}
+	return append(names, "lane"), more
 }
 
 // withTerms adds to rows of the log what they are found by, which on PostgreSQL are columns of

@@ -114,15 +114,18 @@ func (q Queries) pairs(ctx context.Context, query string, list []string, org str
 // with its number. Where its server was another node before, and an operator has drained
 // that, this one is drained too; former is empty where it was none.
 func (db *DB) RegisterNode(ctx context.Context, n Node, former string, lease time.Duration) (Node, error) {
-	now := db.on.now()
+	now, column, none := db.on.now(), "", ""
+	if db.on.remote() {
+		column, none = ", lane", ", 0"
+	}
 	for try := 1; ; try++ {
 		registered, err := one(ctx, db.queries, scanNode, `INSERT INTO nodes (id, number, name, address, version, state,
-			runtimes, room, heard, started_at, lease_until, log_from, settled, drained)
+			runtimes, room, heard, started_at, lease_until, log_from, settled, drained`+column+`)
 			SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4,
 				CASE WHEN COALESCE(MAX(CASE WHEN drained AND id = $6 THEN 1 END), 0) = 1 THEN 'draining' ELSE 'serving' END,
 				0, 0, 0, `+now+", "+now+` + $5,
 				COALESCE((SELECT MAX(seq) FROM audit_events), 0), FALSE,
-				COALESCE(MAX(CASE WHEN drained AND id = $6 THEN 1 END), 0) = 1 FROM nodes
+				COALESCE(MAX(CASE WHEN drained AND id = $6 THEN 1 END), 0) = 1`+none+` FROM nodes
 			RETURNING `+db.on.nodeColumns(), n.ID, n.Name, n.Address, n.Version, lease.Milliseconds(), former)
 		if errors.Is(err, ErrExists) && try < maxTries {
 			continue // another node took the number at the same moment
@@ -293,29 +296,30 @@ func (d *dialect) leaseQuery() string {
 	return "SELECT lease_until - " + d.now() + " FROM nodes WHERE id = $1 AND state <> 'ended'"
 }
 
-// leaseOrError fails where a node is without its lease, so that nothing that is sent after
-// it is done: it divides by zero, since SQL alone has no statement that raises an error.
+// leaseOrError fails where no more than a margin is left of the lease of a node, in milliseconds, so
+// that nothing that is sent after it is done: it divides by zero, since SQL alone has no statement that
+// raises an error.
 func (d *dialect) leaseOrError() string {
-	return "SELECT 1 / COUNT(*) FROM nodes WHERE id = $1 AND " + d.holdsLease()
+	return "SELECT 1 / COUNT(*) FROM nodes WHERE id = $1 AND state <> 'ended' AND lease_until > " + d.now() + " + $2"
 }
 
-// scanLease reads the answer to leaseOrError. What it returns is [ErrFenced] and the
-// driver's own error.
-func scanLease(row pgx.Row) error {
-	var held int
-	err := row.Scan(&held)
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == divisionByZero {
-		return errors.Join(ErrFenced, err)
+// scanLease reads the answer to leaseOrError. What it returns is why, and the driver's own error.
+func scanLease(why error) func(pgx.Row) error {
+	return func(row pgx.Row) error {
+		var held int
+		err := row.Scan(&held)
+		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == divisionByZero {
+			return errors.Join(why, err)
+		}
+		return err
 	}
-	return err
 }
 
 // divisionByZero is a SQLSTATE.
 const divisionByZero = "22012"
 
-// checkLease refuses a transaction of a node of whose lease no more is left than a margin,
-// in milliseconds.
-func checkLease(row scanner, margin int64) error {
+// checkLease refuses a transaction of a node that is without its lease.
+func checkLease(row scanner) error {
 	var left int64
 	switch err := row(&left); {
 	case errors.Is(err, sql.ErrNoRows), errors.Is(err, ErrNotFound):
@@ -324,8 +328,6 @@ func checkLease(row scanner, margin int64) error {
 		return err
 	case left <= 0:
 		return ErrFenced
-	case left <= margin:
-		return errLeaseEnds
 	}
 	return nil
 }

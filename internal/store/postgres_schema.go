@@ -22,7 +22,7 @@ func postgresText(text string) string {
 // migratePostgres brings the schema up to date. Servers that find it older take
 // turns, by goose's lock, and look again.
 func migratePostgres(ctx context.Context, pool *sql.DB, on *dialect, existing bool) (err error) {
-	steps, err := readMigrations(func(m migrationText) string { return m.postgres })
+	steps, err := readMigrations(onNodes)
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}

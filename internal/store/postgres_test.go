@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -35,19 +36,43 @@ func openShared(tb testing.TB, at string) *DB {
 // of another body.
 func requireWholeChain(tb testing.TB, db *DB, events int) {
 	tb.Helper()
-	head, seq, bodies := ZeroHash(), int64(0), map[string]bool{}
-	require.NoError(tb, db.Snapshot(tb.Context(), func(q Queries) error {
-		return q.EachEntry(tb.Context(), 0, func(e StoredEntry) error {
-			seq++
-			head = NextHash(head, e.Entry)
-			require.Equal(tb, seq, e.Seq)
-			require.Equal(tb, head, e.Hash)
-			bodies[string(e.Body)] = true
+	bodies, n := map[string]bool{}, 0
+	eachWhole(tb.Context(), tb, db, func(e StoredEntry) {
+		bodies[string(e.Body)] = true
+		n++
+	})
+	require.Equal(tb, events, n)
+	require.Len(tb, bodies, events)
+}
+
+// eachWhole reads the log, and requires that each lane has neither gap nor fork, and that the hash
+// which stands for all of it is of what was read.
+func eachWhole(ctx context.Context, t require.TestingT, db *DB, fn func(StoredEntry)) {
+	lanes, newest := map[int64]Lane{}, int64(0)
+	var end Head
+	require.NoError(t, db.Snapshot(ctx, func(q Queries) (err error) {
+		if end, err = q.LogEnd(ctx); err != nil {
+			return err
+		}
+		return q.EachEntry(ctx, 0, func(e StoredEntry) error {
+			lane, known := lanes[e.Lane]
+			if !known {
+				lane.Hash = ZeroHash()
+			}
+			require.Greater(t, e.Seq, newest)
+			require.Equal(t, lane.Seq, e.Previous)
+			require.Equal(t, NextHash(lane.Hash, e.Entry), e.Hash)
+			lanes[e.Lane], newest = Lane{e.Lane, e.Seq, e.Hash}, e.Seq
+			fn(e)
 			return nil
 		})
 	}))
-	require.EqualValues(tb, events, seq)
-	require.Len(tb, bodies, events)
+	require.Equal(t, newest, end.Seq)
+	var all []Lane
+	for _, number := range slices.Sorted(maps.Keys(lanes)) {
+		all = append(all, lanes[number])
+	}
+	require.Equal(t, HeadOf(all), end.Hash)
 }
 
 // TestServersThatStartAtOnceMigrateOnce opens an empty database from several servers
@@ -96,18 +121,18 @@ func TestBothEnginesHaveTheSameColumns(t *testing.T) {
 		FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version'
 		ORDER BY table_name COLLATE "C", ordinal_position`)
 	require.NotEmpty(t, onFile)
-	onServer = slices.DeleteFunc(onServer, isTerm)
+	onServer = slices.DeleteFunc(onServer, isOfServersAlone)
 	// A primary key of texts takes NULL in SQLite, and its declaration does not say.
 	require.Equal(t, onFile, onServer)
 }
 
-// isTerm is of the columns of the log by which events are found: SQLite has them in the index
-// of the log.
-func isTerm(column string) bool {
+// isOfServersAlone is of the columns that SQLite has not: those by which events are found are in the index of its
+// log, and its log has one lane.
+func isOfServersAlone(column string) bool {
 	name, _, _ := strings.Cut(column, " ")
 	return slices.Contains([]string{
 		"audit_events.workspace_id", "audit_events.runtime_id", "audit_events.action", "audit_events.object",
-		"audit_events.denied", "audit_events.outcome",
+		"audit_events.denied", "audit_events.outcome", "audit_events.lane", "audit_events.previous", "nodes.lane",
 	}, name)
 }
 

@@ -111,7 +111,7 @@ func PostgresSchema(ctx context.Context, at string) (s Schema, err error) {
 // [ErrInUse] while a server has the database. Of several at once, one does it.
 func MigratePostgres(ctx context.Context, at string) (before Schema, err error) {
 	return withSchema(ctx, at, func(ctx context.Context, pool *sql.DB, before Schema) error {
-		steps, err := readMigrations(func(m migrationText) string { return m.postgres })
+		steps, err := readMigrations(onNodes)
 		if err != nil {
 			return err
 		}

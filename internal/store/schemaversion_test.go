@@ -80,7 +80,8 @@ func (e engine) takeBack(t *testing.T, at string, version int64) {
 		require.NoError(t, err)
 		_, down, found := strings.Cut(string(text), "-- +goose Down")
 		require.True(t, found)
-		if e.driver == "sqlite" || !strings.HasSuffix(file.Name(), ".sqlite.sql") {
+		other := map[string]string{"sqlite": ".postgres.sql", "pgx": ".sqlite.sql"}[e.driver]
+		if !strings.HasSuffix(file.Name(), other) {
 			_, err = raw.ExecContext(t.Context(), down)
 			require.NoError(t, err)
 		}
@@ -191,6 +192,11 @@ func TestAServerThatMayNotMigrateSaysWhichVersionIsNeeded(t *testing.T) {
 // they are replaced one after the other: the older ones go on with what they know of the schema.
 func TestMigrationsOnlyAddToWhatNodesShare(t *testing.T) {
 	adds := regexp.MustCompile(`^(CREATE (TABLE|INDEX) |ALTER TABLE \w+ ADD COLUMN \w+ \w+( NOT NULL DEFAULT \S+)?$)`)
+	// Older nodes that live go on, and none of them joins: TestNodesBesideOneOfTheVersionBefore.
+	meant := []string{
+		"ALTER TABLE nodes ADD COLUMN lane BIGINT CHECK (lane >= 0)", "ALTER TABLE nodes ALTER COLUMN lane SET DEFAULT -1",
+		"CREATE UNIQUE INDEX nodes_lane ON nodes (lane) WHERE state <> 'ended' AND lane > 0",
+	}
 	files, err := filepath.Glob("migrations/*.sql")
 	require.NoError(t, err)
 	looked := 0
@@ -203,7 +209,7 @@ func TestMigrationsOnlyAddToWhatNodesShare(t *testing.T) {
 		up, _, _ := strings.Cut(string(text), "-- +goose Down")
 		up = regexp.MustCompile(`(?m)^\s*--.*$`).ReplaceAllString(up, "")
 		for statement := range strings.SplitSeq(up, ";") {
-			if statement = strings.TrimSpace(statement); statement != "" {
+			if statement = strings.TrimSpace(statement); statement != "" && !slices.Contains(meant, statement) {
 				require.Regexp(t, adds, statement, file)
 				looked++
 			}

@@ -51,6 +51,7 @@ type DB struct {
 	// leaseMargin is how much of a lease, in milliseconds, is too little to write with.
 	leaseMargin atomic.Int64
 	listener    *listener // nil where nobody else writes
+	settled     *settled
 	feed        *ruleFeed // nil in a file, where no change is heard of later
 	owed        owed      // what is to be given back of [DB.Hold]
 	laterMu     sync.Mutex
@@ -109,6 +110,7 @@ func newDB(reader, writer *sql.DB, on *dialect, prover Prover) *DB {
 		queries: Queries{prepare: newStatements(reader).get, prover: prover, on: on},
 		jobs:    make(chan *job, 4096),
 		done:    make(chan struct{}),
+		settled: newSettled(),
 	}
 }
 

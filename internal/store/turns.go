@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +11,7 @@ import (
 
 // Where servers share a database, there are two kinds of transactions. One that changes a
 // row runs alone. Those that only decide and append to the log run beside each other, since
-// none of them changes what another decides by: they take turns for the end alone, from
-// asking where the chain stands to the commit.
+// none of them changes what another decides by, and each server appends to a lane of its own.
 
 // errChangesRow ends a function that changes something in a transaction that may not.
 var errChangesRow = errors.New("store: what was to decide only changes a row, and is run again")
@@ -64,81 +62,99 @@ func (b *batch) fencedNode() string {
 }
 
 // start begins a transaction of its kind, and refuses it where the node is without its
-// lease. What is in doubt is found out where nobody else writes.
+// lease. What is in doubt is found out where nobody else writes, and so is what
+// somebody writes who has no lane.
 func (b *batch) start(ctx context.Context) error {
-	statements := b.on.begin
-	if b.deciding && b.doubt == nil {
-		statements = b.on.decide
-	}
 	if !b.on.remote() {
-		if err := b.run(ctx, statements[0]); err != nil || b.node == "" {
+		if err := b.run(ctx, b.on.begin[0]); err != nil || b.node == "" {
 			return err
 		}
-		_, err := one(ctx, b.q, func(row scanner) (none struct{}, err error) { return none, checkLease(row, 0) },
+		_, err := one(ctx, b.q, func(row scanner) (none struct{}, err error) { return none, checkLease(row) },
 			b.on.leaseQuery(), b.node)
 		if errors.Is(err, ErrNotFound) {
 			err = ErrFenced
 		}
 		return err
 	}
+	if b.on.shared && b.laneNode != b.node {
+		b.leaveLane()
+	}
+	statements := b.on.begin
+	if b.deciding && b.doubt == nil && b.lane != 0 {
+		statements = b.on.decide
+	}
 	var with pgx.Batch
 	for _, s := range statements {
 		with.Queue(s)
 	}
-	b.askForLease(&with, 0)
-	return b.send(ctx, &with)
-}
-
-// askForLease refuses what is sent where no more than a margin is left of the node's lease.
-func (b *batch) askForLease(with *pgx.Batch, margin int64) {
 	if b.node != "" {
-		with.Queue(b.on.leaseQuery(), b.node).QueryRow(func(row pgx.Row) error { return checkLease(row.Scan, margin) })
+		with.Queue(b.on.leaseQuery(), b.node).QueryRow(func(row pgx.Row) error { return checkLease(row.Scan) })
 	}
-}
-
-// takePlace takes the turn on the chain where others append too, and reads where the chain
-// stands by now. What this server knows of it must still be in it.
-func (b *batch) takePlace(ctx context.Context) error {
 	if !b.on.shared {
-		return nil
+		return b.send(ctx, &with)
 	}
-	var with pgx.Batch
-	if b.deciding {
-		with.Queue(toAppend)
-	}
-	stands, known := place{head: ZeroHash()}, ZeroHash()
-	// A statement of its own, after the lock: it sees what was committed until then.
-	with.Queue(placeQuery).Query(func(rows pgx.Rows) (err error) {
-		for rows.Next() {
-			stands, err = scanPlace(rows.Scan)
-		}
-		return errors.Join(err, rows.Err())
-	})
-	if b.base.seq > 0 {
-		known = nil
-		with.Queue(hashQuery, b.base.seq).Query(func(rows pgx.Rows) (err error) {
-			for rows.Next() {
-				err = rows.Scan(&known)
-			}
-			return errors.Join(err, rows.Err())
-		})
-	}
-	b.askForLease(&with, b.leaseMargin.Load())
+	is := b.askWhereItStands(&with)
 	if err := b.send(ctx, &with); err != nil {
-		return fmt.Errorf("reading the head of the audit log: %w", translate(err))
+		return err
 	}
-	if !bytes.Equal(known, b.base.head) {
+	switch {
+	case !is.whole:
 		return ErrOvertaken
+	case b.lane != 0 && is.lane != b.lane: // a database that took over has lost who has it
+		b.leaveLane()
+		return errConflict
+	case b.lane == 0:
+		if err := b.findLane(ctx, &is.place); err != nil {
+			return err
+		}
 	}
-	if b.base = stands; b.seq != stands.seq {
-		b.place = stands
-		b.publish()
-	}
+	b.goOnFrom(is.place)
 	return nil
 }
 
-// end adds rows to the log, tells the other servers, and commits. Others may wait for their
-// turn on the chain: on PostgreSQL all of it is sent at once. It gives the driver's own error.
+// findLane takes a lane for the node, where there is a node and it may have one, and finds
+// where that stands. The transaction runs alone.
+func (b *batch) findLane(ctx context.Context, stands *place) (err error) {
+	var lane int64
+	if b.node != "" {
+		if lane, err = b.takeLane(ctx); err != nil {
+			return fmt.Errorf("taking a lane of the audit log: %w", err)
+		}
+	}
+	if *stands, err = b.q.laneEnd(ctx, lane); err != nil {
+		return err
+	}
+	b.lane, b.laneNode, b.laneTaken = lane, b.node, lane != 0
+	return nil
+}
+
+// leaveLane has the next transaction find a lane. What is in doubt stays so, and what is known of
+// the newest event has still to be there.
+func (b *batch) leaveLane() {
+	b.lane, b.laneNode, b.laneTaken = 0, "", false
+	b.base.seq, b.base.head = 0, ZeroHash()
+	b.place = b.base
+}
+
+// goOnFrom has the running transaction, and what follows it, append after a place.
+func (b *batch) goOnFrom(stands place) {
+	moved := stands.newest != b.newest
+	b.place, b.base = stands, stands
+	if moved {
+		b.publish()
+	}
+}
+
+// undo ends a transaction that has failed. A lane that it took is not the node's.
+func (b *batch) undo(ctx context.Context) {
+	b.line.undo(ctx)
+	if b.laneTaken {
+		b.leaveLane()
+	}
+}
+
+// end adds rows to the log, tells the other servers, and commits. On PostgreSQL all of it is sent
+// at once. It gives the driver's own error.
 func (b *batch) end(ctx context.Context, rows entryRows, news string) error {
 	if !b.on.remote() {
 		return b.run(ctx, "COMMIT")
@@ -151,7 +167,8 @@ func (b *batch) end(ctx context.Context, rows entryRows, news string) error {
 		with.Queue("SELECT pg_notify("+channel+", $1)", news)
 	}
 	if b.node != "" {
-		with.Queue(b.on.leaseOrError(), b.node).QueryRow(scanLease)
+		with.Queue(b.on.leaseOrError(), b.node, int64(0)).QueryRow(scanLease(ErrFenced))
+		with.Queue(b.on.leaseOrError(), b.node, b.leaseMargin.Load()).QueryRow(scanLease(errLeaseEnds))
 	}
 	with.Queue("COMMIT")
 	return b.send(ctx, &with)

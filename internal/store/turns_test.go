@@ -25,14 +25,23 @@ func decide(ctx context.Context, db *DB, name string, meanwhile func(*Tx)) error
 	})
 }
 
-// sharedStores opens a database so many times.
+// sharedStores opens a database so many times, for a node each.
 func sharedStores(tb testing.TB, n int) (dbs []*DB, at string) {
 	tb.Helper()
 	_, at = onPostgres().openClosed(tb)
-	for range n {
+	for i := range n {
 		dbs = append(dbs, openShared(tb, at))
+		joinAs(tb, dbs[i], fmt.Sprint("node ", i))
 	}
 	return dbs, at
+}
+
+// joinAs has a store write as a node with a lane.
+func joinAs(tb testing.TB, db *DB, id string) {
+	tb.Helper()
+	register(tb, db, id, testLease)
+	db.Fence(id)
+	require.NoError(tb, db.Write(tb.Context(), func(*Tx) error { return nil }))
 }
 
 // TestServersDecideAtOnce has each of two decide while the other is in the middle of it.
@@ -151,27 +160,38 @@ func TestADecisionThatChangesARowIsMadeAgainAlone(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
-// TestWhatIsToRunAgainTakesNoTurnOnTheChain: nothing of it is added to the log, and others
-// wait for their turns.
-func TestWhatIsToRunAgainTakesNoTurnOnTheChain(t *testing.T) {
-	dbs, at := sharedStores(t, 2)
-	raw := onPostgres().raw(t, at)
+// TestNoServerWaitsForAnotherToAppend has one that has appended and does not commit: others decide
+// meanwhile, and what they append is after what they saw.
+func TestNoServerWaitsForAnotherToAppend(t *testing.T) {
+	dbs, _ := sharedStores(t, 2)
+	require.NoError(t, decide(t.Context(), dbs[0], "first", func(*Tx) {}))
 	b := dbs[1].batch
 	b.base = b.place
 	require.NoError(t, b.begin(t.Context(), true))
-	require.NoError(t, b.takePlace(t.Context())) // and keeps it
-	decided := make(chan error, 1)
-	go func() {
-		decided <- dbs[0].Decide(t.Context(), func(tx *Tx) error { return insert(t.Context(), tx, "k", entry("k")) })
-	}()
-	require.Eventually(t, func() (waits bool) {
-		return raw.QueryRowContext(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '"+
-			versionTable+"'::regclass)").Scan(&waits) == nil && waits
-	}, time.Minute, time.Millisecond, "it waits to change the row, and not for its turn")
-	b.undo(t.Context())
-	b.place = b.base
-	require.NoError(t, <-decided)
-	requireWholeChain(t, dbs[0], 1)
+	rows, err := b.link(t.Context(), []*Entry{{Org: "org", Body: []byte("second")}}, b.now())
+	require.NoError(t, err)
+	var underway, end pgx.Batch
+	rows.insert(&underway)
+	require.NoError(t, b.send(t.Context(), &underway))
+	for i := range 3 {
+		require.NoError(t, decide(t.Context(), dbs[0], fmt.Sprint("meanwhile ", i), func(*Tx) {}))
+	}
+	short, done := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer done()
+	_, err = dbs[0].Settled(short)
+	require.Error(t, err, "what is underway comes before the newest event")
+	_, _, err = dbs[0].FollowSettled(short)
+	require.Error(t, err)
+	end.Queue("COMMIT")
+	require.NoError(t, b.send(t.Context(), &end))
+	seq, err := dbs[0].Settled(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, dbs[0].Head().Seq, seq)
+	requireWholeChain(t, dbs[0], 5)
+	last := dbs[0].Head().Seq
+	require.NoError(t, decide(t.Context(), dbs[1], "last", func(*Tx) {}))
+	require.Greater(t, dbs[1].Head().Seq, last)
+	requireWholeChain(t, dbs[0], 6)
 }
 
 // TestAServerThatStandsStillHoldsUpNobody freezes the connection of one in the middle of a
@@ -218,6 +238,7 @@ func TestANodeWritesNothingInTheLastMomentOfItsLease(t *testing.T) {
 	db, raw := dbs[0], onPostgres().raw(t, at)
 	register(t, db, "node", 6*testLease)
 	db.Fence("node")
+	require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // which takes a lane, and has the node's row
 	later := &Entry{Org: "org", Body: []byte(`{"later":true}`), Node: "node", Intent: 1}
 	for _, tc := range []struct {
 		why, left string
@@ -257,7 +278,6 @@ func TestACommitThatComesAfterTheLeaseChangesNothing(t *testing.T) {
 	require.NoError(t, db.Write(t.Context(), func(*Tx) error { return nil })) // after it the writer only waits
 	b.base = b.place
 	require.NoError(t, b.begin(t.Context(), true))
-	require.NoError(t, b.takePlace(t.Context()))
 	rows, err := b.link(t.Context(), []*Entry{{Org: "org", Body: []byte("{}")}}, b.now())
 	require.NoError(t, err)
 	_, err = raw.ExecContext(t.Context(), "UPDATE nodes SET lease_until = "+db.on.now()+" - 1")
@@ -279,7 +299,6 @@ func TestWhatIsInDoubtIsWaitedFor(t *testing.T) {
 	later := &Entry{Org: "org", Body: []byte(`{"later":true}`)}
 	b.base = b.place
 	require.NoError(t, b.begin(t.Context(), true))
-	require.NoError(t, b.takePlace(t.Context()))
 	rows, err := b.link(t.Context(), []*Entry{later}, b.now())
 	require.NoError(t, err)
 	unanswered := b.line
@@ -363,18 +382,11 @@ func TestTheChainHoldsWhateverServersDo(t *testing.T) {
 			group.Go(func() { outcomes[i] = outcome{what, name, do(t.Context(), dbs[i%len(dbs)], what, name)} })
 		}
 		group.Wait()
-		head, seq, found := ZeroHash(), int64(0), map[string]bool{}
-		require.NoError(rt, dbs[0].Snapshot(t.Context(), func(q Queries) error {
-			return q.EachEntry(t.Context(), 0, func(e StoredEntry) error {
-				seq++
-				head = NextHash(head, e.Entry)
-				require.Equal(rt, seq, e.Seq)
-				require.Equal(rt, head, e.Hash)
-				require.False(rt, found[string(e.Body)], "it is there twice")
-				found[string(e.Body)] = true
-				return nil
-			})
-		}))
+		found := map[string]bool{}
+		eachWhole(t.Context(), rt, dbs[0], func(e StoredEntry) {
+			require.False(rt, found[string(e.Body)], "it is there twice")
+			found[string(e.Body)] = true
+		})
 		for name := range seen {
 			require.True(rt, found[name], "it was there")
 		}

@@ -293,22 +293,29 @@ type batch struct {
 	place
 	// obeyLater has this server obey a change that turned out to be durable.
 	obeyLater func(RuleNews)
-	// base is where the chain stands on disk, to go back to.
+	// base is where the lane stands on disk, to go back to.
 	base place
+	// lane is the one that is appended to, which laneNode has, and laneTaken is set while the
+	// transaction that takes it is underway. Where nobody else writes it is 0.
+	lane      int64
+	laneNode  string
+	laneTaken bool
+	// others are the lanes that nobody writes any more, of a server that has the log to itself.
+	others []Lane
 	// index is told of every entry once it is durable, and linked are those of the running
 	// transaction; nil on PostgreSQL.
 	index  *logIndex
 	linked []*Entry
 	// doubt is of a transaction of which nobody knows whether it is durable.
 	doubt *doubt
-	// unplaced is set on a new connection until it is known where the chain stands.
+	// unplaced is set on a new connection until it is known where the log stands.
 	unplaced bool
 	// rates are the counts of calls that were written last. Older ones that somebody
 	// puts back are found by them: the log has no record of counts, and none
 	// matters for longer than a minute. Where others write too it stays empty. counting are
 	// those of the transaction that is underway.
 	rates, counting map[rateKey]string
-	// durable is where the chain stands on disk, for everybody.
+	// durable is where the log stands on disk, for everybody.
 	durable atomic.Pointer[Head]
 	// scrub is set until the write-ahead log is emptied, which is next tried at
 	// scrubAt, for which wake has the writer run.
@@ -323,9 +330,13 @@ type batch struct {
 
 // place is where a chain stands.
 type place struct {
+	// seq and head are those of its last event.
 	seq  int64
 	head []byte
-	at   time.Time // of the newest event
+	// newest is the number of the newest event of all lanes, with its hash and its time.
+	newest     int64
+	newestHash []byte
+	at         time.Time
 }
 
 func (p place) same(o place) bool { return p.seq == o.seq && bytes.Equal(p.head, o.head) }
@@ -369,7 +380,7 @@ func (b *batch) commit(jobs []*job, later []*Entry, deciding bool) error {
 		b.place = b.base
 		clear(b.rates)
 	}
-	if b.seq != b.base.seq {
+	if b.newest != b.base.newest {
 		if b.index != nil {
 			b.index.newest.add(b.linked, b.place)
 		}
@@ -432,14 +443,11 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 		}
 	}
 	if b.deciding && len(later) == 0 && !slices.ContainsFunc(jobs, decided) {
-		b.undo(ctx) // none of it is decided here, and nobody waits for a turn on the chain
+		b.undo(ctx) // none of it is decided here
 		return nil
 	}
 	news, err := b.notice(ctx, jobs)
 	if err != nil {
-		return err
-	}
-	if err := b.takePlace(ctx); err != nil {
 		return err
 	}
 	now := b.now()
@@ -460,6 +468,7 @@ func (b *batch) transact(jobs []*job, later []*Entry, deciding bool) (err error)
 		}
 		return fmt.Errorf("committing: %w", translate(err))
 	}
+	b.laneTaken = false
 	if !b.on.shared {
 		maps.Copy(b.rates, b.counting)
 	}
