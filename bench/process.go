@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -41,6 +42,9 @@ func start(cmd *exec.Cmd) (*process, error) {
 	})
 }
 
+// startLimit is how long a process may take until it is ready.
+const startLimit = time.Minute
+
 // start waits for the line of the process's output that says that it is ready.
 func (p *process) start(ready func(line string) bool) error {
 	p.cmd.Stderr = &p.stderr
@@ -51,8 +55,11 @@ func (p *process) start(ready func(line string) bool) error {
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
+	late := time.AfterFunc(startLimit, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if ready(strings.TrimSpace(lines.Text())) {
+			go func() { _, _ = io.Copy(io.Discard, out) }() // until the process ends
 			return nil
 		}
 	}

@@ -101,7 +101,7 @@ func orderOf(key string) string {
 	if id, err := uuid.Parse(key); err != nil || id.Version() != 7 {
 		return ""
 	}
-	return key[:8] + key[9:13]
+	return strings.ToLower(key[:8] + key[9:13])
 }
 
 // firstAnswer is a first answer that is given once more.
@@ -239,7 +239,9 @@ func (k *Kernel) serveOnce(w http.ResponseWriter, rq *Request) error {
 		if first, err := k.findFirstAnswer(rq.Context(), rq, id); first != nil || err != nil {
 			return k.giveFirstAnswer(w, rq, first, err)
 		}
-		return rq.Route.serve(w, rq)
+		if !rq.Route.atomic {
+			return rq.Route.serve(w, rq)
+		}
 	}
 	refused := rq.Route.serve(w, rq)
 	if refused == nil || EndedBecause(rq.Context()) != nil {
@@ -259,15 +261,24 @@ func (k *Kernel) looksBefore(ctx context.Context, rq *Request, id *idempotencyKe
 		return !rq.Route.atomic, nil
 	}
 	org := rq.Caller.Org
-	if may, known := k.keptOtherwise.Load(org); known {
-		return may.(bool), nil
+	if until, known := k.keptOtherwise.Load(org); known && (until == time.Time{} || time.Now().Before(until.(time.Time))) {
+		return until != time.Time{}, nil
 	}
 	may, err := k.DB.Read().HasAnswersOtherwise(ctx, org)
-	if err == nil {
-		k.keptOtherwise.Store(org, may)
+	if err != nil {
+		return false, err
 	}
-	return may, err
+	until := time.Time{}
+	if may {
+		until = time.Now().Add(askOtherwiseAgain)
+	}
+	k.keptOtherwise.Store(org, until)
+	return may, nil
 }
+
+// askOtherwiseAgain is how long an organization is taken to have answers that are stored otherwise: they are
+// kept for a day.
+const askOtherwiseAgain = time.Hour
 
 // findFirstAnswer finds the first answer to the request's idempotency key, nil where there is
 // none, and asks whether its caller may still see it.

@@ -49,7 +49,8 @@ type Kernel struct {
 	Strangers *Strangers
 
 	inFlight inFlight
-	// keptOtherwise has, by organization, what [store.Queries.HasAnswersOtherwise] said: a bool.
+	// keptOtherwise has, by organization, until when what [store.Queries.HasAnswersOtherwise] said holds, where
+	// it has some; the zero time is for ever, since none is added.
 	keptOtherwise sync.Map
 	underway      underway
 	unheard       unheard

@@ -112,7 +112,8 @@ func Streamed(
 
 // Atomic returns the route as one that does all it does in one transaction, in which its answer
 // is kept, as [Change] does. Where its idempotency key was used before, that transaction fails and
-// nothing is done: only then, or where the request is refused, is the first answer looked for.
+// nothing is done: only then, or where the request is refused, is the first answer looked for. Of an
+// organization that has answers which are stored otherwise it is looked for before, too.
 func (rt Route) Atomic() Route {
 	rt.atomic = true
 	return rt
