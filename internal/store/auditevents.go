@@ -79,8 +79,8 @@ func (q Queries) Events(ctx context.Context, r EventRange) ([]StoredEvent, error
 	return events, err
 }
 
-// SQL is the query of the numbers in the range, in a table that has the terms of events.
-func (r EventRange) SQL(table string) (query string, args []any) {
+// numbersQuery is the query of the numbers in the range, in a log that has the terms of events beside it.
+func (r EventRange) numbersQuery() (query string, args []any) {
 	// The texts are few: statements are prepared once each.
 	where, number := "a.org_id = $1", "a.seq"
 	args = []any{r.Org, r.After, r.Before, r.Limit, r.Value}
@@ -107,7 +107,7 @@ func (r EventRange) SQL(table string) (query string, args []any) {
 	if r.Ascending {
 		order = " ASC"
 	}
-	return "SELECT " + number + " AS number FROM " + table + " a WHERE " + where + " AND " + number + " > $2 AND " +
+	return "SELECT " + number + " AS number FROM audit_events a WHERE " + where + " AND " + number + " > $2 AND " +
 		number + " < $3 ORDER BY " + number + order + " LIMIT $4", args
 }
 

@@ -259,7 +259,7 @@ func openIndexFile(ctx context.Context, path string, log Queries) (_ *openIndex,
 		return nil, indexError(err)
 	}
 	f.held = newStatements(f.conn)
-	f.read = Queries{prepare: newStatements(f.reader).get, prover: anyRow{}}
+	f.read = Queries{prepare: newStatements(f.reader).get}
 	return f, f.begin(ctx, log)
 }
 

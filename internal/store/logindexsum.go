@@ -27,7 +27,8 @@ type IndexComparison struct {
 
 type postingSum struct{ high, low uint64 }
 
-// CompareIndex begins a comparison with what the index has. It is nil on PostgreSQL.
+// CompareIndex begins a comparison with what the index has. It is nil on PostgreSQL. The queries are those of a
+// [DB.Snapshot], whose index is not ahead of its log.
 func (q Queries) CompareIndex(ctx context.Context) (*IndexComparison, error) {
 	if q.on.remote() {
 		return nil, nil
@@ -38,18 +39,26 @@ func (q Queries) CompareIndex(ctx context.Context) (*IndexComparison, error) {
 	if !s.has() {
 		return c, nil
 	}
-	err := s.inOneState(ctx, func(q Queries) error { return c.addIndex(ctx, q) })
+	newest, err := q.newestEntry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.inOneState(ctx, func(q Queries) error { return c.addIndex(ctx, q, newest.newest) })
 	if err != nil {
 		s.failed(ctx, err)
 	}
 	return c, err
 }
 
-// addIndex adds what the runs of an index have, and requires that there is no page of none.
-func (c *IndexComparison) addIndex(ctx context.Context, q Queries) error {
+// addIndex adds what the runs of an index have, and requires that there is no page of none, and that the log goes
+// as far.
+func (c *IndexComparison) addIndex(ctx context.Context, q Queries, newest int64) error {
 	runs, at, err := readRuns(ctx, q)
 	if err != nil {
 		return err
+	}
+	if at.seq > newest {
+		return errOtherLog
 	}
 	c.To = at.seq
 	pages := 0
@@ -95,7 +104,7 @@ func (c *IndexComparison) block(number int64) int64 {
 }
 
 // each is how many events a block is of.
-func (c *IndexComparison) each() int64 { return (c.To + comparedBlocks - 1) / comparedBlocks }
+func (c *IndexComparison) each() int64 { return (c.To-1)/comparedBlocks + 1 }
 
 // Different are the first and the last of events among which there are some that are not found by
 // what they say, or others that are. The whole log has been taken off before.

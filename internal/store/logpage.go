@@ -16,18 +16,21 @@ import (
 const (
 	// indexPage is about how long a page of the index is: a search reads one, or more, of each run.
 	indexPage = 8 << 10
-	// pageColumns leave out a page that is eight times as long, which the server does not write.
-	pageColumns = "first, CASE WHEN length(page) <= 65536 THEN page END"
+	// pageColumns leave out what the server does not write, so that nobody has it read whatever they put there:
+	// a page that is eight times as long, a first posting of another length, and texts, of which SQLite counts
+	// what is before the first NUL alone.
+	pageColumns = "CASE WHEN typeof(first) = 'blob' AND length(first) = 24 THEN first END, " +
+		"CASE WHEN typeof(page) = 'blob' AND length(page) <= 65536 THEN page END"
 
 	termBytes    = 16
-	postingBytes = termBytes + 8
+	postingBytes = termBytes + 8 // as in pageColumns
 )
 
 var errPage = errors.New("a page is not one that this server writes")
 
 // term is what events are found by: an [EventIndex], an organization and a value. Its first byte is
-// the first of these, the others are of a digest of the rest: all terms are equally long, and no two
-// are the same.
+// the first of these, the others are of a digest of the rest: all terms are equally long. Two that are the
+// same would cost a search time alone: who reads an event sees whether it is what was looked for.
 type term struct{ high, low uint64 }
 
 func termOf(by EventIndex, org, value string) term {

@@ -18,6 +18,14 @@ const (
 	lastingRun = indexAfter * mergedRuns * mergedRuns * mergedRuns
 )
 
+// placeColumns and runColumns leave out what the server does not write: see pageColumns.
+const (
+	placeColumns = "CASE WHEN typeof(seq) = 'integer' THEN seq END, " +
+		"CASE WHEN typeof(hash) = 'blob' AND length(hash) = 32 THEN hash END"
+	runColumns = "id, CASE WHEN typeof(after) = 'integer' THEN after END, " +
+		"CASE WHEN typeof(last) = 'integer' THEN last END"
+)
+
 var errRuns = errors.New("its runs are not those of the log up to its place")
 
 // indexRun is a part of the index: of the events after one up to another. Only what is found by an
@@ -41,24 +49,21 @@ func (r indexRun) holds(p posting) bool {
 
 // readRuns are the runs of an index in the order of their events, and up to where they are.
 func readRuns(ctx context.Context, q Queries) (runs []indexRun, at indexPlace, err error) {
-	if at, err = one(ctx, q, scanIndexPlace, "SELECT seq, hash FROM audit_index_place"); err != nil {
-		return nil, at, err
-	}
-	runs, err = many(ctx, q, scanIndexRun, "SELECT id, after, last FROM audit_index_runs ORDER BY last")
-	if err != nil {
+	if at, err = one(ctx, q, scanIndexPlace, "SELECT "+placeColumns+" FROM audit_index_place"); err != nil {
 		return nil, at, err
 	}
 	end := int64(0)
-	for _, r := range runs {
+	err = each(ctx, q, scanIndexRun, func(r indexRun) error {
 		if r.after != end || r.last <= r.after {
-			return nil, at, errRuns
+			return errRuns
 		}
-		end = r.last
+		runs, end = append(runs, r), r.last
+		return nil
+	}, "SELECT "+runColumns+" FROM audit_index_runs ORDER BY last")
+	if err == nil && (end != at.seq || at.hash == nil) {
+		err = errRuns
 	}
-	if end != at.seq {
-		return nil, at, errRuns
-	}
-	return runs, at, nil
+	return runs, at, err
 }
 
 // toMerge is from which run on all are to become one, or how many there are. Those of one size are

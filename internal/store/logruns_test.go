@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -173,6 +175,8 @@ func TestWhatAnIndexSaysOfItselfIsLookedAt(t *testing.T) {
 		{"a run has an event of another",
 			"UPDATE audit_index_runs SET last = last - 9 * (id = 1), after = after - 9 * (id = 2)", true},
 		{"the place is another", "UPDATE audit_index_place SET seq = seq + 1", false},
+		{"the place is beyond every log", "UPDATE audit_index_runs SET last = 9223372036854775807 WHERE id = 3; " +
+			"UPDATE audit_index_place SET seq = 9223372036854775807", true},
 		{"a page is empty", "UPDATE audit_index SET page = x''", false},
 		{"a page is cut", "UPDATE audit_index SET page = substr(page, 1, 20)", false},
 		{"a page is longer", "UPDATE audit_index SET page = CAST(page || x'00' AS BLOB)", true},
@@ -192,10 +196,10 @@ func TestWhatAnIndexSaysOfItselfIsLookedAt(t *testing.T) {
 			}
 			f.addWritten(t, log)
 		}
-		require.NoError(t, (&IndexComparison{}).addIndex(t.Context(), f.read))
+		require.NoError(t, (&IndexComparison{}).addIndex(t.Context(), f.read, f.at.seq))
 		_, err := f.conn.ExecContext(t.Context(), tc.statement)
 		require.NoError(t, err, tc.why)
-		require.Error(t, (&IndexComparison{}).addIndex(t.Context(), f.read), tc.why)
+		require.Error(t, (&IndexComparison{}).addIndex(t.Context(), f.read, f.at.seq), tc.why)
 		_, _, err = (&searched{q: f.read, file: f}).numbers(t.Context(), EventRange{
 			Org:    "org",
 			By:     ByNumber,
@@ -204,6 +208,101 @@ func TestWhatAnIndexSaysOfItselfIsLookedAt(t *testing.T) {
 		})
 		require.Equal(t, tc.unseen, err == nil, tc.why)
 	}
+}
+
+// TestOfAnIndexIsReadWhatAServerWritesAlone puts more into a column than a server writes to it: it is not read, and
+// is damage.
+func TestOfAnIndexIsReadWhatAServerWritesAlone(t *testing.T) {
+	const page, place = "SELECT " + pageColumns + " FROM audit_index", "SELECT " + placeColumns + " FROM audit_index_place"
+	for _, tc := range []struct {
+		why, statement, read string
+		column               int
+	}{
+		{"a long page", "UPDATE audit_index SET page = zeroblob(65537)", page, 1},
+		{"a page that is a text, which seems short",
+			"UPDATE audit_index SET page = CAST(zeroblob(65537) AS TEXT)", page, 1},
+		{"a long first posting", "UPDATE audit_index SET first = CAST(first || zeroblob(65537) AS BLOB)", page, 0},
+		{"a first posting that is a text, which seems short",
+			"UPDATE audit_index SET first = CAST(x'003132333435363738393031323334353637383930313233' AS TEXT)", page, 0},
+		{"a long hash", "UPDATE audit_index_place SET hash = zeroblob(65537)", place, 1},
+		{"a hash that is a text, which seems short",
+			"UPDATE audit_index_place SET hash = CAST(zeroblob(65537) AS TEXT)", place, 1},
+		{"a number that is a text", "UPDATE audit_index_place SET seq = 'text'", place, 0},
+		{"a number of a run that is a text", "UPDATE audit_index_runs SET last = 'text'",
+			"SELECT " + runColumns + " FROM audit_index_runs", 2},
+	} {
+		f := openNewIndex(t)
+		log := &writtenLog{}
+		for range 10 {
+			log.next()
+		}
+		f.addWritten(t, log)
+		_, err := f.conn.ExecContext(t.Context(), tc.statement)
+		require.NoError(t, err, tc.why)
+		columns := make([]any, 3)
+		_, err = one(t.Context(), f.read, func(row scanner) (struct{}, error) {
+			into := []any{&columns[0], &columns[1], &columns[2]}
+			if tc.column < 2 {
+				into = into[:2]
+			}
+			return struct{}{}, row(into...)
+		}, tc.read)
+		require.NoError(t, err, tc.why)
+		require.Nil(t, columns[tc.column], tc.why)
+		_, _, err = (&searched{q: f.read, file: f}).numbers(t.Context(), EventRange{
+			Org:    "org",
+			By:     ByNumber,
+			Before: 1 << 40,
+			Limit:  1,
+		})
+		require.Error(t, err, tc.why)
+	}
+}
+
+// TestASearchSeesAnIndexInOneState searches an index while it is brought on and merged: what is found is what the
+// log has up to where the search says that it is indexed.
+func TestASearchSeesAnIndexInOneState(t *testing.T) {
+	const added, times = 100, 200
+	log := &writtenLog{}
+	for range added * times {
+		log.next()
+	}
+	f := openNewIndex(t)
+	done := make(chan struct{})
+	var searches sync.WaitGroup
+	for by, value := range map[EventIndex]string{ByObject: "o33", ByOutcome: "later.failed", ByNumber: ""} {
+		r := EventRange{
+			Org:       "org",
+			By:        by,
+			Value:     value,
+			Before:    1 << 40,
+			Ascending: true,
+			Limit:     1 << 20,
+		}
+		searches.Go(func() {
+			for ended := false; !ended; {
+				select {
+				case <-done:
+					ended = true // after one more
+				default:
+				}
+				indexed, found, err := (&searched{q: f.read, file: f}).numbers(t.Context(), r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				slices.Sort(found) // those of an outcome are in no order
+				if !assert.Equal(t, (&writtenLog{log.rows[:indexed]}).numbers(r), slices.Compact(found), "up to %d", indexed) {
+					return
+				}
+			}
+		})
+	}
+	for n := range times {
+		f.addWritten(t, &writtenLog{log.rows[:(n+1)*added]})
+	}
+	close(done)
+	searches.Wait()
 }
 
 // TestAnIndexIsComparedWithItsLog has the log say something else of one event than the index, which is
@@ -218,7 +317,7 @@ func TestAnIndexIsComparedWithItsLog(t *testing.T) {
 	f.addWritten(t, log)
 	compare := func(t require.TestingT, rows []IndexRow) (different [][2]int64) {
 		c := &IndexComparison{}
-		require.NoError(t, c.addIndex(context.Background(), f.read))
+		require.NoError(t, c.addIndex(context.Background(), f.read, entries))
 		require.EqualValues(t, entries, c.To)
 		for _, r := range rows {
 			c.Take(Entry{

@@ -131,7 +131,7 @@ func (f *openIndex) beginReading(ctx context.Context) (q Queries, end func() err
 }
 
 func (s *searched) at(ctx context.Context) (int64, error) {
-	at, err := one(ctx, s.q, scanIndexPlace, "SELECT seq, hash FROM audit_index_place")
+	at, err := one(ctx, s.q, scanIndexPlace, "SELECT "+placeColumns+" FROM audit_index_place")
 	if err != nil {
 		return 0, fmt.Errorf("reading the index of the log: %w", err)
 	}
@@ -169,7 +169,7 @@ func (s *searched) numbers(ctx context.Context, r EventRange) (indexed int64, nu
 // no more than its limit: those that the index has, and those that it has not seen yet.
 func (q Queries) numbersIn(ctx context.Context, r EventRange) ([]int64, error) {
 	if q.on.remote() {
-		query, args := r.SQL("audit_events")
+		query, args := r.numbersQuery()
 		return many(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) }, query, args...)
 	}
 	var indexed int64
