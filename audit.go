@@ -229,8 +229,9 @@ type AuditHead struct {
 // AuditProblem is something that was changed behind the server's back.
 type AuditProblem struct {
 	Kind AuditProblemKind `json:"kind"`
-	// Seq is the number of the event where it shows; 0 where there is none, or
-	// where it is another organization's.
+	// Seq is the number of the event where it shows, or of the first of those
+	// among which it is; 0 where there is none, or where it is not for the
+	// organization to know.
 	Seq     int64  `json:"seq,omitempty"`
 	Message string `json:"message"`
 	// Record names the stored record, as "vault:<uid>".
@@ -247,7 +248,7 @@ const (
 	// AuditEventChanged: an event was edited, inserted or moved.
 	AuditEventChanged AuditProblemKind = "event_changed"
 	// AuditIndexChanged: an event is whole, but would not be found by its
-	// filters.
+	// filters, or would be by others.
 	AuditIndexChanged AuditProblemKind = "index_changed"
 	// AuditRewritten: the events fit together, and are not those that were
 	// signed.

@@ -122,6 +122,24 @@ func TestWhatIsDoneToTheIndexOfTheLogIsFoundOrHealed(t *testing.T) {
 	require.Len(t, page.Events, 1)
 }
 
+// TestAnIndexThatIsWhollyAnotherLeavesRoomForWhatElseIsFound, and says where to an operator alone.
+func TestAnIndexThatIsWhollyAnotherLeavesRoomForWhatElseIsFound(t *testing.T) {
+	storetest.OnSQLite(t)
+	p := newPlace(t).filled().indexed()
+	p.rawOf(p.db+".index", func(db *sql.DB) { sayAllAreStarts(t, db) })
+	p.behind("UPDATE vault_entries SET version = 1 WHERE key = 'theirs'")
+	report := p.verify()
+	all := report.All()
+	require.Equal(t, []bctrl.AuditProblemKind{bctrl.AuditRecordOlder, bctrl.AuditIndexChanged}, kinds(all))
+	require.EqualValues(t, 1, all.Problems[1].Seq)
+	require.Contains(t, all.Problems[1].Message, fmt.Sprint("up to ", all.Head.Seq))
+
+	mine := report.For("org")
+	require.Equal(t, []bctrl.AuditProblemKind{bctrl.AuditIndexChanged, bctrl.AuditElsewhere}, kinds(mine))
+	require.Zero(t, mine.Problems[0].Seq)
+	require.NotRegexp(t, "[0-9]", mine.Problems[0].Message)
+}
+
 // sayAllAreStarts makes an index that a start must not believe.
 func sayAllAreStarts(t *testing.T, db *sql.DB) {
 	t.Helper()

@@ -27,28 +27,39 @@ type Report struct {
 // finding is a problem and whose it is; org is empty where it is everybody's.
 type finding struct {
 	org string
+	// ofIndex is set where it is of the index of all: where that differs the operator alone learns.
+	ofIndex bool
 	bctrl.AuditProblem
 }
 
 // All is the report for an operator, who may see everything.
 func (r *Report) All() bctrl.AuditReport { return r.seenBy(func(finding) bool { return true }) }
 
-// For is the report for an organization: of the problems of others it learns
+// For is the report for an organization: of the problems of others, and of the log's index, it learns
 // that there are some.
 func (r *Report) For(org string) bctrl.AuditReport {
-	return r.seenBy(func(f finding) bool { return f.org == "" || f.org == org })
+	return r.seenBy(func(f finding) bool { return !f.ofIndex && (f.org == "" || f.org == org) })
 }
 
 func (r *Report) seenBy(by func(finding) bool) bctrl.AuditReport {
 	out := r.report
 	out.OK, out.More, out.Problems = len(r.found) == 0, r.unlisted, []bctrl.AuditProblem{}
-	elsewhere := false
+	index, elsewhere := false, false
 	for _, f := range r.found {
-		if by(f) {
+		switch {
+		case by(f):
 			out.Problems = append(out.Problems, f.AuditProblem)
-		} else {
+		case f.ofIndex:
+			index = true
+		default:
 			elsewhere = true
 		}
+	}
+	if index {
+		out.Problems = append(out.Problems, bctrl.AuditProblem{
+			Kind:    bctrl.AuditIndexChanged,
+			Message: "something is not found by its filters: an operator can see where, with bctrl audit verify",
+		})
 	}
 	if elsewhere {
 		out.Problems = append(out.Problems, bctrl.AuditProblem{
@@ -115,7 +126,8 @@ func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
 	}
 	err = cfg.DB.Snapshot(ctx, func(q store.Queries) error {
 		v.q = q
-		return errors.Join(v.walkChain(), v.compareEnd(), v.checkTakeovers(), v.checkRecords())
+		// The index last: a report has room for so many problems, and those of what decides come first.
+		return errors.Join(v.walkChain(), v.compareEnd(), v.checkTakeovers(), v.checkRecords(), v.endIndex())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("verifying the audit log: %w", err)
@@ -124,11 +136,15 @@ func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
 }
 
 func (v *verification) add(org string, p bctrl.AuditProblem) {
+	v.addFinding(finding{org: org, AuditProblem: p})
+}
+
+func (v *verification) addFinding(f finding) {
 	if len(v.Report.found) >= maxProblems {
 		v.unlisted++
 		return
 	}
-	v.Report.found = append(v.Report.found, finding{org, p})
+	v.Report.found = append(v.Report.found, f)
 }
 
 // addForAll adds a problem that concerns every organization.
@@ -164,7 +180,7 @@ func (v *verification) walkChain() error {
 	if err := v.openIndex(); err != nil {
 		return err
 	}
-	err := v.q.EachEntry(v.ctx, math.MinInt64, func(e store.StoredEntry) error {
+	return v.q.EachEntry(v.ctx, math.MinInt64, func(e store.StoredEntry) error {
 		v.report.Events++
 		step := v.lanes.next(e)
 		if step.missing > 0 {
@@ -186,10 +202,6 @@ func (v *verification) walkChain() error {
 		}
 		return v.compareCheckpoints(e)
 	})
-	if err == nil {
-		err = v.endIndex()
-	}
-	return err
 }
 
 // addMissing adds that events of a lane are not there. How many they were can be told only where there

@@ -96,8 +96,12 @@ func (v *verification) endIndex() error {
 		return err
 	}
 	for first, last := range v.index.Different() {
-		v.addForAll(bctrl.AuditIndexChanged, first, "the index by which events are found does not have those up to "+
-			strconv.FormatInt(last, 10)+" as they are"+indexAdvice)
+		v.addFinding(finding{ofIndex: true, AuditProblem: bctrl.AuditProblem{
+			Kind: bctrl.AuditIndexChanged,
+			Seq:  first,
+			Message: "the index by which events are found does not have those up to " +
+				strconv.FormatInt(last, 10) + " as they are" + indexAdvice,
+		}})
 	}
 	return nil
 }

@@ -107,12 +107,16 @@ func (c *IndexComparison) block(number int64) int64 {
 func (c *IndexComparison) each() int64 { return (c.To-1)/comparedBlocks + 1 }
 
 // Different are the first and the last of events among which there are some that are not found by
-// what they say, or others that are. The whole log has been taken off before.
+// what they say, or others that are: of blocks that follow each other, those of all. The whole log has
+// been taken off before.
 func (c *IndexComparison) Different() iter.Seq2[int64, int64] {
 	return func(yield func(first, last int64) bool) {
-		for i := range c.blocks {
-			from := int64(i) * c.each()
-			if c.blocks[i] != (postingSum{}) && !yield(from+1, min(from+c.each(), c.To)) {
+		for i := 0; i < comparedBlocks; i++ {
+			from := i
+			for i < comparedBlocks && c.blocks[i] != (postingSum{}) {
+				i++
+			}
+			if i > from && !yield(int64(from)*c.each()+1, min(int64(i)*c.each(), c.To)) {
 				return
 			}
 		}

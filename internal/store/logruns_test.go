@@ -352,8 +352,34 @@ func TestAnIndexIsComparedWithItsLog(t *testing.T) {
 		different := compare(t, rows)
 		require.NotEmpty(t, different)
 		for _, of := range different {
-			require.Less(t, of[1]-of[0], int64(3))
+			require.LessOrEqual(t, of[1]-of[0], int64(3), "an event and its outcome, in two blocks of two")
 		}
 		require.True(t, slices.ContainsFunc(different, func(of [2]int64) bool { return of[0] <= number && number <= of[1] }))
+	})
+}
+
+// TestDifferentBlocksThatFollowEachOtherAreToldOnce, from where they begin to where they end.
+func TestDifferentBlocksThatFollowEachOtherAreToldOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := &IndexComparison{To: rapid.Int64Range(1, 10*comparedBlocks).Draw(t, "to")}
+		want := make([]bool, c.To+2) // by the number of an event, with one before and one after
+		for range rapid.IntRange(0, 10).Draw(t, "changes") {
+			number := rapid.Int64Range(1, c.To).Draw(t, "from")
+			last := min(number+rapid.Int64Range(0, c.To).Draw(t, "more"), c.To)
+			for ; number <= last; number++ {
+				c.blocks[c.block(number)] = postingSum{1, 0}
+			}
+		}
+		for number := range want[1 : c.To+1] {
+			want[number+1] = c.blocks[c.block(int64(number)+1)] != postingSum{}
+		}
+		told := make([]bool, len(want))
+		for first, last := range c.Different() {
+			require.False(t, told[first-1], "it would be one with the one before")
+			for ; first <= last; first++ {
+				told[first] = true
+			}
+		}
+		require.Equal(t, want, told)
 	})
 }
