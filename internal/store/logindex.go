@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"errors"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,9 @@ const (
 	indexChunk = 4096
 	// indexRetry is how long an index that could not be written is left alone.
 	indexRetry = time.Second
+	// mergeRetry is how long runs are not merged after there was no room for it: a merge that cannot end
+	// would write the same megabytes again and again.
+	mergeRetry = time.Minute
 	// indexRest is how long after a start the index is left as it is, so that the first callers are answered
 	// sooner.
 	indexRest = 250 * time.Millisecond
@@ -49,8 +53,13 @@ type logIndex struct {
 	damaged atomic.Pointer[openIndex]
 	look    chan struct{}
 	// looked is closed once it is known whether there is one.
-	looked     chan struct{}
-	stop, done chan struct{}
+	looked chan struct{}
+	// merging ends with stop: nobody waits for the merge of runs when a server ends.
+	merging context.Context
+	stop    context.CancelFunc
+	done    chan struct{}
+	// mergeAgain is until when no runs are merged, because there was no room for it.
+	mergeAgain time.Time
 	// file is the one that is written, nil before the first and after the last.
 	file *openIndex
 }
@@ -80,25 +89,26 @@ func (e *indexDamageError) Error() string { return "the index of the log: " + e.
 var errOtherLog = errors.New("it is of another log")
 
 func newLogIndex(path string, log Queries, head func() Head) *logIndex {
-	return &logIndex{
+	x := &logIndex{
 		newest: newestRows{most: maxNewest},
 		path:   path,
 		log:    log,
 		head:   head,
 		looked: make(chan struct{}),
 		look:   make(chan struct{}, 1),
-		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
+	x.merging, x.stop = context.WithCancel(context.Background())
+	return x
 }
 
-// close ends the following, and closes the file. An index that there is has then the whole log,
-// unless it could not be written.
+// close ends the following, with a merge in the middle, and closes the file. An index that there is
+// has then the whole log, unless it could not be written.
 func (x *logIndex) close() error {
 	if x == nil {
 		return nil
 	}
-	close(x.stop)
+	x.stop()
 	<-x.done
 	if x.file != nil && x.seq() < x.head().Seq {
 		_ = x.advance(context.Background()) // else the next server does
@@ -142,7 +152,7 @@ func (x *logIndex) follow() {
 	x.begin(ctx)
 	select {
 	case <-time.After(indexRest):
-	case <-x.stop:
+	case <-x.merging.Done():
 		return
 	}
 	x.readLacking(ctx)
@@ -153,19 +163,19 @@ func (x *logIndex) follow() {
 			case <-head.Moved:
 				continue
 			case <-x.look:
-			case <-x.stop:
+			case <-x.merging.Done():
 				return
 			}
 		}
 		if err := x.advance(ctx); err != nil {
 			select {
 			case <-time.After(indexRetry):
-			case <-x.stop:
+			case <-x.merging.Done():
 				return
 			}
 		}
 		select {
-		case <-x.stop:
+		case <-x.merging.Done():
 			return
 		default:
 		}
@@ -264,8 +274,9 @@ func openIndexFile(ctx context.Context, path string, log Queries) (_ *openIndex,
 }
 
 // indexPragmas give up what a crash of the machine would cost the newest of an index, which is
-// made anew from the log; the file stays whole.
-func indexPragmas() []string { return []string{"synchronous(NORMAL)"} }
+// made anew from the log; the file stays whole. What a merge wrote ahead is given back: 4 MiB are what
+// is added between two checkpoints.
+func indexPragmas() []string { return []string{"synchronous(NORMAL)", "journal_size_limit(4194304)"} }
 
 // begin makes the tables of a new index, and requires of an old one that it is this log's.
 func (f *openIndex) begin(ctx context.Context, log Queries) error {
@@ -340,7 +351,20 @@ func (x *logIndex) addNext(ctx context.Context) error {
 		return err
 	}
 	x.newest.forget(to.seq)
-	return x.file.merge(ctx)
+	return x.merge()
+}
+
+// merge makes fewer runs of many, where there was room for it of late.
+func (x *logIndex) merge() error {
+	if time.Now().Before(x.mergeAgain) {
+		return nil
+	}
+	err := x.file.merge(x.merging)
+	if errors.Is(err, ErrFull) {
+		x.mergeAgain = time.Now().Add(mergeRetry)
+		return nil // what is added has its room, and is found in as many runs
+	}
+	return err
 }
 
 // add adds rows up to a place of the log, in one transaction.
@@ -370,22 +394,22 @@ func (f *openIndex) add(ctx context.Context, rows []IndexRow, to indexPlace) err
 	return err
 }
 
-// merge makes fewer runs of many.
+// merge makes fewer runs of many, until there are few or the context ends.
 func (f *openIndex) merge(ctx context.Context) error {
 	for {
-		from := toMerge(f.runs)
-		if from == len(f.runs) {
+		from, to := toMerge(f.runs)
+		if to == 0 {
 			return nil
 		}
 		var merged indexRun
 		err := f.transact(ctx, func(q Queries) (err error) {
-			merged, err = mergeRuns(ctx, q, f.runs[from:], f.nextRun())
+			merged, err = mergeRuns(ctx, q, f.runs[from:to], f.nextRun())
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		f.runs = append(f.runs[:from], merged)
+		f.runs = slices.Replace(f.runs, from, to, merged)
 	}
 }
 
@@ -396,8 +420,12 @@ func (f *openIndex) nextRun() (id int64) {
 	return id + 1
 }
 
-// transact changes the index in one transaction.
+// transact changes the index in one transaction, of which none is begun once the context has ended.
 func (f *openIndex) transact(ctx context.Context, fn func(Queries) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // what is begun is ended, in one way or the other
 	if _, err := f.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return indexError(err)
 	}

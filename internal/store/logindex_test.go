@@ -346,3 +346,21 @@ func TestAnIndexOnAFullDiskIsBroughtOnLater(t *testing.T) {
 	waitIndexed(t, db, int64(len(log.rows))-indexAfter)
 	log.requireFound(t, db)
 }
+
+// TestAServerThatEndsMergesNothing leaves the runs, with the last of what was written, to the next one.
+func TestAServerThatEndsMergesNothing(t *testing.T) {
+	db, at := openEmpty(t)
+	log := &writtenLog{}
+	for range mergedRuns - 1 {
+		log.write(t, db, indexAfter+52) // in three writes, of which the last has it brought on
+		waitIndexed(t, db, int64(len(log.rows)))
+	}
+	log.write(t, db, 100)
+	require.NoError(t, db.Close())
+	var runs, last int
+	require.NoError(t, onSQLite().raw(t, indexFile(at)).QueryRowContext(t.Context(),
+		"SELECT COUNT(*), MAX(last) FROM audit_index_runs").Scan(&runs, &last))
+	require.Equal(t, mergedRuns, runs)
+	require.Equal(t, len(log.rows), last)
+	onSQLite().reopen(t, at)
+}

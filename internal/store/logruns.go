@@ -12,10 +12,12 @@ const (
 	// mergedRuns is how many runs of a size become one. The events of a log are written once more for
 	// each size.
 	mergedRuns = 8
-	// lastingRun is how many events a run has that is never merged again. It bounds the time in which
-	// the index stands still, and how much is written at once, to some megabytes. A search looks into
-	// each of these.
+	// lastingRun is how many events are merged to one run at most. It bounds the time in which the index
+	// stands still, and how much is written at once, to some megabytes. A run of half as many is never
+	// merged again, and a search looks into each of these.
 	lastingRun = indexAfter * mergedRuns * mergedRuns * mergedRuns
+	// largestSize is the [indexRun.size] of such runs.
+	largestSize = 3
 )
 
 // placeColumns and runColumns leave out what the server does not write: see pageColumns.
@@ -36,7 +38,10 @@ func scanIndexRun(row scanner) (r indexRun, err error) { return r, row(&r.id, &r
 
 // size is how often runs would have to be merged to get so many events.
 func (r indexRun) size() (size int) {
-	for most := int64(indexAfter * mergedRuns); r.last-r.after >= most && most <= lastingRun; most *= mergedRuns {
+	if r.last-r.after >= lastingRun/2 {
+		return largestSize
+	}
+	for most := int64(indexAfter * mergedRuns); r.last-r.after >= most; most *= mergedRuns {
 		size++
 	}
 	return size
@@ -66,23 +71,28 @@ func readRuns(ctx context.Context, q Queries) (runs []indexRun, at indexPlace, e
 	return runs, at, err
 }
 
-// toMerge is from which run on all are to become one, or how many there are. Those of one size are
-// merged with the smaller ones that follow them.
-func toMerge(runs []indexRun) int {
-	largest := indexRun{last: lastingRun}.size()
-	for size := range largest {
-		from, same := len(runs), 0
+// toMerge is from which run up to which, excluded, all are to become one; both are 0 where none are. Those of one
+// size are merged with the smaller ones that follow them, but for the last of them where all would be too many: what
+// the others become has half of lastingRun then, or more.
+func toMerge(runs []indexRun) (from, to int) {
+	for size := range largestSize {
+		same := 0
+		from, to = len(runs), len(runs)
 		for from > 0 && runs[from-1].size() <= size {
 			from--
 			if runs[from].size() == size {
 				same++
 			}
 		}
-		if same >= mergedRuns {
-			return from
+		if same < mergedRuns {
+			continue
 		}
+		for runs[to-1].last-runs[from].after > lastingRun {
+			to--
+		}
+		return from, to
 	}
-	return len(runs)
+	return 0, 0
 }
 
 // addRun adds a run with the postings that write adds, in their order.
@@ -193,6 +203,9 @@ func (r *runReader) next(ctx context.Context) error {
 }
 
 func (r *runReader) nextPage(ctx context.Context) error {
+	if err := ctx.Err(); err != nil { // which no statement looks at
+		return err
+	}
 	p, err := one(ctx, r.q, scanIndexPage,
 		"SELECT "+pageColumns+" FROM audit_index WHERE run = $1 AND first > $2 ORDER BY first LIMIT 1", r.run.id, r.first)
 	if errors.Is(err, ErrNotFound) {

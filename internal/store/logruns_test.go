@@ -3,11 +3,13 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,15 +27,47 @@ func openNewIndex(tb testing.TB) *openIndex {
 
 // addWritten indexes what was written since, and merges as the server does.
 func (f *openIndex) addWritten(t require.TestingT, log *writtenLog) {
-	ctx := context.Background()
+	f.addUnmerged(t, log)
+	require.NoError(t, f.merge(context.Background()))
+}
+
+// addUnmerged indexes what was written since, as a run of its own.
+func (f *openIndex) addUnmerged(t require.TestingT, log *writtenLog) {
 	var rows []IndexRow
 	for _, r := range log.rows[f.at.seq:] {
 		if r.Intent == 0 || r.Outcome != "" {
 			rows = append(rows, r)
 		}
 	}
-	require.NoError(t, f.add(ctx, rows, indexPlace{int64(len(log.rows)), ZeroHash()}))
-	require.NoError(t, f.merge(ctx))
+	require.NoError(t, f.add(context.Background(), rows, indexPlace{int64(len(log.rows)), ZeroHash()}))
+}
+
+// requireFound requires that the runs are stored as they are known, and that what an object, an outcome and
+// everything has is found in them.
+func (f *openIndex) requireFound(t *testing.T, log *writtenLog) {
+	t.Helper()
+	runs, _, err := readRuns(t.Context(), f.read)
+	require.NoError(t, err)
+	require.Equal(t, f.runs, runs)
+	for by, value := range map[EventIndex]string{ByObject: "o33", ByOutcome: "later.failed", ByNumber: ""} {
+		r := everythingBy(by, value)
+		_, found, err := (&searched{q: f.read, file: f}).numbers(t.Context(), r)
+		require.NoError(t, err)
+		slices.Sort(found) // those of an outcome are in no order
+		require.Equal(t, log.numbers(r), slices.Compact(found))
+	}
+}
+
+// everythingBy is the range of all events that have a value.
+func everythingBy(by EventIndex, value string) EventRange {
+	return EventRange{
+		Org:       "org",
+		By:        by,
+		Value:     value,
+		Before:    1 << 40,
+		Ascending: true,
+		Limit:     1 << 20,
+	}
 }
 
 // TestAnIndexFindsWhatALogHas searches indexes of many runs for whatever can be searched for, and finds
@@ -98,35 +132,144 @@ func TestAnIndexFindsWhatALogHas(t *testing.T) {
 	})
 }
 
+// plannedRuns are the runs of an index that is brought on, without what is in them.
+type plannedRuns struct {
+	runs []indexRun
+	// merged is how many events were merged, and most how many at once.
+	merged, most int64
+}
+
+// add adds a run of so many events.
+func (p *plannedRuns) add(events int64) {
+	after := int64(0)
+	if n := len(p.runs); n > 0 {
+		after = p.runs[n-1].last
+	}
+	p.runs = append(p.runs, indexRun{after: after, last: after + events})
+	for from, to := toMerge(p.runs); to > 0; from, to = toMerge(p.runs) {
+		merged := indexRun{after: p.runs[from].after, last: p.runs[to-1].last}
+		p.merged += merged.last - merged.after
+		p.most = max(p.most, merged.last-merged.after)
+		p.runs = slices.Replace(p.runs, from, to, merged)
+	}
+}
+
 // TestFewRunsAreMadeOfManyEvents brings an index on some thousands of events at a time, up to runs of
 // which none is merged again.
 func TestFewRunsAreMadeOfManyEvents(t *testing.T) {
-	var runs []indexRun
-	written := int64(0)
-	for id := range int64(5000) {
-		last := (id + 1) * indexAfter
-		runs = append(runs, indexRun{id, last - indexAfter, last})
-		for from := toMerge(runs); from < len(runs); from = toMerge(runs) {
-			merged := indexRun{id, runs[from].after, last}
-			written += merged.last - merged.after
-			runs = append(runs[:from], merged)
-		}
-		require.LessOrEqual(t, int64(len(runs)), last/lastingRun+3*(mergedRuns-1))
-		require.LessOrEqual(t, written, 3*last, "each event is written three times more at most")
+	var index plannedRuns
+	for added := int64(indexAfter); added < 10*lastingRun; added += indexAfter {
+		index.add(indexAfter)
+		require.LessOrEqual(t, int64(len(index.runs)), added/lastingRun+3*(mergedRuns-1))
+		require.LessOrEqual(t, index.merged, 3*added, "each event is written three times more at most")
 	}
-	require.EqualValues(t, lastingRun, runs[0].last)
+	require.EqualValues(t, lastingRun, index.runs[0].last)
+}
+
+// TestNoMoreThanAMillionEventsAreMergedAtOnce, however many are added at a time, and still the runs are few.
+func TestNoMoreThanAMillionEventsAreMergedAtOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := rapid.SliceOfN(rapid.Int64Range(indexAfter, 5*maxNewest), 1, 30).Draw(t, "events")
+		var index plannedRuns
+		added := int64(0)
+		for i := 0; added < 6*lastingRun; i++ {
+			n := events[i%len(events)]
+			index.add(n)
+			added += n
+			// Smaller ones may lie between those of each size.
+			const perSize = mergedRuns - 1
+			require.LessOrEqual(t, int64(len(index.runs)), 2*added/lastingRun+perSize+perSize+mergedRuns*perSize)
+		}
+		require.LessOrEqual(t, index.most, int64(lastingRun))
+		require.LessOrEqual(t, index.merged, 3*added, "each event is written three times more at most")
+	})
 }
 
 // TestRunsOfAFewEventsBecomeOne: a server that is often started and stopped leaves one each time.
 func TestRunsOfAFewEventsBecomeOne(t *testing.T) {
-	var runs []indexRun
-	for id := range int64(50_000) {
-		runs = append(runs, indexRun{id, 10 * id, 10*id + 10})
-		for from := toMerge(runs); from < len(runs); from = toMerge(runs) {
-			runs = append(runs[:from], indexRun{id, runs[from].after, 10*id + 10})
-		}
-		require.Less(t, len(runs), 3*mergedRuns)
+	var index plannedRuns
+	for range 50_000 {
+		index.add(10)
+		require.Less(t, len(index.runs), 3*mergedRuns)
 	}
+}
+
+// endsAfter is a context that ends when it was looked at so many times.
+type endsAfter struct {
+	context.Context
+	looks *int
+}
+
+func (c endsAfter) Err() error {
+	if *c.looks--; *c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestAMergeThatIsEndedChangesNothing, wherever it was.
+func TestAMergeThatIsEndedChangesNothing(t *testing.T) {
+	f := openNewIndex(t)
+	log := &writtenLog{}
+	for range mergedRuns {
+		for range 300 {
+			log.next()
+		}
+		f.addUnmerged(t, log)
+	}
+	before := slices.Clone(f.runs)
+	require.Len(t, before, mergedRuns)
+	for looks := 0; ; looks++ {
+		left := looks
+		err := f.merge(endsAfter{t.Context(), &left})
+		if err == nil {
+			require.Greater(t, looks, mergedRuns)
+			break
+		}
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, before, f.runs)
+		f.requireFound(t, log)
+	}
+	require.Len(t, f.runs, 1)
+	f.requireFound(t, log)
+}
+
+// TestRunsAreMergedOnceThereIsRoomForIt gives the index room for a run, and not for what eight become.
+func TestRunsAreMergedOnceThereIsRoomForIt(t *testing.T) {
+	f := openNewIndex(t)
+	x := &logIndex{file: f, merging: t.Context()}
+	log := &writtenLog{}
+	add := func() {
+		for range 1000 {
+			log.next()
+		}
+		f.addUnmerged(t, log)
+	}
+	setMost := func(pages int) {
+		_, err := f.conn.ExecContext(t.Context(), fmt.Sprint("PRAGMA max_page_count = ", pages))
+		require.NoError(t, err)
+	}
+	for range mergedRuns {
+		add()
+	}
+	var pages int
+	require.NoError(t, f.conn.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages))
+	setMost(pages + pages/4)
+	require.ErrorIs(t, f.merge(t.Context()), ErrFull)
+	require.NoError(t, x.merge(), "the index can be added to")
+	require.NotZero(t, x.mergeAgain)
+	require.Len(t, f.runs, mergedRuns)
+	f.requireFound(t, log)
+	add()
+	f.requireFound(t, log)
+
+	setMost(1_000_000)
+	require.NoError(t, x.merge())
+	require.Len(t, f.runs, mergedRuns+1, "it is left alone for a while")
+	x.mergeAgain = time.Time{}
+	require.NoError(t, x.merge())
+	require.Len(t, f.runs, 1)
+	f.requireFound(t, log)
 }
 
 // TestASearchReadsFewPages of an index, whatever it looks for, and how long the log is.
@@ -271,14 +414,7 @@ func TestASearchSeesAnIndexInOneState(t *testing.T) {
 	done := make(chan struct{})
 	var searches sync.WaitGroup
 	for by, value := range map[EventIndex]string{ByObject: "o33", ByOutcome: "later.failed", ByNumber: ""} {
-		r := EventRange{
-			Org:       "org",
-			By:        by,
-			Value:     value,
-			Before:    1 << 40,
-			Ascending: true,
-			Limit:     1 << 20,
-		}
+		r := everythingBy(by, value)
 		searches.Go(func() {
 			for ended := false; !ended; {
 				select {
