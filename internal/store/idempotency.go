@@ -39,9 +39,9 @@ func (d *dialect) stored(key AnswerKey) (written, otherwise string) {
 }
 
 // HasAnswersOtherwise reports whether an organization may have answers to keys with an order that are not
-// stored as those are written now: in a file by Own alone, from a version that knew no order, or of keys that have
-// none; on PostgreSQL in order, from a file that was moved there. PostgreSQL has them by Own, since nodes of that version look for it.
-// None is added.
+// stored as those are written now: in a file by Own alone, from a version that knew no order, or of keys that
+// have none; on PostgreSQL in order, from a file that was moved there. PostgreSQL has them by Own, since nodes
+// of that version look for it. None is added.
 func (q Queries) HasAnswersOtherwise(ctx context.Context, org string) (bool, error) {
 	where := "key < $2"
 	if q.on.remote() {
