@@ -54,9 +54,6 @@ func Accept(ctx context.Context, cfg NotaryConfig, why string) error {
 	if err != nil {
 		return fmt.Errorf("accepting the audit log: %w", err)
 	}
-	if cfg.DB.Shared() { // which knows the hash of its own lane alone
-		return n.checkpointShared(ctx)
-	}
 	return n.checkpoint(ctx)
 }
 
