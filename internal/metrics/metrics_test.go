@@ -3,6 +3,7 @@ package metrics
 import (
 	"errors"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,8 +55,30 @@ func TestAWatchedNumberIsThatOfTheMoment(t *testing.T) {
 	require.Panics(t, func() { m.Watch("bctrl_runtimes", func() int { return 0 }) }, "two of one name")
 }
 
+func TestWhatHappensAtOnceIsCountedOnce(t *testing.T) {
+	m := New()
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() { m.Answered("GET", "/v1/secrets", 200, time.Millisecond) })
+		all.Go(func() { m.ProviderAnswered("openai", 200, time.Millisecond) })
+	}
+	all.Wait()
+	got := shown(t, m)
+	require.Contains(t, got, `bctrl_http_request_duration_seconds_count{method="GET",route="/v1/secrets",status="200"} 50`+"\n")
+	require.Contains(t, got, `bctrl_provider_call_duration_seconds_count{provider="openai",status="200"} 50`+"\n")
+}
+
 func TestServersCountByThemselves(t *testing.T) {
 	one, other := New(), New()
 	one.Answered("GET", "/v1/secrets", 200, time.Millisecond)
 	require.NotContains(t, shown(t, other), "bctrl_http_request")
+}
+
+// BenchmarkAnswered is what each request pays for being counted.
+func BenchmarkAnswered(b *testing.B) {
+	m := New()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Answered("POST", "/v1/capabilities/{id}/invoke", 200, time.Millisecond)
+	}
 }
