@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -36,6 +37,49 @@ func BenchmarkClient(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDo is what the client of a call does before and after the transport.
+func BenchmarkDo(b *testing.B) {
+	const answer = `{"object":"thing","text":"` + "lorem ipsum lorem ipsum lorem ipsum" + `"}`
+	text := strings.Repeat(answer, 16)
+	br := New(Config{})
+	c, err := br.Client(Target{
+		BaseURL: "https://api.example.com/v1",
+		Auth:    header("Authorization", "Bearer {apiKey}"),
+		Secrets: secrets("apiKey", "sk-proj-"+strings.Repeat("0123456789abcdef", 10)),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+		return &http.Response{
+			Status:     "200 OK",
+			StatusCode: http.StatusOK,
+			Header: http.Header{"Content-Type": {"application/json"}, "Date": {"Mon, 30 Nov 2026 18:54:21 GMT"},
+				"X-Request-Id": {"0123456789abcdef"}, "Vary": {"Accept-Encoding"}},
+			ContentLength: int64(len(text)),
+			Body:          io.NopCloser(strings.NewReader(text)),
+			Request:       req,
+		}, nil
+	})
+	req, err := http.NewRequest(http.MethodPost, "https://api.example.com/v1/things", http.NoBody)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Do(req); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// roundTripper is a transport that goes nowhere.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements [http.RoundTripper].
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func BenchmarkSignSigV4(b *testing.B) {
 	s := &sigV4{

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http/httptest"
 	"net/url"
@@ -74,7 +75,7 @@ func cursorAfter(path string) string {
 	return next
 }
 
-func benchServer(b *testing.B) (*Server, *store.DB, string) {
+func benchServer(b *testing.B, change ...func(*Config)) (*Server, *store.DB, string) {
 	b.Helper()
 	dir := b.TempDir()
 	rows := &seal.Rows{}
@@ -84,13 +85,18 @@ func benchServer(b *testing.B) (*Server, *store.DB, string) {
 	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, blobs.Close()) })
-	s, err := New(b.Context(), Config{
+	cfg := Config{
 		Store:    db,
 		Custody:  openCustody(b, db, rows, dir),
 		Browsers: &browser.Fake{},
 		Blobs:    blobs,
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	s, err := New(b.Context(), cfg)
 	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, s.Close(context.WithoutCancel(b.Context()))) })
 	key, err := s.EnsureOrganization(b.Context())
 	require.NoError(b, err)
 	return s, db, key.Expose()
