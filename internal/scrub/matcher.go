@@ -3,6 +3,7 @@ package scrub
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 // pairSet is a set of pairs of bytes. For each byte it has those that can follow it.
@@ -19,22 +20,22 @@ type matcher struct {
 	begin [depth][]uint64
 	// together is begin of all words: where the bytes of a text share no bit no pattern begins.
 	together [depth]*[256]uint64
-	// near are the pairs of bytes that some pattern can have among its first ones. They are made for
-	// the first text of so many bytes.
-	near     func() *pairSet
-	longText int
+	// near are the pairs of bytes that some pattern can have among its first ones. They are made once
+	// worthPairs bytes have been looked through without them.
+	near       func() *pairSet
+	looked     atomic.Int64
+	worthPairs int64
 }
 
-// longText is from how many bytes on a text is worth the pairs, which take as long to be made as some 10 KiB
-// to be looked through without them.
-const longText = 4 << 10
+// worthPairs is how many bytes take as long to be looked through without the pairs as these take to be made.
+const worthPairs = 4 << 10
 
 // stride is how many places of a text are ruled out by a pair of its bytes that no
 // pattern has near its beginning, which is nearly everywhere.
 const stride = depth - 1
 
 func newMatcher(values []string) *matcher {
-	m := &matcher{longText: longText}
+	m := &matcher{worthPairs: worthPairs}
 	for _, v := range values {
 		m.patterns = append(m.patterns, patternsOf(v)...)
 	}
@@ -117,10 +118,7 @@ func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, r
 // next returns where the first match in text is and how long, or where one may
 // begin of which the rest is to come.
 func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
-	var near *pairSet
-	if len(text) >= m.longText {
-		near = m.near()
-	}
+	near := m.pairsFor(len(text))
 	for i := 0; i < len(text); i++ {
 		if i = m.skip(text, i, near); i == len(text) {
 			break
@@ -134,6 +132,14 @@ func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
 		}
 	}
 	return len(text), 0, false
+}
+
+// pairsFor returns the pairs for a text of n bytes; nil where they are not worth it yet.
+func (m *matcher) pairsFor(n int) *pairSet {
+	if m.looked.Load() < m.worthPairs && m.looked.Add(int64(n)) < m.worthPairs {
+		return nil
+	}
+	return m.near()
 }
 
 // skip returns the first place from i on where a text goes on as some pattern begins; the

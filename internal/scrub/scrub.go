@@ -86,10 +86,10 @@ func (s *Set) String(text string) string {
 	if m == nil {
 		return text
 	}
-	out, _, found := m.replace(nil, []byte(text), true, named)
-	if !found {
+	if _, n, _ := m.next([]byte(text), true); n == 0 { // as nearly always
 		return text
 	}
+	out, _, _ := m.replace(nil, []byte(text), true, named)
 	return string(out)
 }
 

@@ -220,7 +220,7 @@ func TestNothingIsSkipped(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMatcher(rapid.SliceOfN(value, 1, 4).Draw(t, "values"))
-		m.longText = 0
+		m.worthPairs = 0
 		var text []byte
 		for range rapid.IntRange(1, 30).Draw(t, "parts") {
 			text = append(text, rapid.StringOfN(rapid.SampledFrom([]rune(`\nru%&#;06 x`)), 0, 6, -1).Draw(t, "between")...)
