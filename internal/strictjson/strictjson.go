@@ -100,6 +100,12 @@ func Unmarshal(data []byte, v any) error {
 	return nil
 }
 
+// Valid is [json.Valid]. Of what is also UTF-8 it takes a fraction of the time.
+func Valid(data []byte) bool {
+	w := walker{data: data, syntax: true}
+	return w.document(free) == nil || json.Valid(data)
+}
+
 // Decode reads r to its end and decodes it like [Unmarshal]. More than limit
 // bytes are refused with [CodeTooLarge]; errors of r are returned as they are.
 func Decode(r io.Reader, limit int64, v any) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -277,6 +278,7 @@ func FuzzUnmarshal(f *testing.F) {
 			require.Equal(t, want, got)
 		}
 		var free any
+		require.Equal(t, json.Valid(data), strictjson.Valid(data))
 		if strictjson.Unmarshal(data, &free) == nil {
 			require.True(t, json.Valid(data))
 			again, err := json.Marshal(free)
@@ -293,6 +295,60 @@ func withoutSecrets(r request) request {
 		r.Self = &self
 	}
 	return r
+}
+
+func TestValidIsThatOfEncodingJSON(t *testing.T) {
+	for _, in := range []string{
+		`{"a":1,"a":2}`, `{"\u0061":1,"a":2}`, `"\ud800"`, "\"\xff\"", "{\"\xff\":1}", deep(64), deep(65), deep(9_999),
+		strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001), "", " ", "1 2", "{}\n{}", "\ufeff{}", `{"a"}`, `[1,]`,
+	} {
+		require.Equal(t, json.Valid([]byte(in)), strictjson.Valid([]byte(in)), "%.40q", in)
+	}
+	token := rapid.SampledFrom([]string{"{", "}", "[", "]", ",", ":", `"a"`, `"é"`, `"\n"`, `"\u00"`, `"`, "\xff", "\x00", "0",
+		"-", "1", ".5", "e", "E+2", "true", "nul", "null", " ", "\n", "\t", "\v"})
+	value := rapid.SampledFrom([]string{"null", "true", "false", "0", "-1.5e+3", `""`, `"\"\\\u00e9"`, `"é"`})
+	for range 3 {
+		inner := value
+		value = rapid.Custom(func(t *rapid.T) string {
+			parts := rapid.SliceOfN(inner, 0, 3).Draw(t, "parts")
+			if rapid.Bool().Draw(t, "list") {
+				return "[" + strings.Join(parts, ", ") + "]"
+			}
+			for i, part := range parts {
+				parts[i] = `"a":` + part
+			}
+			return "{" + strings.Join(parts, " ,") + "}"
+		})
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := value.Draw(t, "value")
+		if rapid.Bool().Draw(t, "is broken") {
+			at := rapid.IntRange(0, len(text)).Draw(t, "at")
+			text = text[:at] + token.Draw(t, "token") + text[min(len(text), at+rapid.IntRange(0, 2).Draw(t, "without")):]
+		}
+		if json.Valid([]byte(text)) != strictjson.Valid([]byte(text)) {
+			t.Fatalf("%q", text)
+		}
+	})
+}
+
+// BenchmarkValid is what an answer of a provider costs that is put into another.
+func BenchmarkValid(b *testing.B) {
+	text := []byte(`{"object":"thing","count":[1,2.5,true],"text":"` + strings.Repeat("lorem ipsum ", 80) + `"}`)
+	for _, c := range []struct {
+		name  string
+		valid func([]byte) bool
+	}{{"strictjson", strictjson.Valid}, {"encoding-json", json.Valid}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				if !c.valid(text) {
+					b.Fatal("refused")
+				}
+			}
+		})
+	}
 }
 
 func BenchmarkUnmarshal(b *testing.B) {

@@ -17,6 +17,8 @@ type walker struct {
 	pos   int
 	depth int
 	probe bool // decode each leaf, to find the one that encoding/json refused
+	// syntax leaves it at the grammar: a name may be there twice.
+	syntax bool
 }
 
 func (w *walker) fail(code string) *Error { return &Error{Code: code, Offset: w.pos} }
@@ -219,14 +221,17 @@ func (w *walker) object(s *shape) *Error {
 		if err != nil {
 			return err
 		}
-		if escaped {
-			raw = unescape(w.data[start:w.pos])
+		member := s.elem
+		if !w.syntax {
+			if escaped {
+				raw = unescape(w.data[start:w.pos])
+			}
+			if member, err = s.member(raw, &seen); err != nil {
+				err.Offset = start
+			}
 		}
-		member, err := s.member(raw, &seen)
 		if err == nil {
 			err = w.member(member)
-		} else {
-			err.Offset = start
 		}
 		if err == nil {
 			more, err = w.more('}')

@@ -14,6 +14,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/strictjson"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -146,7 +147,7 @@ func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *provide
 // byte as it came, UTF-8 as a text, all else as base64.
 func encodeInvoked(out wire.Invoked, body []byte) ([]byte, error) {
 	text := bytes.TrimSpace(body)
-	asJSON := len(text) > 0 && json.Valid(text)
+	asJSON := len(text) > 0 && strictjson.Valid(text)
 	switch {
 	case asJSON, len(body) == 0:
 	case utf8.Valid(body):
