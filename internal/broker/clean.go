@@ -73,12 +73,12 @@ func (c *Client) cleanAnswer(
 	header := make(http.Header, len(resp.Header))
 	for name, values := range resp.Header {
 		clean := set.String(name)
+		if slices.Contains(answeredAuth, clean) || slices.Contains(c.auth.places.Headers, clean) {
+			continue
+		}
 		for _, v := range values {
 			header[clean] = append(header[clean], set.String(v))
 		}
-	}
-	for _, name := range slices.Concat(answeredAuth, c.auth.places.Headers) {
-		header.Del(name)
 	}
 	out := &http.Response{
 		Status:        set.String(resp.Status),

@@ -136,7 +136,7 @@ func discard(req *http.Request) {
 // checkRequest refuses a request that is not for the target's host and base path,
 // or that brings credentials of its own.
 func (c *Client) checkRequest(req *http.Request) error {
-	u := req.URL
+	u, path := req.URL, req.URL.EscapedPath()
 	switch {
 	case u.Scheme != c.base.Scheme || !sameHost(u, c.base):
 		return fail(ErrRefused, "not the target's host")
@@ -144,7 +144,7 @@ func (c *Client) checkRequest(req *http.Request) error {
 		return fail(ErrRefused, "the Host header is not the target's")
 	case u.User != nil || u.Opaque != "" || u.Fragment != "":
 		return fail(ErrRefused, "user info, an opaque URL or a fragment")
-	case climbs(u.EscapedPath()) || !prefix.PathWithin(c.base.EscapedPath(), u.EscapedPath()):
+	case climbs(path) || !prefix.PathWithin(c.base.EscapedPath(), path):
 		return fail(ErrRefused, "not below the target's base path")
 	case req.Method == http.MethodConnect || req.Method == http.MethodTrace:
 		return fail(ErrRefused, "method")

@@ -30,16 +30,14 @@ type coding struct {
 const maxZstdWindow = 8 << 20
 
 // codings are those that providers use.
-func codings() []coding {
-	return []coding{
-		{[]string{"gzip", "x-gzip"}, 64 << 10, func(r *bufio.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
-		{[]string{"deflate"}, 64 << 10, openDeflate},
-		{[]string{"br"}, 34 << 20, func(r *bufio.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }},
-		{[]string{"zstd"}, maxZstdWindow + 1<<20, func(r *bufio.Reader) (io.Reader, error) {
-			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow),
-				zstd.WithDecoderLowmem(true))
-		}},
-	}
+var codings = []coding{
+	{[]string{"gzip", "x-gzip"}, 64 << 10, func(r *bufio.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
+	{[]string{"deflate"}, 64 << 10, openDeflate},
+	{[]string{"br"}, 34 << 20, func(r *bufio.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }},
+	{[]string{"zstd"}, maxZstdWindow + 1<<20, func(r *bufio.Reader) (io.Reader, error) {
+		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow),
+			zstd.WithDecoderLowmem(true))
+	}},
 }
 
 // openDeflate reads zlib, which the name stands for (RFC 9110 §8.4.1.2), and the
@@ -54,7 +52,7 @@ func openDeflate(r *bufio.Reader) (io.Reader, error) {
 }
 
 func findCoding(name string) (coding, bool) {
-	for _, c := range codings() {
+	for _, c := range codings {
 		for _, n := range c.names {
 			if strings.EqualFold(n, name) {
 				return c, true

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -54,8 +55,8 @@ func readPath(path string) ([]reading, error) {
 	if err := checkPathText(path); err != nil {
 		return nil, err
 	}
-	var texts []string
-	for _, segment := range segments(path) {
+	texts := make([]string, 0, countSegments(path))
+	for segment := range eachSegment(path) {
 		text, err := url.PathUnescape(segment)
 		if err != nil {
 			return nil, errPath("its percent-encoding is broken")
@@ -78,6 +79,9 @@ func readPath(path string) ([]reading, error) {
 			}
 		}
 		all = append(all, ways...)
+		if !holdAny(texts, "%") { // as nearly always: nothing is left to decode
+			return all, nil
+		}
 		decoded := make([]string, len(texts))
 		for i, text := range texts {
 			decoded[i] = decodeAgain(text)
@@ -137,18 +141,33 @@ func EscapePath(path string) string {
 	return b.String()
 }
 
-// segments splits a path; "/" has none.
-func segments(path string) []string {
-	path = strings.TrimPrefix(path, "/")
-	if path == "" {
-		return nil
+// eachSegment goes through the segments of a path; "/" has none.
+func eachSegment(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		path := strings.TrimPrefix(path, "/")
+		more := path != ""
+		path = strings.TrimSuffix(path, "/")
+		for more {
+			var segment string
+			if segment, path, more = strings.Cut(path, "/"); !yield(segment) {
+				return
+			}
+		}
 	}
-	return strings.Split(strings.TrimSuffix(path, "/"), "/")
+}
+
+// countSegments is how many segments a path has.
+func countSegments(path string) (n int) {
+	for range eachSegment(path) {
+		n++
+	}
+	return n
 }
 
 // readSegments returns decoded segments as they were sent, and split at the slashes
 // that were escaped.
 func readSegments(texts []string) (joined, split reading, err error) {
+	joined, split = make(reading, 0, len(texts)), make(reading, 0, len(texts))
 	for i, text := range texts {
 		switch {
 		case !utf8.ValidString(text) ||
@@ -251,7 +270,7 @@ func unhex(b byte) byte {
 // take the escaped slashes in it for part of a name.
 func (r reading) isUnder(prefix string) bool {
 	at := 0
-	for _, want := range segments(prefix) {
+	for want := range eachSegment(prefix) {
 		if at >= len(r) {
 			return false
 		}

@@ -55,9 +55,12 @@ func PlacesOf(auth bctrl.CredentialAuth, has func(field string) bool) (p Places)
 // Check refuses a request that brings its own in one of the places.
 func (p Places) Check(h http.Header, query string) error {
 	for own := range h {
-		if slices.ContainsFunc(p.Headers, func(name string) bool { return hyphened(name) == hyphened(own) }) {
+		if slices.ContainsFunc(p.Headers, func(name string) bool { return sameName(name, own) }) {
 			return AuthRefused("header", own)
 		}
+	}
+	if query == "" || len(p.Parameters) == 0 {
+		return nil
 	}
 	for name := range parameterNames(query) {
 		if p.hasParameter(name) {
@@ -75,7 +78,7 @@ func (p Places) hasParameter(name string) bool {
 // changed.
 func (p Places) Clear(h http.Header, query string) string {
 	for own := range h {
-		if slices.ContainsFunc(p.Headers, func(name string) bool { return hyphened(name) == hyphened(own) }) {
+		if slices.ContainsFunc(p.Headers, func(name string) bool { return sameName(name, own) }) {
 			delete(h, own)
 		}
 	}

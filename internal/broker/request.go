@@ -39,7 +39,7 @@ func (r Rule) Match(method, path string) (template string, err error) {
 	}
 	longest := -1
 	for _, prefix := range r.Paths {
-		if n := len(segments(prefix)); n > longest && readings[0].isUnder(prefix) {
+		if n := countSegments(prefix); n > longest && readings[0].isUnder(prefix) {
 			template, longest = prefix, n
 		}
 	}
@@ -123,6 +123,12 @@ var callerHeaders = []string{"authorization", "proxy-authorization", "cookie"}
 // CGI and what came of it take them.
 func hyphened(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
+// sameName reports whether two names of headers are the same [hyphened].
+func sameName(a, b string) bool {
+	return strings.EqualFold(a, b) ||
+		(strings.Contains(a, "_") || strings.Contains(b, "_")) && hyphened(a) == hyphened(b)
+}
+
 // ruleParameters change what was checked.
 var ruleParameters = []string{"_method", "x-http-method-override", "$method"}
 
@@ -130,6 +136,9 @@ var ruleParameters = []string{"_method", "x-http-method-override", "$method"}
 // that would change what was checked. Those of the credential are for
 // [Places.Check].
 func CheckQuery(raw string) error {
+	if raw == "" { // as nearly always
+		return nil
+	}
 	for i := range len(raw) {
 		if raw[i] <= ' ' || raw[i] == 0x7f { // as HTTP/2 may bring it
 			return &bctrl.Error{
@@ -181,17 +190,20 @@ var hopByHop = []string{
 // DropHopByHop deletes the headers that are meant for the next hop alone, those
 // that Connection names among them.
 func DropHopByHop(h http.Header) {
-	for _, value := range h.Values("Connection") {
+	for _, value := range h["Connection"] {
 		for name := range strings.SplitSeq(value, ",") {
 			h.Del(strings.TrimSpace(name))
 		}
 	}
-	for _, name := range hopByHop {
-		h.Del(name)
-	}
 	for name := range h {
-		if strings.HasPrefix(hyphened(name), "x-forwarded-") { // another host or path among them
+		if slices.Contains(hopByHop, name) || isForwarded(name) {
 			delete(h, name)
 		}
 	}
+}
+
+// isForwarded reports whether a header says by which host or path a request came.
+func isForwarded(name string) bool {
+	const prefix = "X-Forwarded-"
+	return len(name) >= len(prefix) && sameName(name[:len(prefix)], prefix)
 }

@@ -208,3 +208,28 @@ func TestHopByHopHeadersEnd(t *testing.T) {
 	DropHopByHop(h)
 	require.Equal(t, http.Header{"Accept": {"*/*"}}, h)
 }
+
+// TestHeadersAreNamedAsNetHTTPHasThem: they are compared with those of requests and answers as they are.
+func TestHeadersAreNamedAsNetHTTPHasThem(t *testing.T) {
+	for _, name := range slices.Concat(hopByHop, answeredAuth) {
+		require.Equal(t, http.CanonicalHeaderKey(name), name)
+	}
+}
+
+func TestHeadersOfTheNextHopAreDropped(t *testing.T) {
+	h := http.Header{"Connection": {"x-a, Keep-Alive", "X-B"}, "X-A": {"1"}, "X-B": {"1"}, "Keep-Alive": {"1"}, "Te": {"1"},
+		"X-Forwarded-For": {"1"}, "X_Forwarded-Host": {"1"}, "x-forwarded_proto": {"1"}, "X-Forwarded": {"1"}, "X-C": {"1"}}
+	DropHopByHop(h)
+	require.Equal(t, http.Header{"X-Forwarded": {"1"}, "X-C": {"1"}}, h)
+}
+
+// BenchmarkMatch is what a request pays for its path.
+func BenchmarkMatch(b *testing.B) {
+	rule := Rule{Methods: []string{http.MethodPost}, Paths: []string{"/v1/things", "/v1/repos/{owner}/{repo}"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := rule.Match(http.MethodPost, "/v1/repos/acme/website/issues"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -45,19 +46,16 @@ func (b *broughtToken) placesInHeaders() string {
 
 // headersForCaller are the headers of a provider's answer that a caller gets.
 func headersForCaller(from http.Header) http.Header {
-	h := from.Clone()
+	h := maps.Clone(from)
 	broker.DropHopByHop(h)
 	if id := h.Get(wire.HeaderRequestID); id != "" {
 		h.Set(wire.HeaderUpstreamRequestID, id)
 	}
 	for name := range h {
-		if strings.HasPrefix(name, "Access-Control-") ||
+		if strings.HasPrefix(name, "Access-Control-") || slices.Contains(notForCaller, name) ||
 			wire.IsOwnHeader(name) && name != wire.HeaderUpstreamRequestID {
 			delete(h, name)
 		}
-	}
-	for _, name := range notForCaller {
-		h.Del(name)
 	}
 	return h
 }
