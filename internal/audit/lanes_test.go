@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/sample"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
@@ -229,7 +230,7 @@ func laneTamperings() []tampering {
 }
 
 func TestWhatIsDoneToLanesIsFound(t *testing.T) {
-	for _, tc := range laneTamperings() {
+	for _, tc := range sample.Of(t, 3, laneTamperings()) {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newLanes(t)
 			require.True(t, p.verify().All().OK)
@@ -248,26 +249,27 @@ func TestWhatIsDoneToLanesIsFound(t *testing.T) {
 	}
 }
 
-// TestEveryEventOfEveryLaneIsMissed deletes each that is signed, one at a time.
+// TestEveryEventOfEveryLaneIsMissed deletes those that are signed, one at a time.
 func TestEveryEventOfEveryLaneIsMissed(t *testing.T) {
 	p := newLanes(t)
 	db := storetest.Raw(t, p.db)
 	kept := keptIn(t.Name())
 	p.run(db, "CREATE SCHEMA "+kept+"; CREATE TABLE "+kept+".log AS TABLE audit_events")
-	all, said := p.column(db, "SELECT seq::text FROM audit_events ORDER BY seq"), 0
-	for _, seq := range all {
+	all := p.column(db, "SELECT seq::text FROM audit_events ORDER BY seq")
+	last := p.column(db, "SELECT max(seq)::text FROM audit_events GROUP BY lane")
+	for _, seq := range sample.Of(t, 4, all) { // most of the time is the verification's
 		p.run(db, "DELETE FROM audit_events WHERE seq = "+seq)
 		report := p.verify().All()
 		require.False(t, report.OK, "without event %s", seq)
-		if i := slices.Index(kinds(report), bctrl.AuditEventMissing); i >= 0 { // else it was the last of its lane
+		if !slices.Contains(last, seq) {
+			i := slices.Index(kinds(report), bctrl.AuditEventMissing)
+			require.GreaterOrEqual(t, i, 0, "without event %s", seq)
 			require.Equal(t, seq, strconv.FormatInt(report.Problems[i].Seq, 10))
-			said++
 		}
 		p.run(db, "INSERT INTO audit_events SELECT * FROM "+kept+".log WHERE seq = "+seq)
 	}
 	p.run(db, "DROP SCHEMA "+kept+" CASCADE")
 	require.True(t, p.verify().All().OK)
-	require.Equal(t, len(all)-int(p.lanes()), said)
 }
 
 // TestReadersOfLanesReadTheSame has two who follow the log by pieces while nodes write, and one who reads

@@ -2,8 +2,10 @@
 package sample
 
 import (
+	"flag"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -40,6 +42,27 @@ func Each(t testing.TB, n int) (takes func(i int) bool) {
 	first := rand.IntN(n)
 	t.Logf("of each %d cases the one after %d; %s=all takes every one", n, first, variable)
 	return func(i int) bool { return i%n == first }
+}
+
+// checks is rapid's flag of how often a property is tried.
+const checks = "rapid.checks"
+
+// Checks has each property that a test checks with rapid tried n times, since one try takes long; as often as
+// others at night, and as often as the flag says where it says so. The flag is of all tests of a package, so
+// the test runs beside no other.
+func Checks(t testing.TB, n int) {
+	t.Helper()
+	f := flag.Lookup(checks)
+	if All() || f.Value.String() != f.DefValue {
+		return
+	}
+	set := func(value string) {
+		if err := f.Value.Set(value); err != nil {
+			t.Errorf("setting -%s: %v", checks, err)
+		}
+	}
+	set(strconv.Itoa(n))
+	t.Cleanup(func() { set(f.DefValue) })
 }
 
 // All reports whether tests are to take all of their cases.

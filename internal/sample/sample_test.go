@@ -1,10 +1,12 @@
 package sample
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,4 +25,29 @@ func TestEveryCaseIsTakenByOneOfTheRuns(t *testing.T) {
 	t.Setenv(variable, "all")
 	require.Equal(t, cases, Of(t, 3, cases))
 	require.Equal(t, 100, Number(3, 100))
+}
+
+func TestAPropertyIsTriedAsOftenAsIsSaid(t *testing.T) {
+	tries := func(t *testing.T) (n int) {
+		t.Helper()
+		rapid.Check(t, func(*rapid.T) { n++ })
+		return n
+	}
+	t.Setenv(variable, "")
+	usual := tries(t)
+	t.Run("few", func(t *testing.T) {
+		Checks(t, 3)
+		require.Equal(t, 3, tries(t))
+	})
+	require.Equal(t, usual, tries(t), "in other tests")
+	t.Run("as often as the flag says", func(t *testing.T) {
+		f := flag.Lookup(checks)
+		require.NoError(t, f.Value.Set("7"))
+		t.Cleanup(func() { require.NoError(t, f.Value.Set(f.DefValue)) })
+		Checks(t, 3)
+		require.Equal(t, 7, tries(t))
+	})
+	t.Setenv(variable, "all")
+	Checks(t, 3)
+	require.Equal(t, usual, tries(t), "at night")
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // cachedKeys are the entries that the histories below are about.
@@ -58,6 +60,7 @@ func changeEntry(tx *Tx, key string, sealed []byte, remove, believed bool) error
 // fail alone, that fail with all that share their transaction, and that somebody makes behind the
 // server's back.
 func TestAnEntryThatTheWriterKnowsIsWhatIsStored(t *testing.T) {
+	sample.Checks(t, 25)
 	db, at := openTest(t)
 	raw := onSQLite().raw(t, at)
 	ctx := context.Background()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // writtenLog is a log of which a test knows what is found in it.
@@ -172,7 +174,7 @@ func TestASearchFindsTheSameWhateverBecameOfTheIndex(t *testing.T) {
 	require.NoError(t, db.Close())
 	copyFile(t, indexFile(at), filepath.Join(dir, "whole"))
 
-	for _, tc := range []struct {
+	for _, tc := range sample.Of(t, 3, []struct {
 		why string
 		do  func(t *testing.T, at string)
 		log *writtenLog
@@ -220,7 +222,7 @@ func TestASearchFindsTheSameWhateverBecameOfTheIndex(t *testing.T) {
 			require.NoError(t, os.Remove(indexFile(at)))
 			require.NoError(t, os.MkdirAll(filepath.Join(indexFile(at), "in the way"), 0o700))
 		}, log},
-	} {
+	}) {
 		t.Run(tc.why, func(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "bctrl.db")
 			copyFile(t, at, to)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // pagesOf are the pages that the server makes of postings.
@@ -42,6 +44,7 @@ func postingsOf(p storedPage) (postings []posting, err error) {
 
 // TestPagesHoldWhatWasWritten in its order, and each begins where it says.
 func TestPagesHoldWhatWasWritten(t *testing.T) {
+	sample.Checks(t, 20)
 	number := rapid.OneOf(rapid.Int64Range(1, 300), rapid.Int64Range(1, math.MaxInt64))
 	rapid.Check(t, func(t *rapid.T) {
 		var postings []posting

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/bctrl-go/bctrl/internal/sample"
 )
 
 // openNewIndex opens an index of no log.
@@ -73,6 +75,7 @@ func everythingBy(by EventIndex, value string) EventRange {
 // TestAnIndexFindsWhatALogHas searches indexes of many runs for whatever can be searched for, and finds
 // what reading everything finds.
 func TestAnIndexFindsWhatALogHas(t *testing.T) {
+	sample.Checks(t, 25)
 	rapid.Check(t, func(rt *rapid.T) {
 		f := openNewIndex(t)
 		log := &writtenLog{}

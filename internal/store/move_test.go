@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"flag"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/bctrl-go/bctrl/internal/sample"
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 )
 
@@ -22,7 +22,7 @@ import (
 // the move anywhere and often, and compares all tables, and what the store reads of them.
 func TestAMovedStoreIsTheSameRowByRow(t *testing.T) {
 	at := pgtest.Fresh(t, "")
-	fewChecks(t)
+	sample.Checks(t, 4)
 	rapid.Check(t, func(rt *rapid.T) {
 		path := filepath.Join(t.TempDir(), "bctrl.db")
 		db, err := Open(t.Context(), path, testProver{})
@@ -42,17 +42,6 @@ func TestAMovedStoreIsTheSameRowByRow(t *testing.T) {
 		require.Equal(rt, before, filesIn(t, filepath.Dir(path)), "the file is untouched")
 		requireSameReads(t, rt, path, at)
 	})
-}
-
-// fewChecks has a property of which each try takes part of a second tried 4 times, unless the flag
-// says how often, as it does at night.
-func fewChecks(t *testing.T) {
-	t.Helper()
-	f := flag.Lookup("rapid.checks")
-	if f.Value.String() == f.DefValue {
-		require.NoError(t, f.Value.Set("4"))
-		t.Cleanup(func() { require.NoError(t, f.Value.Set(f.DefValue)) })
-	}
 }
 
 var errCrash = errors.New("the process ends here")
