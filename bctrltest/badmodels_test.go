@@ -132,7 +132,7 @@ func TestABadModelEndsACallWithItsCodeAndWhatWasDone(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { redirected.Add(1) }))
 	t.Cleanup(elsewhere.Close)
 	dir := temporary(t)
-	all, worlds := sample.Of(t, 5, badModels(elsewhere.URL)), 4 // at once: most of a row is waiting
+	all, worlds := sample.Of(t, 8, badModels(elsewhere.URL)), 4 // at once: most of a row is waiting
 	t.Run("worlds", func(t *testing.T) {
 		for i := range worlds {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {

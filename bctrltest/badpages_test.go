@@ -86,7 +86,7 @@ func savesThenGoes(turn modeltest.Turn) modeltest.Call {
 // which a page can be of no use.
 func TestABadPageEndsNoTaskAndNothingOfItIsLeft(t *testing.T) {
 	dir := temporary(t)
-	pages, ended := sample.Of(t, 3, badPages()), make(chan struct{})
+	pages, ended := sample.Of(t, 5, badPages()), make(chan struct{})
 	w := newBadWorld(t, savesThenGoes, serveBadPages(pages, ended), bctrltest.WithActionTimeout(5*time.Second))
 	t.Cleanup(func() { close(ended) })
 	tasks := slices.DeleteFunc(everyVerb(), func(v verb) bool { return !v.acts })

@@ -99,7 +99,7 @@ func carried(t require.TestingT, d drawer, actions []bctrl.Action) (levels []lev
 // about actions under each.
 func TestAMillionChainsAreDecidedAlike(t *testing.T) {
 	const each = 6
-	chains := int64(sample.Number(10, 1_000_000))
+	chains := int64(sample.Number(25, 1_000_000))
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	d := drawer{rand.New(rand.NewPCG(seed, 0))}

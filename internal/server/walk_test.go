@@ -207,7 +207,7 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 	}
 	require.Len(t, w.server.routes(), len(stops), "a route that is walked is gone")
 
-	asked, takes := 0, sample.Each(t, 3)
+	asked, takes := 0, sample.Each(t, 6)
 	for _, s := range stops {
 		method, _, _ := strings.Cut(s.route, " ")
 		denied := map[string]string{}

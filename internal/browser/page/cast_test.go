@@ -140,7 +140,7 @@ func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 	// What is on its way from that page has come when another is seen.
 	require.NoError(t, p.Goto(ctx, "about:blank", ""))
 	a.until(t, len(a.since(0)), "nothing is magenta any more", func(img image.Image) bool { return !showsMagenta(img) })
-	for _, path := range sample.Of(t, 2, slices.Sorted(maps.Keys(pages))) {
+	for _, path := range sample.Of(t, 3, slices.Sorted(maps.Keys(pages))) {
 		begun := len(a.since(0))
 		obs := browsertest.Open(ctx, t, p, s.URL+path)
 		login := browsertest.Login("password", "Zebra-Quarry-77", s.URL)

@@ -41,7 +41,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		fmt.Fprintf(&boxes, `<i id=s%d></i>`, i)
 	}
 	_, p, _ := openPage(t)
-	for _, c := range sample.Of(t, 2, []struct{ why, page string }{
+	for _, c := range sample.Of(t, 3, []struct{ why, page string }{
 		{"spans", each("<span>", "</span>")},
 		{"boxes in a line", each("<span style='display:inline-block; width:2em'>", "</span>")},
 		{"blocks", each("<div>", "</div>")},
@@ -111,7 +111,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
 	const secret = "correct-Horse_7.battery"
 	_, p, _ := openPage(t)
-	for _, c := range sample.Of(t, 2, []struct{ why, page string }{
+	for _, c := range sample.Of(t, 3, []struct{ why, page string }{
 		{"hidden from assistive technology", "<p aria-hidden=true>" + secret + "</p>"},
 		{"that in pieces", "<p aria-hidden=true><b>correct-Hor</b><i>se_7.battery</i></p>"},
 		{"a field hidden from it", "<input size=40 aria-hidden=true value='" + secret + "'>"},

