@@ -65,6 +65,10 @@ func TestARequestStaysBelowItsTarget(t *testing.T) {
 	req.Host = "evil.example"
 	_, err := c.Do(req)
 	require.ErrorIs(t, err, ErrRefused, "another Host header")
+	req = request(t, t.Context(), base+"/v1/x")
+	req.URL.RawQuery = "a=b#c" // as net/http has it of a request
+	_, err = c.Do(req)
+	require.ErrorIs(t, err, ErrRefused, "a fragment behind the query")
 	require.Empty(t, arrived, "nothing was sent")
 
 	for _, address := range []string{base + "/v1", base + "/v1/models/a%2Fb", base + "/v1/a.b/..c"} {

@@ -142,7 +142,7 @@ func (c *Client) checkRequest(req *http.Request) error {
 		return fail(ErrRefused, "not the target's host")
 	case req.Host != "" && !strings.EqualFold(req.Host, u.Host):
 		return fail(ErrRefused, "the Host header is not the target's")
-	case u.User != nil || u.Opaque != "" || u.Fragment != "":
+	case u.User != nil || u.Opaque != "" || u.Fragment != "" || strings.Contains(u.RawQuery, "#"):
 		return fail(ErrRefused, "user info, an opaque URL or a fragment")
 	case climbs(path) || !prefix.PathWithin(c.base.EscapedPath(), path):
 		return fail(ErrRefused, "not below the target's base path")

@@ -19,15 +19,17 @@ type providerAnswer struct {
 	description callDescription
 	ctx         context.Context //nolint:containedctx // it bounds the body that is read
 	begun       time.Time
-	// idle ends the call where the provider sends nothing for idleBound.
-	idle *time.Timer
+	// clock ends the call once its time is over, and idle where the provider sends nothing
+	// for idleBound; that is nil where nothing of the answer is to come.
+	clock, idle *time.Timer
 	// received counts the bytes of the body that were passed on.
 	received int64
 	// record writes the outcome.
 	record func(audit.End)
+	// cancel ends the context, and lets go of the connection with it.
 	cancel context.CancelCauseFunc
-	// release lets go of the context, and of the connection with it.
-	release func()
+	// stayOnStop has the call go on when the server stops.
+	stayOnStop func() bool
 	// dropCondition takes out of the grant the condition that the call adds to it.
 	dropCondition func()
 }
@@ -43,7 +45,9 @@ const idleBound = 5 * time.Minute
 func (a *providerAnswer) Read(p []byte) (int, error) {
 	n, err := a.Body.Read(p)
 	a.received += int64(n)
-	a.idle.Reset(idleBound)
+	if a.idle != nil {
+		a.idle.Reset(idleBound)
+	}
 	return n, err
 }
 
@@ -65,7 +69,6 @@ func (a *providerAnswer) end(err error) error {
 	if a.Response != nil {
 		outcome.Status = a.StatusCode
 		_ = a.Body.Close() // it was read, or is to be read no further
-		a.idle.Stop()
 	}
 	a.close()
 	a.record(outcome)
@@ -74,6 +77,11 @@ func (a *providerAnswer) end(err error) error {
 
 // close lets go of what the call holds.
 func (a *providerAnswer) close() {
-	a.release()
+	a.clock.Stop()
+	if a.idle != nil {
+		a.idle.Stop()
+	}
+	a.stayOnStop()
+	a.cancel(nil)
 	a.dropCondition()
 }

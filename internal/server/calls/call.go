@@ -53,16 +53,13 @@ func (d callDescription) describe(ev *audit.Event) {
 // record, after it the outcome says it.
 func (s *Service) callProvider(ctx context.Context, req providerRequest) (*providerAnswer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	ctx, stopClock := context.WithTimeoutCause(ctx, req.timeout, errUpstreamTimeout)
 	a := &providerAnswer{
 		description: callDescription{request: req},
 
-		ctx:    ctx,
-		cancel: cancel,
-		release: func() {
-			cancel(nil)
-			stopClock()
-		},
+		ctx:           ctx,
+		cancel:        cancel,
+		clock:         time.AfterFunc(req.timeout, func() { cancel(errUpstreamTimeout) }),
+		stayOnStop:    func() bool { return true },
 		dropCondition: func() {},
 	}
 	select {
@@ -97,18 +94,15 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 		s.Meter.ProviderAnswered(provider, end.Status, end.Took)
 		s.RecordOutcome(ev, done, end)
 	}
-	go func() { // an answer that never ends would keep the server from stopping
-		select {
-		case <-s.CallsEnd():
-			cancel(web.ErrStopping)
-		case <-ctx.Done():
-		}
-	}()
+	// An answer that never ends would keep the server from stopping.
+	a.stayOnStop = context.AfterFunc(s.CallsEnd(), func() { cancel(web.ErrStopping) })
 	a.Response, err = s.send(ctx, a.call)
 	if err != nil {
 		return a, a.end(err)
 	}
-	a.idle = time.AfterFunc(idleBound, func() { cancel(errUpstreamTimeout) })
+	if !broker.IsRead(a.Response) { // else nothing more is waited for
+		a.idle = time.AfterFunc(idleBound, func() { cancel(errUpstreamTimeout) })
+	}
 	return a, nil
 }
 
@@ -173,7 +167,7 @@ func (s *Service) intend(
 			return nil, ev, err
 		}
 	}
-	known.secrets = with.auditSecrets()
+	known.secrets = with.audited
 	ev = req.event()
 	known.describe(&ev)
 	if byMount {

@@ -43,7 +43,7 @@ func (s *Service) destinationOf(req providerRequest, with *Resolution) (destinat
 		return destination{base: req.made.URL, host: req.made.URL.Host, auth: with.Auth}, nil
 	}
 	if with.ai == nil {
-		return destinationAt(req, with, with.Auth, with.Hosts, with.BasePath)
+		return destinationAt(req, with.endpoint, with.places)
 	}
 	meta, err := models.UnprovenMeta(*with.ai) // proved when its key is opened
 	if err != nil {
@@ -51,32 +51,30 @@ func (s *Service) destinationOf(req providerRequest, with *Resolution) (destinat
 	}
 	p, known := s.registry.Provider(req.provider)
 	if known && meta.BaseURL == "" { // a credential of the provider as the registry has it
-		return destinationAt(req, with, p.Auth, p.Hosts, p.BasePath)
+		return destinationAt(req, endpoint{p.Auth, p.Hosts, p.BasePath}, with.placesOf(p.Auth))
 	}
 	return destinationOfAI(req, with, meta, p, known)
 }
 
-// destinationAt is the destination at one of some hosts, below a base path.
-func destinationAt(
-	req providerRequest, with *Resolution, auth bctrl.CredentialAuth, hosts []string, basePath string,
-) (to destination, err error) {
+// destinationAt is the destination at one of an endpoint's hosts, below its base path.
+func destinationAt(req providerRequest, at endpoint, places broker.Places) (to destination, err error) {
 	to = destination{
 		path:        req.path,
-		callersBase: basePath,
-		auth:        auth,
-		hosts:       hosts,
+		callersBase: at.BasePath,
+		auth:        at.Auth,
+		hosts:       at.Hosts,
 	}
-	if to.header, to.query, err = req.withoutAuth(auth, with.Secrets); err != nil {
+	if to.header, to.query, err = req.withoutAuth(at.Auth, places); err != nil {
 		return to, err
 	}
-	host, err := pickHost(req.host, req.capability.Hosts, hosts)
+	host, err := pickHost(req.host, req.capability.Hosts, at.Hosts)
 	if err != nil {
 		return to, err
 	}
-	if !prefix.PathWithin(basePath, req.path) {
+	if !prefix.PathWithin(at.BasePath, req.path) {
 		return to, errOutsideBase()
 	}
-	to.base, to.host = &url.URL{Scheme: "https", Host: host, Path: basePath}, host
+	to.base, to.host = &url.URL{Scheme: "https", Host: host, Path: at.BasePath}, host
 	return to, nil
 }
 
@@ -96,7 +94,7 @@ func destinationOfAI(
 		auth:        with.Auth,
 		hosts:       with.Hosts,
 	}
-	if to.header, to.query, err = req.withoutAuth(at.Auth, with.Secrets); err != nil {
+	if to.header, to.query, err = req.withoutAuth(at.Auth, with.placesOf(at.Auth)); err != nil {
 		return to, err
 	}
 	if req.host != "" && !strings.EqualFold(req.host, base.Host) &&
@@ -187,10 +185,10 @@ func errOutsideBase() *bctrl.Error {
 		"the path is outside of what the credential is for: the provider's base path"), "path")
 }
 
-// withoutAuth returns the request's header and query for a credential whose fields
-// have secrets. What stands where the credential itself authenticates is refused, or
-// left out where the client takes this server for the provider.
-func (r sentRequest) withoutAuth(auth bctrl.CredentialAuth, secrets map[string]string) (http.Header, string, error) {
+// withoutAuth returns the request's header and query for a credential with its places.
+// What stands in one of these is refused, or left out where the client takes this
+// server for the provider.
+func (r sentRequest) withoutAuth(auth bctrl.CredentialAuth, places broker.Places) (http.Header, string, error) {
 	header, query := r.header.Clone(), r.query
 	if r.brought != nil {
 		if err := r.brought.checkPlaces(auth); err != nil {
@@ -198,7 +196,6 @@ func (r sentRequest) withoutAuth(auth bctrl.CredentialAuth, secrets map[string]s
 		}
 		query = withoutSignature(auth, header, query)
 	}
-	places := broker.PlacesOf(auth, func(field string) bool { _, has := secrets[field]; return has })
 	if r.transparent {
 		query = places.Clear(header, query)
 	}

@@ -27,6 +27,10 @@ type Resolution struct {
 	service *Service
 	org     string
 	context bctrl.Scope
+	// places are where the endpoint has the secrets stand in a request.
+	places broker.Places
+	// audited says which secrets are used.
+	audited []bctrl.AuditSecret
 	// secrets are the rows of what is sent, by field.
 	secrets map[string]store.Secret
 	// witnesses are the rows of secrets that are not sent, since others are bound in
@@ -82,7 +86,16 @@ func (s *Service) Resolve(
 			return nil, err
 		}
 	}
-	return r, r.loadSecrets(ctx, q)
+	if err := r.loadSecrets(ctx, q); err != nil {
+		return nil, err
+	}
+	r.places, r.audited = r.placesOf(r.Auth), r.auditSecrets()
+	return r, nil
+}
+
+// placesOf is where the secrets stand in a request that is authenticated in some way.
+func (r *Resolution) placesOf(auth bctrl.CredentialAuth) broker.Places {
+	return broker.PlacesOf(auth, func(field string) bool { _, has := r.Resolved.Secrets[field]; return has })
 }
 
 // howToStore says what to do where a provider has no credential: the commands

@@ -55,11 +55,7 @@ func (c *intendedCall) httpRequest(ctx context.Context) (*http.Request, error) {
 	}
 	u := *c.to.base
 	u.Path, u.RawPath, u.RawQuery = path, c.to.path, c.to.query
-	req, err := http.NewRequestWithContext(ctx, c.method, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header = c.to.header.Clone()
+	req := (&http.Request{Method: c.method, URL: &u, Header: c.to.header}).WithContext(ctx) // which the broker clones
 	if c.body != nil {
 		c.body.attach(req)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/url"
 	"sync"
@@ -57,7 +58,8 @@ type Kernel struct {
 	endStreams    sync.Once
 	streamsEnd    chan struct{}
 	callGrace     time.Duration
-	callsEnd      chan struct{}
+	callsEnd      context.Context //nolint:containedctx // those of calls end with it
+	endCalls      context.CancelFunc
 }
 
 // Config says what a kernel works with. It owns none of it.
@@ -98,8 +100,8 @@ func NewKernel(cfg Config) *Kernel {
 		PublicURL:  cfg.PublicURL,
 		streamsEnd: make(chan struct{}),
 		callGrace:  cmp.Or(cfg.CallGrace, callGrace),
-		callsEnd:   make(chan struct{}),
 	}
+	k.callsEnd, k.endCalls = context.WithCancel(context.Background())
 	k.underway.valid = k.Cluster.Valid
 	k.TokenKey = k.NewSealedKey(tokenKeyName)
 	k.NodeKey = k.NewSealedKey(nodeKeyName)

@@ -21,18 +21,18 @@ const (
 	callGrace = 6 * time.Second
 )
 
-// EndStreams closes what [Kernel.StreamsEnd] returns, so that a server can stop, and what
+// EndStreams closes what [Kernel.StreamsEnd] returns, so that a server can stop, and ends what
 // [Kernel.CallsEnd] returns a while later. It may be called more than once.
 func (k *Kernel) EndStreams() {
 	k.endStreams.Do(func() {
 		close(k.streamsEnd)
-		time.AfterFunc(k.callGrace, func() { close(k.callsEnd) })
+		time.AfterFunc(k.callGrace, k.endCalls)
 	})
 }
 
-// CallsEnd returns a channel that is closed when the calls to providers that are underway have to end.
+// CallsEnd returns a context that ends when the calls to providers that are underway have to end.
 // None is to begin once the streams have.
-func (k *Kernel) CallsEnd() <-chan struct{} { return k.callsEnd }
+func (k *Kernel) CallsEnd() context.Context { return k.callsEnd }
 
 // StreamsEnd returns a channel that is closed when all that would stream for
 // ever has to end, and what begins later at once.
