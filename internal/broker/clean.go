@@ -111,12 +111,14 @@ type body struct {
 	io.Closer
 }
 
-// IsRead reports whether an answer's body has been read from the provider already, and
-// waits in memory: short ones have.
-func IsRead(resp *http.Response) bool {
+// Whole returns the body of an answer that has been read from the provider already, and
+// waits in memory, as short ones do. It is false for any other.
+func Whole(resp *http.Response) (text []byte, read bool) {
 	b, _ := resp.Body.(body)
-	_, read := b.Reader.(*bytes.Reader)
-	return read
+	if whole, read := b.Reader.(*bytes.Buffer); read {
+		return whole.Bytes(), true
+	}
+	return nil, false
 }
 
 // partBody is the body of an answer to a widened request: the bytes that the caller
@@ -134,7 +136,7 @@ func (c *Client) partBody(out, resp *http.Response, asked *span, set *scrub.Set)
 		out.StatusCode = http.StatusRequestedRangeNotSatisfiable
 		out.Status = "416 " + http.StatusText(out.StatusCode)
 		out.ContentLength = 0
-		return bytes.NewReader(nil), nil
+		return new(bytes.Buffer), nil
 	case part.n > limit:
 		return nil, fail(ErrTooLarge, "more than %d bytes", limit)
 	}
@@ -194,17 +196,20 @@ func plainBody(out *http.Response, raw io.Reader, set *scrub.Set) (io.Reader, er
 	case out.ContentLength > firstLook:
 		return set.Mask(raw), nil
 	}
-	// With room for one byte more: that there is none has to be seen.
-	whole := bytes.NewBuffer(make([]byte, 0, out.ContentLength+bytes.MinRead))
-	if _, err := whole.ReadFrom(raw); err != nil {
+	text := make([]byte, out.ContentLength+1) // one byte more: that there is none has to be seen
+	n, err := io.ReadFull(raw, text)
+	switch {
+	case err == nil:
+		return nil, fail(ErrAnswer, "more than its length")
+	case err != io.EOF && err != io.ErrUnexpectedEOF: // those are how it ends
 		return nil, err
 	}
-	text := whole.Bytes()
+	text = text[:n]
 	if set.Holds(text) {
 		text, out.ContentLength = []byte(set.String(string(text))), -1
 		DropDigests(out.Header)
 	}
-	return bytes.NewReader(text), nil
+	return bytes.NewBuffer(text), nil
 }
 
 // isMadeAsSent reports whether a packed answer is made while it is sent, rather
@@ -275,15 +280,15 @@ func (l *lazyReader) Read(p []byte) (int, error) {
 // packedFile is the coding of a body whose media type alone says that it is packed,
 // such as application/gzip: a file, which is looked through and passed on packed.
 func packedFile(h http.Header) []coding {
-	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	name, ok := map[string]string{
-		"application/gzip":     "gzip",
-		"application/x-gzip":   "gzip",
-		"application/x-tgz":    "gzip",
-		"application/zstd":     "zstd",
-		"application/x-brotli": "br",
-	}[media]
-	if !ok {
+	var name string
+	switch media, _, _ := strings.Cut(h.Get("Content-Type"), ";"); strings.ToLower(strings.TrimSpace(media)) {
+	case "application/gzip", "application/x-gzip", "application/x-tgz":
+		name = "gzip"
+	case "application/zstd":
+		name = "zstd"
+	case "application/x-brotli":
+		name = "br"
+	default:
 		return nil
 	}
 	c, _ := findCoding(name)

@@ -2,10 +2,12 @@ package calls
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -49,6 +51,15 @@ func (a *providerAnswer) Read(p []byte) (int, error) {
 		a.idle.Reset(idleBound)
 	}
 	return n, err
+}
+
+// readWhole reads the body to its end.
+func (a *providerAnswer) readWhole() ([]byte, error) {
+	if text, read := broker.Whole(a.Response); read {
+		a.received = int64(len(text))
+		return text, nil
+	}
+	return io.ReadAll(a)
 }
 
 // end ends the call and records its outcome: err, or nil where all went well. It

@@ -104,7 +104,7 @@ func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *provid
 		return nil
 	}
 	w.WriteHeader(status)
-	if !broker.IsRead(a.Response) && conn.Flush() != nil { // else the body goes out with the header
+	if _, read := broker.Whole(a.Response); !read && conn.Flush() != nil { // else the body goes out with the header
 		return a.end(web.ErrAbandoned)
 	}
 	buf := make([]byte, partOf(left))

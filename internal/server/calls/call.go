@@ -13,7 +13,7 @@ import (
 )
 
 // intendedCall is a request with what the transaction of its intent resolved it
-// to. It is complete when it is made.
+// to. It is complete when [Service.intend] returns it.
 type intendedCall struct {
 	providerRequest
 	with *Resolution
@@ -27,14 +27,14 @@ type intendedCall struct {
 // that decides about the call, so that a refusal says all that was known by then:
 // the call itself there is only after the last of them.
 type callDescription struct {
-	request providerRequest
+	request *providerRequest
 	with    *Resolution // nil until the request is resolved
 	host    string      // empty until it is known where the call goes
 	secrets []bctrl.AuditSecret
 }
 
 // describe adds to an event what is known of the call.
-func (d callDescription) describe(ev *audit.Event) {
+func (d *callDescription) describe(ev *audit.Event) {
 	d.request.describe(ev)
 	if d.with == nil {
 		return
@@ -54,7 +54,7 @@ func (d callDescription) describe(ev *audit.Event) {
 func (s *Service) callProvider(ctx context.Context, req providerRequest) (*providerAnswer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := &providerAnswer{
-		description: callDescription{request: req},
+		description: callDescription{request: &req},
 
 		ctx:           ctx,
 		cancel:        cancel,
@@ -75,7 +75,7 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	var call *intendedCall
 	ev, done, err := begin(ctx, func(tx *store.Tx) (ev audit.Event, err error) {
 		a.dropCondition() // of a transaction that came to nothing
-		a.description = callDescription{request: req}
+		a.description = callDescription{request: &req}
 		if call, ev, err = s.intend(ctx, tx, req, &a.description); err == nil {
 			a.dropCondition = s.requireUnchanged(call)
 		}
@@ -100,7 +100,7 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	if err != nil {
 		return a, a.end(err)
 	}
-	if !broker.IsRead(a.Response) { // else nothing more is waited for
+	if _, read := broker.Whole(a.Response); !read { // else nothing more is waited for
 		a.idle = time.AfterFunc(idleBound, func() { cancel(errUpstreamTimeout) })
 	}
 	return a, nil
@@ -134,10 +134,11 @@ func (s *Service) knownProvider(name string) string {
 func (s *Service) intend(
 	ctx context.Context, tx *store.Tx, req providerRequest, known *callDescription,
 ) (call *intendedCall, ev audit.Event, err error) {
-	if req, err = s.decideAgain(ctx, tx, req); err != nil {
+	call = new(intendedCall)
+	if call.providerRequest, err = s.decideAgain(ctx, tx, req); err != nil {
 		return nil, ev, err
 	}
-	known.request = req
+	req, known.request = call.providerRequest, &call.providerRequest
 	query := queryOf(req)
 	with, err := s.resolveOrAI(ctx, tx, req.caller, query)
 	known.with = with
@@ -175,12 +176,8 @@ func (s *Service) intend(
 	}
 	query.Credential = with.Credential.ID
 	query.NoAI = hidesAI(req.caller, query.Credential)
-	return &intendedCall{
-		providerRequest: req,
-		with:            with,
-		to:              to,
-		lookup:          query,
-	}, ev, nil
+	call.with, call.to, call.lookup = with, to, query
+	return call, ev, nil
 }
 
 // decideAgain decides about a request once more, and returns it as the capability

@@ -28,7 +28,7 @@ func TestAnEventSaysOfACallWhatWasKnownByThen(t *testing.T) {
 		Host:       "asked.example",
 		Path:       "/v1/things",
 	}
-	known := callDescription{request: asked}
+	known := callDescription{request: &asked}
 	described := func() (ev audit.Event) {
 		known.describe(&ev)
 		return ev

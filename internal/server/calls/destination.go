@@ -189,7 +189,10 @@ func errOutsideBase() *bctrl.Error {
 // What stands in one of these is refused, or left out where the client takes this
 // server for the provider.
 func (r sentRequest) withoutAuth(auth bctrl.CredentialAuth, places broker.Places) (http.Header, string, error) {
-	header, query := r.header.Clone(), r.query
+	header, query := r.header, r.query
+	if r.brought != nil || r.transparent { // something may be left out
+		header = header.Clone()
+	}
 	if r.brought != nil {
 		if err := r.brought.checkPlaces(auth); err != nil {
 			return header, query, err

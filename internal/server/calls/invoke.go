@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -118,12 +119,8 @@ func (s *Service) callForRequest(
 // answerWhole reads the provider's answer to its end, and answers with a
 // description of it in JSON.
 func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *providerAnswer) error {
-	var whole bytes.Buffer
-	if broker.IsRead(a.Response) && a.ContentLength >= 0 {
-		whole.Grow(int(a.ContentLength) + bytes.MinRead) // so much is known to come
-	}
-	_, err := whole.ReadFrom(a)
-	body, took := whole.Bytes(), time.Since(a.begun)
+	body, err := a.readWhole()
+	took := time.Since(a.begun)
 	if err := a.end(err); err != nil {
 		return err
 	}
@@ -159,6 +156,5 @@ func encodeInvoked(out wire.Invoked, body []byte) ([]byte, error) {
 	if err != nil || !asJSON {
 		return answer, err
 	}
-	answer = append(answer[:len(answer)-1], `,"body":`...)
-	return append(append(answer, text...), '}'), nil
+	return slices.Concat(answer[:len(answer)-1], []byte(`,"body":`), text, []byte("}")), nil
 }

@@ -29,14 +29,12 @@ type invocation struct {
 // readInvocation reads the envelope: a body of JSON, or the first part of a form.
 func readInvocation(rq *web.Request) (in invocation, err error) {
 	var text []byte
-	media, params, _ := mime.ParseMediaType(rq.Header.Get("Content-Type"))
-	switch {
-	case web.IsJSON(rq.Header.Get("Content-Type")):
+	if contentType := rq.Header.Get("Content-Type"); web.IsJSON(contentType) {
 		text, err = rq.ReadBody()
-	case media == "multipart/form-data" && params["boundary"] != "":
-		in.parts = multipart.NewReader(rq.Body, params["boundary"])
+	} else if boundary := boundaryOf(contentType); boundary != "" {
+		in.parts = multipart.NewReader(rq.Body, boundary)
 		text, err = firstPart(in.parts)
-	default:
+	} else {
 		err = web.Invalid("request.content_type", "",
 			"the body must be application/json, or multipart/form-data that begins with a part named invocation")
 	}
@@ -47,6 +45,15 @@ func readInvocation(rq *web.Request) (in invocation, err error) {
 		return in, badEnvelope(err)
 	}
 	return in, checkNames(in.Credential, in.Consumer)
+}
+
+// boundaryOf is what stands between the parts of a form; "" where a content type is none.
+func boundaryOf(contentType string) string {
+	media, params, _ := mime.ParseMediaType(contentType)
+	if media != "multipart/form-data" {
+		return ""
+	}
+	return params["boundary"]
 }
 
 // checkNames refuses what is no name before it gets into the log: somebody may have
