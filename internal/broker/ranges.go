@@ -148,10 +148,15 @@ func contentRange(h http.Header) (first, last int64, total string, ok bool) {
 // isPart reports whether an answer holds a part of something in bytes, however
 // it was asked for.
 func isPart(resp *http.Response) bool {
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	unit, _, _ := strings.Cut(strings.TrimSpace(resp.Header.Get("Content-Range")), " ")
-	return resp.StatusCode != http.StatusRequestedRangeNotSatisfiable && strings.EqualFold(unit, "bytes") ||
-		resp.StatusCode == http.StatusPartialContent && media == "multipart/byteranges"
+	if strings.EqualFold(unit, "bytes") && resp.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+		return true
+	}
+	if resp.StatusCode != http.StatusPartialContent {
+		return false
+	}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return media == "multipart/byteranges"
 }
 
 // partReader reads a part of src and then src to its end, so that its connection

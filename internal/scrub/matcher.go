@@ -120,7 +120,7 @@ func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, r
 func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
 	near := m.pairsFor(len(text))
 	for i := 0; i < len(text); i++ {
-		if i = m.skip(text, i, near); i == len(text) {
+		if i = m.skip(text, i, near); i == len(text) || end && len(text)-i < depth { // no match is shorter
 			break
 		}
 		longest, open := m.at(text[i:])

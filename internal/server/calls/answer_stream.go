@@ -44,9 +44,8 @@ func (b *broughtToken) placesInHeaders() string {
 	return all
 }
 
-// headersForCaller are the headers of a provider's answer that a caller gets.
-func headersForCaller(from http.Header) http.Header {
-	h := maps.Clone(from)
+// dropForCaller deletes the headers of a provider's answer that a caller does not get.
+func dropForCaller(h http.Header) {
 	broker.DropHopByHop(h)
 	if id := h.Get(wire.HeaderRequestID); id != "" {
 		h.Set(wire.HeaderUpstreamRequestID, id)
@@ -57,7 +56,6 @@ func headersForCaller(from http.Header) http.Header {
 			delete(h, name)
 		}
 	}
-	return h
 }
 
 // streamAnswer passes the provider's answer on while it comes. Where that breaks
@@ -65,9 +63,8 @@ func headersForCaller(from http.Header) http.Header {
 // before the caller has the last byte.
 func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *providerAnswer, status int) error {
 	h := w.Header()
-	for name, values := range headersForCaller(a.Header) {
-		h[name] = values
-	}
+	dropForCaller(a.Header)
+	maps.Copy(h, a.Header)
 	if h.Get("Content-Type") == "" {
 		h["Content-Type"] = nil // so that net/http guesses none
 	}

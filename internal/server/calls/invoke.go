@@ -124,9 +124,10 @@ func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *provide
 	if err := a.end(err); err != nil {
 		return err
 	}
+	dropForCaller(a.Header)
 	out := wire.Invoked{
 		Status:     a.StatusCode,
-		Headers:    headersForCaller(a.Header),
+		Headers:    a.Header,
 		Credential: a.call.with.Credential.ID,
 		Tier:       string(a.call.with.Tier),
 		DurationMs: took.Milliseconds(),
