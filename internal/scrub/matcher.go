@@ -96,23 +96,22 @@ func masked(out []byte, n int) []byte {
 
 // replace appends text to out with every match replaced. Unless the text ends
 // here, it stops where a match may go on and returns what remains.
-func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, rest []byte, found bool) {
+func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, rest []byte) {
 	plain := 0 // text[plain:i] is to be copied as it is
 	for i := 0; i < len(text); {
 		at, n, open := m.next(text[i:], end)
 		i += at
 		if open {
-			return append(out, text[plain:i]...), text[i:], found
+			return append(out, text[plain:i]...), text[i:]
 		}
 		if n == 0 {
 			break
 		}
 		out = mark(append(out, text[plain:i]...), n)
-		found = true
 		i += n
 		plain = i
 	}
-	return append(out, text[plain:]...), nil, found
+	return append(out, text[plain:]...), nil
 }
 
 // next returns where the first match in text is and how long, or where one may

@@ -89,7 +89,7 @@ func (s *Set) String(text string) string {
 	if _, n, _ := m.next([]byte(text), true); n == 0 { // as nearly always
 		return text
 	}
-	out, _, _ := m.replace(nil, []byte(text), true, named)
+	out, _ := m.replace(nil, []byte(text), true, named)
 	return string(out)
 }
 
@@ -230,7 +230,7 @@ func (r *reader) fill(text []byte) (ready int) {
 	case open:
 		rest = text[ready:]
 	case found > 0:
-		r.out, rest, _ = r.matcher.replace(nil, text, end, r.mark)
+		r.out, rest = r.matcher.replace(nil, text, end, r.mark)
 		ready = 0
 	}
 	r.rest = append(r.rest[:0], rest...)
