@@ -284,6 +284,5 @@ func (q Queries) EachEntry(ctx context.Context, seq int64, fn func(StoredEntry) 
 // written.
 func (q Queries) EachNewestRecord(ctx context.Context, fn func(StoredEntry) error) error {
 	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+` FROM audit_events a
-		WHERE a.record IS NOT NULL AND NOT EXISTS
-		(SELECT 1 FROM audit_events b WHERE b.record = a.record AND b.seq > a.seq)`)
+		WHERE a.seq IN (SELECT max(seq) FROM audit_events WHERE record IS NOT NULL GROUP BY record)`)
 }

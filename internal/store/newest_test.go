@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +91,24 @@ func testAWriteSeesWhatTheOneBeforeItHasWritten(t *testing.T, e engine) {
 	found, err := db.Read().Workspace(ctx, "org", ws.ID)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, found.Version)
+}
+
+// TestTheNewestEventOfARecordIsFoundByItsIndex of every kind that anybody looks for, and what no event wrote is
+// found without going through the log for each row.
+func TestTheNewestEventOfARecordIsFoundByItsIndex(t *testing.T) {
+	db, _ := openTest(t)
+	for _, k := range recordTables() {
+		if k.kind == KindVault {
+			require.Panics(t, func() { newestEvent(k.kind, "t") }, "the index has none of them")
+		} else {
+			plan := strings.Join(queryPlan(t, db, "SELECT id"+newestEvent(k.kind, "t")+" FROM (SELECT 'x' AS id) AS t"), "; ")
+			require.Contains(t, plan, "SEARCH audit_events USING INDEX audit_events_record (record=?)", k.kind)
+		}
+		plan := queryPlan(t, db, "SELECT 1 FROM "+k.table+" AS t WHERE "+k.unrecorded())
+		at := slices.IndexFunc(plan, func(step string) bool { return strings.Contains(step, "audit_events") })
+		require.GreaterOrEqual(t, at, 0, k.kind)
+		if strings.HasPrefix(plan[at], "SCAN") {
+			require.NotContains(t, strings.Join(plan[:at], "; "), "CORRELATED", "%s: %s", k.kind, plan)
+		}
+	}
 }

@@ -284,11 +284,21 @@ func (q Queries) EachUnrecorded(ctx context.Context, fn func(Record) error) erro
 			}
 			return r, err
 		}
-		err := each(ctx, q, scan, fn, "SELECT "+k.columns+" FROM "+k.table+` AS t WHERE NOT EXISTS
-			(SELECT 1 FROM audit_events a WHERE a.record = '`+k.kind+`:' || t.`+k.uid+`)`)
+		err := each(ctx, q, scan, fn, "SELECT "+k.columns+" FROM "+k.table+" AS t WHERE "+k.unrecorded())
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unrecorded is the condition that no event has written a row of the table, t. Where no index has the events
+// of the kind all of them are read once.
+func (k recordTable) unrecorded() string {
+	name := "'" + k.kind + ":' || t." + k.uid
+	if k.kind == KindVault {
+		return name + " IN (SELECT " + name + " FROM " + k.table + " AS t EXCEPT SELECT record FROM audit_events " +
+			"WHERE record IS NOT NULL AND NOT (" + hasRecordIndex + "))"
+	}
+	return "NOT EXISTS (SELECT 1 FROM audit_events WHERE record = " + name + " AND " + hasRecordIndex + ")"
 }
