@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
@@ -48,10 +49,29 @@ func (v Value) MarshalJSON() ([]byte, error) { return strictjson.MarshalString(v
 
 // UnmarshalJSON reads a JSON string. Its error does not repeat the text.
 func (v *Value) UnmarshalJSON(data []byte) error {
+	if inner, ok := plain(data); ok {
+		*v = NewValue(string(inner))
+		return nil
+	}
 	var s string
 	if err := json.Unmarshal(data, &s); err != nil {
 		return fmt.Errorf("want a string")
 	}
 	*v = NewValue(s)
 	return nil
+}
+
+// plain is what is inside a JSON string that is written as it is read: in ASCII, and without an
+// escape. All but few secrets are, and need no decoder of their own.
+func plain(data []byte) (inner []byte, ok bool) {
+	if len(data) < 2 || data[0] != '"' || data[len(data)-1] != '"' {
+		return nil, false
+	}
+	inner = data[1 : len(data)-1]
+	for _, c := range inner {
+		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return nil, false
+		}
+	}
+	return inner, true
 }

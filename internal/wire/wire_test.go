@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,21 @@ func TestAValueSurvivesTheWire(t *testing.T) {
 		require.NoError(rt, json.Unmarshal(text, &out))
 		require.Equal(rt, in.Password.Reveal(), out.Password.Reveal())
 		require.True(rt, out.TOTP.IsZero())
+	})
+}
+
+// TestAValueIsReadAsEncodingJSONReadsAString, whatever stands between its quotes.
+func TestAValueIsReadAsEncodingJSONReadsAString(t *testing.T) {
+	pieces := []string{"a", "ä", `\"`, `"`, `\`, `\u00e4`, `\ud800`, "\xff", "\x00", "\n", "\x7f", "<", ""}
+	rapid.Check(t, func(rt *rapid.T) {
+		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 4).Draw(rt, "pieces"), "")
+		text = rapid.SampledFrom([]string{`"` + text + `"`, text, "null"}).Draw(rt, "text")
+		var want string
+		wrong := json.Unmarshal([]byte(text), &want)
+		var got Value
+		err := got.UnmarshalJSON([]byte(text))
+		require.Equal(rt, wrong == nil, err == nil, "%q", text)
+		require.Equal(rt, want, got.Reveal(), "%q", text)
 	})
 }
 
