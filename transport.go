@@ -230,8 +230,6 @@ func (x *exchange) build(ctx context.Context) error {
 		return x.fail(err)
 	}
 	hr.URL.RawQuery = query.Encode()
-	maps.Copy(hr.Header, x.r.header)
-	x.t.headers(hr.Header, x.r.as, x)
 	x.req.Request = hr
 	switch {
 	case x.r.body != nil:
@@ -241,7 +239,6 @@ func (x *exchange) build(ctx context.Context) error {
 		if err != nil {
 			return x.fail(err)
 		}
-		hr.Header["Content-Type"] = x.t.json
 		return x.attach(int64(len(body)), true, func() (io.Reader, error) { return bytes.NewReader(body), nil })
 	}
 	return nil

@@ -3,6 +3,7 @@ package bctrl
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
@@ -70,6 +71,16 @@ func (t *transport) headers(h http.Header, as *limits, call *exchange) {
 	}
 }
 
+// fillHeader is for that of the first attempt, which the others share. Before [http.Client] has passed it on
+// it is empty: what is in it would be copied for redirects, which are never followed.
+func (x *exchange) fillHeader(h http.Header) {
+	maps.Copy(h, x.r.header)
+	x.t.headers(h, x.r.as, x)
+	if x.r.in != nil {
+		h["Content-Type"] = x.t.json
+	}
+}
+
 // exchangeKey finds the exchange in the context of an attempt.
 type exchangeKey struct{}
 
@@ -77,7 +88,9 @@ type exchangeKey struct{}
 // which come through an [http.Client].
 func (w *wayOut) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := req.Context().Value(exchangeKey{}).(*exchange)
-	x.attempts++
+	if x.attempts++; x.attempts == 1 {
+		x.fillHeader(req.Header)
+	}
 	return w.send(req, Attempt{PathTemplate: x.r.path, Number: x.attempts, RequestID: x.requestID})
 }
 
