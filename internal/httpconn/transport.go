@@ -58,7 +58,8 @@ func New(base *http.Transport) *Transport {
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var s sending
-	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: s.got, Got1xxResponse: s.interim})
+	s.trace.GotConn, s.trace.Got1xxResponse = s.got, s.interim
+	ctx := httptrace.WithClientTrace(req.Context(), &s.trace)
 	var once bool
 	if t.proxy != nil {
 		if via, err := t.proxy(req); err == nil && via != nil && !tunnels(via) {
@@ -84,6 +85,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // sending is one request, maybe over several connections, one after the other.
 type sending struct {
+	trace httptrace.ClientTrace
+
 	mu       sync.Mutex
 	last     *conn
 	interims int
