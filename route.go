@@ -14,36 +14,32 @@ import (
 // way could take for more than that are refused.
 func locate(u *url.URL, base *url.URL, template string, params []string) error {
 	u.Scheme, u.Host = base.Scheme, base.Host
-	escape := false
-	plain, err := fill(base.Path, template, params, func(name, value string) (string, error) {
-		escape = escape || url.PathEscape(value) != value
-		return value, checkSegment(name, value)
-	})
-	if err != nil {
-		return err
+	escaped, differ := make([]string, len(params)), false
+	for i, value := range params {
+		escaped[i] = url.PathEscape(value)
+		differ = differ || escaped[i] != value
 	}
-	u.Path = plain
-	if escape {
-		u.RawPath, err = fill(base.Path, template, params, func(_, value string) (string, error) {
-			return url.PathEscape(value), nil
-		})
+	var err error
+	if u.Path, err = fill(base.Path, template, params, checkSegment); err == nil && differ {
+		u.RawPath, err = fill(base.Path, template, escaped, nil)
 	}
 	return err
 }
 
-// fill puts the values of a template's variables in their places.
-func fill(prefix, template string, params []string, as func(name, value string) (string, error)) (string, error) {
+// fill puts values in the places of a template's variables, each checked by its name unless check is nil.
+func fill(prefix, template string, values []string, check func(name, value string) error) (string, error) {
 	var b strings.Builder
 	b.Grow(len(prefix) + len(template) + 64)
 	b.WriteString(prefix)
 	for segment := range strings.SplitSeq(strings.TrimPrefix(template, "/"), "/") {
 		b.WriteByte('/')
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			value, err := as(strings.TrimSuffix(name, "}"), params[0])
-			if err != nil {
-				return "", err
+			segment, values = values[0], values[1:]
+			if check != nil {
+				if err := check(strings.TrimSuffix(name, "}"), segment); err != nil {
+					return "", err
+				}
 			}
-			segment, params = value, params[1:]
 		}
 		b.WriteString(segment)
 	}
