@@ -2,6 +2,7 @@ package bctrl
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -86,10 +87,11 @@ func BenchmarkSmallCall(b *testing.B) {
 
 // BenchmarkSmallCallNetHTTP is the same call by hand, for comparison.
 func BenchmarkSmallCallNetHTTP(b *testing.B) {
-	hc := &http.Client{Transport: instant{smallAnswer}, Timeout: time.Minute}
+	hc := &http.Client{Transport: instant{smallAnswer}}
 	b.ReportAllocs()
 	for b.Loop() {
-		req, err := http.NewRequestWithContext(b.Context(), http.MethodGet,
+		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet,
 			"https://api.example.test/v1/ai-credentials/openai-prod", nil)
 		if err != nil {
 			b.Fatal(err)
@@ -105,5 +107,6 @@ func BenchmarkSmallCallNetHTTP(b *testing.B) {
 			b.Fatal(err)
 		}
 		resp.Body.Close()
+		cancel()
 	}
 }

@@ -150,8 +150,6 @@ Exit codes:
 // usage makes cobra's template fit a terminal, and leaves out that a command
 // with others below it runs alone, which shows its help.
 func usage(template string) string {
-	return strings.NewReplacer(
-		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}",
-		"Flags.FlagUsages", "Flags.FlagUsagesWrapped 100",
-	).Replace(template)
+	template = strings.ReplaceAll(template, "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}")
+	return strings.ReplaceAll(template, "Flags.FlagUsages", "Flags.FlagUsagesWrapped 100")
 }
