@@ -131,6 +131,27 @@ func (p *place) set(org, key string) {
 	})
 }
 
+// workspace opens the store, writes a workspace twice, and closes it. Its events have an index, those of
+// vault entries have none in a file.
+func (p *place) workspace() {
+	p.Helper()
+	p.open()
+	for version := range int64(2) {
+		p.write(func(tx *store.Tx) error {
+			ws := store.Workspace{ID: "ws", Name: fmt.Sprint("name ", version+1), Version: version + 1, UpdatedAt: time.Now()}
+			write := tx.InsertWorkspace
+			if version > 0 {
+				write = tx.UpdateWorkspace
+			}
+			if err := write(p.Context(), "org", ws); err != nil {
+				return err
+			}
+			return Append(tx, Event{Org: "org", Caller: "key:k", Action: "workspace.write", Object: ws.ID, Outcome: OK})
+		})
+	}
+	p.close()
+}
+
 // remove deletes a vault entry and records it.
 func (p *place) remove(org, key string) {
 	p.Helper()

@@ -128,6 +128,19 @@ func tamperings() []tampering {
 			p.behind("INSERT INTO vault_entries SELECT org_id, 'k3', 'k3', 'uid-org-k3', version, has_totp, meta, sealed, " +
 				"created_at, updated_at FROM vault_entries WHERE key = 'k0'")
 		}, bctrl.AuditRecordAdded, false},
+		{"a workspace put back to an older state", func(p *place) {
+			p.workspace()
+			p.behind("UPDATE workspaces SET version = 1, name = 'name 1'")
+		}, bctrl.AuditRecordOlder, false},
+		{"a workspace deleted", func(p *place) {
+			p.workspace()
+			p.behind("DELETE FROM workspaces")
+		}, bctrl.AuditRecordMissing, false},
+		{"a workspace added", func(p *place) {
+			p.workspace()
+			p.behind("INSERT INTO workspaces SELECT org_id, 'new', 'new', version, mounts, 'new', created_at, updated_at, " +
+				"proof FROM workspaces")
+		}, bctrl.AuditRecordAdded, false},
 		{"a key of the attacker's added", func(p *place) {
 			p.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) VALUES ('evil', 'org', x'00', '', 0)")
 		}, bctrl.AuditRecordAdded, false},

@@ -112,7 +112,7 @@ type body struct {
 }
 
 // Whole returns the body of an answer that has been read from the provider already, and
-// waits in memory, as short ones do. It is false for any other.
+// waits in memory, as short ones do: what of it is not read yet, which is not to be changed. It is false for any other.
 func Whole(resp *http.Response) (text []byte, read bool) {
 	b, _ := resp.Body.(body)
 	if whole, read := b.Reader.(*bytes.Buffer); read {
@@ -196,20 +196,19 @@ func plainBody(out *http.Response, raw io.Reader, set *scrub.Set) (io.Reader, er
 	case out.ContentLength > firstLook:
 		return set.Mask(raw), nil
 	}
-	text := make([]byte, out.ContentLength+1) // one byte more: that there is none has to be seen
-	n, err := io.ReadFull(raw, text)
-	switch {
-	case err == nil:
-		return nil, fail(ErrAnswer, "more than its length")
-	case err != io.EOF && err != io.ErrUnexpectedEOF: // those are how it ends
+	most := out.ContentLength + 1 // one byte more: that there is none has to be seen
+	text := bytes.NewBuffer(make([]byte, 0, most+bytes.MinRead))
+	switch n, err := text.ReadFrom(io.LimitReader(raw, most)); {
+	case err != nil:
 		return nil, err
+	case n == most:
+		return nil, fail(ErrAnswer, "more than its length")
 	}
-	text = text[:n]
-	if set.Holds(text) {
-		text, out.ContentLength = []byte(set.String(string(text))), -1
+	if set.Holds(text.Bytes()) {
+		text, out.ContentLength = bytes.NewBufferString(set.String(text.String())), -1
 		DropDigests(out.Header)
 	}
-	return bytes.NewBuffer(text), nil
+	return text, nil
 }
 
 // isMadeAsSent reports whether a packed answer is made while it is sent, rather

@@ -48,21 +48,25 @@ func Each(t testing.TB, n int) (takes func(i int) bool) {
 const checks = "rapid.checks"
 
 // Checks has each property that a test checks with rapid tried n times, since one try takes long; as often as
-// others at night, and as often as the flag says where it says so. The flag is of all tests of a package, so
-// the test runs beside no other.
+// others at night, and as often as the flag says where it is given. The flag is of all tests of a package, so
+// the test must run beside no other: one that is parallel panics.
 func Checks(t testing.TB, n int) {
 	t.Helper()
-	f := flag.Lookup(checks)
-	if All() || f.Value.String() != f.DefValue {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == checks })
+	if All() || given {
 		return
 	}
+	t.Setenv(variable, os.Getenv(variable)) // which a parallel test may not
+	f := flag.Lookup(checks)
+	before := f.Value.String()
 	set := func(value string) {
 		if err := f.Value.Set(value); err != nil {
 			t.Errorf("setting -%s: %v", checks, err)
 		}
 	}
 	set(strconv.Itoa(n))
-	t.Cleanup(func() { set(f.DefValue) })
+	t.Cleanup(func() { set(before) })
 }
 
 // All reports whether tests are to take all of their cases.

@@ -1,7 +1,6 @@
 package sample
 
 import (
-	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,13 +39,6 @@ func TestAPropertyIsTriedAsOftenAsIsSaid(t *testing.T) {
 		require.Equal(t, 3, tries(t))
 	})
 	require.Equal(t, usual, tries(t), "in other tests")
-	t.Run("as often as the flag says", func(t *testing.T) {
-		f := flag.Lookup(checks)
-		require.NoError(t, f.Value.Set("7"))
-		t.Cleanup(func() { require.NoError(t, f.Value.Set(f.DefValue)) })
-		Checks(t, 3)
-		require.Equal(t, 7, tries(t))
-	})
 	t.Setenv(variable, "all")
 	Checks(t, 3)
 	require.Equal(t, usual, tries(t), "at night")

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -10,10 +11,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 func TestAnInvocationReachesTheProviderWithItsKey(t *testing.T) {
@@ -190,6 +193,28 @@ func TestWhatIsRefusedNeverLeaves(t *testing.T) {
 	got := c.do("POST", []string{"capabilities", "acme/nothing", "invoke"}, nil, envelope(nil))
 	require.Equal(t, "capabilities.not_found", got.code())
 	require.Zero(t, c.hits.Load())
+}
+
+// TestACallWhoseTimeIsUpBeforeItIsOnRecordSaysSo, here since the transaction before takes longer.
+func TestACallWhoseTimeIsUpBeforeItIsOnRecordSaysSo(t *testing.T) {
+	c := newCallers(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	busy, done := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer done()
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- c.db.Write(t.Context(), func(*store.Tx) error {
+			close(begun)
+			<-busy.Done()
+			return nil
+		})
+	}()
+	<-begun
+	got := c.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil,
+		object{"path": "/v1/things", "timeoutMs": 1})
+	require.NoError(t, <-ended)
+	require.Equal(t, "invoke.upstream_timeout", got.code(), "%s", got.Body)
+	require.Equal(t, "invoke.upstream_timeout", c.last().Outcome)
+	require.Zero(t, c.hits.Load(), "nothing was sent")
 }
 
 func TestPartsBehindAnInvocationAreOneBody(t *testing.T) {

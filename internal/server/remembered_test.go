@@ -155,6 +155,22 @@ func TestARowThatWasUsedIsRefusedOnceItIsChanged(t *testing.T) {
 	}
 }
 
+// TestARefusalNamesWhatTheCallWasToBeMadeWith also where that cannot be read any more.
+func TestARefusalNamesWhatTheCallWasToBeMadeWith(t *testing.T) {
+	c := newCallers(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	if _, onFile := c.db.Generation(); !onFile {
+		return // PostgreSQL takes no text for a number
+	}
+	c.tamper("UPDATE secrets SET version = 'x'")
+	_, err := c.client.Capabilities.Invoke(t.Context(), things())
+	require.Error(t, err)
+	refused := c.last()
+	require.Equal(t, codeOf(err), refused.Outcome)
+	require.Equal(t, "acme-main", refused.Credential)
+	require.NotEmpty(t, refused.UID)
+	require.NotEmpty(t, refused.Tier)
+}
+
 // TestUsesLeaveWhatIsRemembered: what calls are resolved by is read again once it may
 // have changed, and not for each use of the server.
 func TestUsesLeaveWhatIsRemembered(t *testing.T) {

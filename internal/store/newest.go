@@ -22,7 +22,7 @@ func newestEvent(kind, table string) string {
 // newestEventOf is the query of the newest event that wrote the record of a kind with a name.
 func newestEventOf(kind, name string) string {
 	if kind == KindVault {
-		panic("store: nobody looks for the events of a login: " + hasRecordIndex)
+		panic("store: no index has the events of logins")
 	}
 	return "SELECT body FROM audit_events WHERE record = " + name + " AND " + hasRecordIndex + " ORDER BY seq DESC LIMIT 1"
 }

@@ -1,7 +1,9 @@
 package calls
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -82,6 +84,9 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 		return ev, err
 	})
 	if err != nil {
+		if errors.Is(err, context.Canceled) { // while it waited for the transaction
+			err = cmp.Or(web.EndedBecause(ctx), err)
+		}
 		a.close()
 		return a, err
 	}

@@ -87,7 +87,7 @@ func (s *Service) Resolve(
 		}
 	}
 	if err := r.loadSecrets(ctx, q); err != nil {
-		return nil, err
+		return r, err // the event of the refusal names the credential
 	}
 	r.places, r.audited = r.placesOf(r.Auth), r.auditSecrets()
 	return r, nil
