@@ -180,7 +180,7 @@ func (r *racer) see(what, text string) {
 // BCTRL_RACES says how often, BCTRL_RACES_SEED which.
 func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 	t.Parallel()
-	count := numberFrom(t, "BCTRL_RACES", sample.Number(16, 1000))
+	count := numberFrom(t, "BCTRL_RACES", sample.Number(8, 1000))
 	seed := numberFrom(t, "BCTRL_RACES_SEED", int(time.Now().UnixNano()))
 	t.Logf("%d races, seed %d", count, seed)
 	const browsers, frames = 4, 8
