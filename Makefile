@@ -19,7 +19,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test test-small compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser window postgres sdks s3server
+.PHONY: help demo cluster test test-long test-short compat compat-agents clients miniwob miniwob-sample fuzz-origins races attacks bucket soak lint fmt bench bench-smoke otlp vuln check browser window postgres sdks s3server
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -36,7 +36,7 @@ NOT_RACED := image/... compress/... hash/adler32 hash/crc32 modernc.org/sqlite/l
 	github.com/tetratelabs/wazero/internal/leb128
 RACE := $(if $(CC_FOUND),-race -gcflags=modernc.org/...=-d=checkptr=0 $(NOT_RACED:%=-gcflags=%=-race=false))
 
-# A test that fails is tried once more, alone, when all others have ended, since browsers on two
+# A test that fails is tried once more when all others of its lane have ended, since browsers on two
 # cores get in each other's way: what passes then is printed under "Failed" all the same, to be
 # mended. Nothing is tried again after a data race, a leak, or more than five failures, subtests counted.
 # Vet and the linter have their own step in .ci/run, so tests are not vetted a second time.
@@ -55,21 +55,25 @@ demo: browser
 cluster: browser postgres s3server
 	@go run ./examples/cluster
 
-# Tests with a browser wait for much of their time, so two modules, and more packages than there
-# are processors, run at once. What all of them are built of is built before, once, and no program
-# linked of it (`go list -export`). The packages that take longest begin first, so that none of
-# them is left alone in the end.
-test: PACKAGES := ./internal/browser/page ./internal/server ./internal/command ./bctrltest ./internal/store \
-	./internal/browser/chromium ./internal/broker ./internal/audit ./internal/browser/devtools ./...
+# Tests with a browser wait for much of their time, so three lanes run at once, and in one of them
+# more packages than there are processors. What all of them are built of is built before, once, and
+# no program linked of it (`go list -export`). The packages that take longest begin first, so that
+# none of them is left alone in the end.
+LONG := ./internal/browser/page ./internal/server ./internal/command ./bctrltest ./internal/store \
+	./internal/browser/chromium ./internal/audit
 test: browser window sdks postgres s3server
 	@scripts/install-miniwob
 	@go list -export $(RACE) ./... >/dev/null
-	@$(MAKE) --no-print-directory -j2 compat test-small
-	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=40m
+	@$(MAKE) --no-print-directory -k -j3 test-long compat test-short
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
-test-small:
-	@for module in miniwob-sample otlp; do $(MAKE) --no-print-directory $$module; done
+test-long: PACKAGES := $(LONG)
+test-long:
+	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=40m
+
+test-short: miniwob-sample otlp
+	$(GO_TEST) -p=1 -timeout=40m
+test-short: private PACKAGES = $(shell go list ./... | grep -vxF "$$(go list $(LONG))")
 
 # A module of its own: nobody who uses bctrl gets these SDKs. What it has of `make soak` takes
 # the time of many other tests, and runs at night.
