@@ -43,7 +43,7 @@ RACE := $(if $(CC_FOUND),-race -gcflags=modernc.org/...=-d=checkptr=0 $(NOT_RACE
 PACKAGES := ./...
 GO_TEST = $(if $(RACE),,CGO_ENABLED=0 )go tool -modfile=$(CURDIR)/tools/go.mod gotestsum -f standard-quiet \
 	--hide-summary=skipped --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race \
-	--rerun-fails-run-root-test --packages="$(PACKAGES)" -- $(RACE) -vet=off -count=1
+	--rerun-fails-run-root-test --packages="$(PACKAGES)" -- $(RACE) -vet=off -count=1 -timeout=40m
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -69,17 +69,17 @@ test: browser window sdks postgres s3server
 
 test-long: PACKAGES := $(LONG)
 test-long:
-	$(GO_TEST) -p=$$(( $$(nproc) + 1 )) -timeout=40m
+	$(GO_TEST) -p=$$(( $$(nproc) + 1 ))
 
 test-short: miniwob-sample otlp
-	$(GO_TEST) -p=1 -timeout=40m
+	$(GO_TEST) -p=1
 test-short: private PACKAGES = $(shell go list ./... | grep -vxF "$$(go list $(LONG))")
 
 # A module of its own: nobody who uses bctrl gets these SDKs. What it has of `make soak` takes
 # the time of many other tests, and runs at night.
 compat: PACKAGES := . ./clients
 compat: browser sdks postgres s3server
-	cd compat && $(GO_TEST) -timeout=10m
+	cd compat && $(GO_TEST)
 
 compat-agents: browser sdks
 	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=5m -run InARuntime .
@@ -93,7 +93,7 @@ clients: browser
 # A module of its own, as compat is. The sample is twenty tasks at one seed.
 miniwob-sample: browser
 	@scripts/install-miniwob
-	cd miniwob && $(GO_TEST) -timeout=10m
+	cd miniwob && $(GO_TEST)
 
 miniwob: browser
 	@scripts/install-miniwob
@@ -155,7 +155,7 @@ sdks:
 
 # A module of its own: nobody who uses bctrl gets OpenTelemetry.
 otlp:
-	cd otlp && $(GO_TEST) -timeout=5m
+	cd otlp && $(GO_TEST)
 
 # Built once, since several packages ask for it at the same time.
 s3server:
