@@ -48,7 +48,8 @@ func (s *limits) lower(m Mounts) (*limits, error) {
 }
 
 // then returns the one declaration that equals m followed by next, which
-// narrows it: what next leaves out is m's, and denies add up.
+// narrows it: what next leaves out is m's, but for defaults that it no longer
+// allows, and denies add up.
 func (m Mounts) then(next Mounts) Mounts {
 	out := m.clone()
 	next = next.clone()
@@ -57,6 +58,9 @@ func (m Mounts) then(next Mounts) Mounts {
 			ai.Allow = orBefore(ai.Allow, out.AI.Allow)
 			if ai.Defaults == nil {
 				ai.Defaults = out.AI.Defaults
+				if ai.Allow != nil { // where nobody says what is allowed, nothing has been taken away
+					ai.Defaults = allowedDefaults(ai.Defaults, ai.Allow)
+				}
 			}
 		}
 		out.AI = ai
@@ -71,8 +75,8 @@ func (m Mounts) then(next Mounts) Mounts {
 		}
 		out.Vault = v
 	}
-	if next.Storage != nil {
-		out.Storage = next.Storage
+	if storage := next.Storage; storage != nil && *storage != (StorageMount{}) { // an empty one says nothing
+		out.Storage = storage
 	}
 	if c := next.Capabilities; c != nil {
 		if out.Capabilities != nil {

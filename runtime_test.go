@@ -377,9 +377,12 @@ func TestOneDeclarationEqualsItsSteps(t *testing.T) {
 		}
 		if rapid.Bool().Draw(rt, name+" ai") {
 			m.AI = &AIMount{Allow: list(rt, name+" ids", id)}
+			if rapid.Bool().Draw(rt, name+" default") {
+				m.AI.Defaults = map[AIProvider]string{OpenAI: id.Draw(rt, name+" default id")}
+			}
 		}
 		if rapid.Bool().Draw(rt, name+" storage") {
-			m.Storage = &StorageMount{Access: StorageNone}
+			m.Storage = &StorageMount{Access: rapid.SampledFrom([]StorageAccess{"", StorageNone}).Draw(rt, name+" access")}
 		}
 		if rapid.Bool().Draw(rt, name+" capabilities") {
 			m.Capabilities = &CapabilityMount{Allow: list(rt, name+" capability", rapid.SampledFrom([]string{"g/", "g/r"}))}
@@ -393,7 +396,7 @@ func TestOneDeclarationEqualsItsSteps(t *testing.T) {
 		return m
 	}
 	ceiling := Mounts{
-		AI:           &AIMount{Allow: []string{"p", "q", "r"}},
+		AI:           &AIMount{Allow: []string{"p", "q", "r"}, Defaults: map[AIProvider]string{OpenAI: "p"}},
 		Vault:        &VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)},
 		Storage:      &StorageMount{Workspace: "ns"},
 		Capabilities: &CapabilityMount{Allow: []string{"g/"}},
@@ -413,6 +416,7 @@ func TestOneDeclarationEqualsItsSteps(t *testing.T) {
 		once, err := ceiling.Narrow(declared)
 		require.NoError(rt, err)
 		require.Equal(rt, steps.Normal(), once.Normal())
+		require.Equal(rt, steps.AI.Defaults, once.AI.Defaults)
 	})
 }
 
