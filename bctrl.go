@@ -90,7 +90,7 @@ func newClient(t *transport) *Client {
 // Storage returns the files of a namespace. It sends nothing: a name that the
 // grammar refuses is refused by the first call.
 func (c *Client) Storage(namespace string) *Storage {
-	return &Storage{namespace: namespace, via: c.via}
+	return &Storage{named: namespace, via: c.via}
 }
 
 // CloseIdleConnections closes connections that wait for the next call. It is

@@ -237,7 +237,7 @@ func (p *BrowserPage) PDF(ctx context.Context, options PDFOptions, opts ...CallO
 	if err != nil {
 		return nil, err
 	}
-	if !options.Inline && !p.rt.limits.mounts().AllowsNamespace(p.rt.Storage.namespace) {
+	if !options.Inline && p.rt.Storage.Namespace() == "" {
 		return nil, outside(PutStorage, "the mounts permit no storage to put the PDF in",
 			"mount storage at the workspace, and do not drop it at the runtime; or ask for the bytes with Inline")
 	}

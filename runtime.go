@@ -84,12 +84,8 @@ func (rt *Runtime) show(info RuntimeInfo) {
 // limit makes the services of a handle that is limited to s.
 func (rt *Runtime) limit(s *limits) {
 	rt.limits = s
-	namespace := ""
-	if m := s.mounts().Storage; m != nil && m.Access != StorageNone {
-		namespace = m.Workspace
-	}
 	rt.Vault = &RuntimeVault{via: rt.via, limits: s}
-	rt.Storage = &Storage{namespace: namespace, via: rt.via, limits: s}
+	rt.Storage = &Storage{via: rt.via, limits: s}
 	rt.AI = &RuntimeAI{via: rt.via, limits: s}
 	rt.Capabilities = &RuntimeCapabilities{via: rt.via, limits: s}
 	rt.Stagehand = &Stagehand{rt: rt}

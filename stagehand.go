@@ -176,7 +176,7 @@ func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...GotoCallOpti
 //
 // Access: runtime.execute
 func (p *BrowserPage) Screenshot(ctx context.Context, args ScreenshotArgs, opts ...CallOption) (*StorageObject, error) {
-	if !p.rt.limits.mounts().AllowsNamespace(p.rt.Storage.namespace) {
+	if p.rt.Storage.Namespace() == "" {
 		return nil, outside(PutStorage, "the mounts permit no storage to put the picture in",
 			"mount storage at the workspace, and do not drop it at the runtime")
 	}

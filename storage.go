@@ -103,9 +103,9 @@ type ObjectFilter struct {
 // Storage is the files of one namespace. See [Client.Storage] and, limited to
 // what a runtime may use, [Runtime.Storage].
 type Storage struct {
-	namespace string
-	via       via
-	limits    *limits // nil for the caller's own authority
+	named  string // the namespace, where limits is nil
+	via    via
+	limits *limits // nil for the caller's own authority
 }
 
 const (
@@ -117,8 +117,14 @@ const (
 // maxHeldFile bounds [Storage.Get], which holds the file in memory.
 const maxHeldFile = 64 << 20
 
-// Namespace returns the namespace; empty for a runtime without storage.
-func (s *Storage) Namespace() string { return s.namespace }
+// Namespace returns the namespace; empty for a runtime without storage. That of a
+// runtime is the one that its mounts give, as they were last read.
+func (s *Storage) Namespace() string {
+	if s.limits == nil {
+		return s.named
+	}
+	return s.limits.mounts().Storage.namespace()
+}
 
 // Get returns the content of a file of at most 64 MiB; a longer one is
 // [ErrTooLarge], and [Storage.Open] streams it. A missing file is
@@ -217,7 +223,7 @@ func (s *Storage) BrowsePage(
 	r := &request{
 		method: http.MethodGet,
 		path:   pathBrowse,
-		params: []string{s.namespace},
+		params: []string{s.Namespace()},
 		as:     s.limits,
 		out:    browseAnswer{&out},
 		opts:   opts,
@@ -275,7 +281,7 @@ func (s *Storage) objects(f ObjectFilter) listing[StorageObject] {
 		path:   pathObjects,
 		plural: wire.StorageObjects,
 		query: []string{
-			"workspace", s.namespace, "runtimeId", f.RuntimeID, "source", string(f.Source),
+			"workspace", s.Namespace(), "runtimeId", f.RuntimeID, "source", string(f.Source),
 			"driver", string(f.Driver), "target", f.Target, "pathPrefix", f.PathPrefix,
 		},
 	}
@@ -290,18 +296,19 @@ func (s *Storage) about(r *request, right Verb, path string) error {
 	if err := ValidStoragePath(path); err != nil {
 		return s.failed(r.method, err)
 	}
-	r.params, r.as = []string{s.namespace, path}, s.limits
+	r.params, r.as = []string{s.Namespace(), path}, s.limits
 	return nil
 }
 
 // permitted refuses a namespace that the mounts do not permit, and one that is
 // none.
 func (s *Storage) permitted(r *request, right Verb) error {
-	if s.limits != nil && !s.limits.mounts().AllowsNamespace(s.namespace) {
+	namespace := s.Namespace()
+	if s.limits != nil && namespace == "" {
 		return (&exchange{r: r}).fail(outside(right, "the mounts permit no storage",
 			"mount storage at the workspace, and do not drop it at the runtime"))
 	}
-	if err := checkSegment("namespace", s.namespace); err != nil {
+	if err := checkSegment("namespace", namespace); err != nil {
 		return (&exchange{r: r}).fail(err)
 	}
 	return nil
@@ -319,7 +326,7 @@ func (s *Storage) described(h http.Header, path string) StorageObject {
 	}
 	created, _ := http.ParseTime(h.Get("Last-Modified")) // zero when the server does not say
 	return StorageObject{
-		Workspace:   s.namespace,
+		Workspace:   s.Namespace(),
 		LogicalPath: path,
 		SizeBytes:   lengthOf(h),
 		ContentType: h.Get("Content-Type"),

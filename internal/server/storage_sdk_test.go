@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -138,4 +139,28 @@ func TestAnUploadWhoseAnswerIsLostHasOneEffect(t *testing.T) {
 	now, err := files.Stat(t.Context(), "f")
 	require.NoError(t, err)
 	require.Equal(t, o, now)
+}
+
+// TestAHandleIsGivenTheNamespaceThatItsWorkspaceHasNow: what a workspace gives instead
+// of the namespace that a runtime was launched with, its handle has once it is refreshed.
+func TestAHandleIsGivenTheNamespaceThatItsWorkspaceHasNow(t *testing.T) {
+	h := newHarness(t)
+	made := h.made("w", object{"storage": object{"access": "none"}})
+	ws, err := h.sdk(straight).Workspaces.Get(t.Context(), made.ID)
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("r").Stagehand(t.Context(), bctrl.Launch{})
+	require.NoError(t, err)
+	require.Empty(t, rt.Storage.Namespace())
+	for _, namespace := range []string{"first", "second"} {
+		h.ok("PATCH", []string{"workspaces", made.ID},
+			object{"mounts": object{"storage": object{"workspace": namespace}}}, nil)
+		require.NoError(t, rt.Refresh(t.Context()))
+		require.Equal(t, namespace, rt.Storage.Namespace())
+		o, err := rt.Storage.Upload(t.Context(), "a", strings.NewReader("1"))
+		require.NoError(t, err)
+		require.Equal(t, namespace, o.Workspace)
+		shot, err := rt.Page.Screenshot(t.Context(), bctrl.ScreenshotArgs{})
+		require.NoError(t, err)
+		require.Equal(t, namespace, shot.Workspace)
+	}
 }
