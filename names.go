@@ -30,9 +30,17 @@ func ValidVaultPrefix(prefix string) error {
 // Otherwise it returns an [*Error] with code storage.invalid_path.
 //
 // The server brings a path to Unicode form NFC before it applies these rules;
-// ValidStoragePath takes it as it is.
-func ValidStoragePath(path string) error {
-	return invalidName("storage.invalid_path", "not a storage path", names.StoragePath(path))
+// ValidStoragePath takes it as it is. The methods of [Storage] leave to the server
+// whether a path that is too long will be short enough.
+func ValidStoragePath(path string) error { return invalidStoragePath(names.StoragePath(path)) }
+
+// sendableStoragePath is [ValidStoragePath] for a path that is sent as it is.
+func sendableStoragePath(path string) error {
+	return invalidStoragePath(names.StoragePathBeforeNFC(path))
+}
+
+func invalidStoragePath(rule error) error {
+	return invalidName("storage.invalid_path", "not a storage path", rule)
 }
 
 // invalidName wraps the rule that a name breaks; nil stays nil.

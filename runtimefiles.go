@@ -21,7 +21,7 @@ type RuntimeFiles struct{ rt *Runtime }
 func (f *RuntimeFiles) Stage(
 	ctx context.Context, name string, r io.Reader, opts ...UploadOption,
 ) (*StorageObject, error) {
-	if name == "" || strings.Contains(name, "/") || ValidStoragePath(name) != nil {
+	if name == "" || strings.Contains(name, "/") || sendableStoragePath(name) != nil {
 		return nil, refusal(http.StatusBadRequest, "files.invalid_name", "name",
 			"the name must be one segment of a storage path, as q1.pdf")
 	}

@@ -293,7 +293,7 @@ func (s *Storage) about(r *request, right Verb, path string) error {
 	if err := s.permitted(r, right); err != nil {
 		return err
 	}
-	if err := ValidStoragePath(path); err != nil {
+	if err := sendableStoragePath(path); err != nil {
 		return s.failed(r.method, err)
 	}
 	r.params, r.as = []string{s.Namespace(), path}, s.limits

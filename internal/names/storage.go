@@ -54,6 +54,18 @@ func StoragePath(path string) error {
 	return nil
 }
 
+// StoragePathBeforeNFC is [StoragePath] for who cannot normalise. A path that is too
+// long and not ASCII may be short enough once it is in NFC, where one character can
+// have a third of the bytes, so that its length is left to the server.
+func StoragePathBeforeNFC(path string) error {
+	err := StoragePath(path)
+	ascii := !strings.ContainsFunc(path, func(r rune) bool { return r > unicode.MaxASCII })
+	if !ascii && (err == errPathTooLong || err == errPathSegmentTooLong) {
+		return nil
+	}
+	return err
+}
+
 func pathRune(r rune) error {
 	switch {
 	case r == '\\':

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/bctrl-go/bctrl"
 )
@@ -139,6 +140,37 @@ func TestAnUploadWhoseAnswerIsLostHasOneEffect(t *testing.T) {
 	now, err := files.Stat(t.Context(), "f")
 	require.NoError(t, err)
 	require.Equal(t, o, now)
+}
+
+// TestAPathThatIsShortInNFCIsSentAndKept: a name of 85 Hangul syllables has 255 bytes
+// in NFC, and thrice as many in the form that macOS gives file names.
+func TestAPathThatIsShortInNFCIsSentAndKept(t *testing.T) {
+	h := newHarness(t)
+	ws := h.made("w", object{"storage": object{"workspace": "sales"}})
+	h.launch(ws, "crm", nil)
+	files := h.sdk(straight).Storage("sales")
+	composed := "reports/" + strings.Repeat("각", 85)
+	apart := norm.NFD.String(composed)
+	o, err := files.Upload(t.Context(), apart, strings.NewReader("1"))
+	require.NoError(t, err)
+	require.Equal(t, composed, o.LogicalPath)
+	for _, path := range []string{composed, apart} {
+		content, err := files.Get(t.Context(), path)
+		require.NoError(t, err)
+		require.Equal(t, "1", string(content))
+	}
+	for _, path := range []string{composed + "각", apart + "\u1100", strings.Repeat("x", 256)} {
+		_, err = files.Get(t.Context(), path)
+		require.ErrorIs(t, err, bctrl.ErrInvalid)
+	}
+
+	printed := h.printed(ws.ID, object{"path": apart})
+	require.Nil(t, printed.Error)
+	require.Contains(t, string(printed.Result), composed)
+	posted := h.post([]string{"workspace", "sales", "path", "x", "filename", strings.TrimPrefix(apart, "reports/"),
+		"file", "1"})
+	require.Equal(t, http.StatusOK, posted.Status, "%s", posted.Body)
+	require.Contains(t, string(posted.Body), `"filename":"각`)
 }
 
 // TestAHandleIsGivenTheNamespaceThatItsWorkspaceHasNow: what a workspace gives instead

@@ -6,6 +6,8 @@ import (
 	"mime/multipart"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
@@ -86,7 +88,7 @@ func (f *form) complete(given map[string]string) (err error) {
 		case "target":
 			f.file.Target = value
 		case "filename":
-			f.file.Filename = value
+			f.file.Filename = norm.NFC.String(value)
 		default:
 			return web.WithHint(
 				web.Invalid("storage.unknown_field", "", "the form has a field that is not one of an upload"),
@@ -100,7 +102,7 @@ func (f *form) complete(given map[string]string) (err error) {
 	if f.file.Path == "" {
 		return errFieldMissing("path")
 	}
-	f.file.Path, err = canonicalPath(f.file.Path)
+	f.file.Path, err = CanonicalPath(f.file.Path)
 	return err
 }
 

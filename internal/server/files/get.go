@@ -84,7 +84,7 @@ func (s *Service) openObject(
 func (s *Service) Open(
 	ctx context.Context, org, namespace, path string,
 ) (bctrl.StorageObject, io.ReadCloser, error) {
-	path, err := canonicalPath(path)
+	path, err := CanonicalPath(path)
 	if err != nil {
 		return bctrl.StorageObject{}, nil, err
 	}

@@ -57,9 +57,9 @@ func numberedPath(p string, n int) string {
 	return folder + stem + suffix
 }
 
-// canonicalPath is the border at which a path is brought to Unicode form NFC,
+// CanonicalPath is the border at which a path is brought to Unicode form NFC,
 // once, and then checked.
-func canonicalPath(text string) (string, error) {
+func CanonicalPath(text string) (string, error) {
 	path := norm.NFC.String(text)
 	return path, bctrl.ValidStoragePath(path)
 }

@@ -27,7 +27,7 @@ func (s *Service) Put(
 	ctx context.Context, org string, f Incoming, r io.Reader, e audit.Event,
 ) (bctrl.StorageObject, error) {
 	var err error
-	if f.Path, err = canonicalPath(f.Path); err != nil {
+	if f.Path, err = CanonicalPath(f.Path); err != nil {
 		return bctrl.StorageObject{}, err
 	}
 	return s.writeFile(ctx, org, f, r, func(fn fileChange) (out bctrl.StorageObject, err error) {

@@ -33,7 +33,7 @@ func (s *Service) fileOfPath(rq *web.Request) (namespace, path string, err error
 	if namespace, err = rq.Path("ns", validNamespace); err != nil {
 		return "", "", err
 	}
-	if path, err = canonicalPath(rq.PathValue("path")); err != nil {
+	if path, err = CanonicalPath(rq.PathValue("path")); err != nil {
 		return "", "", err
 	}
 	if err := rq.Authorize(namespace); err != nil {

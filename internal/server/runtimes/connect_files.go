@@ -6,6 +6,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -40,7 +41,7 @@ func (c clientSocket) OpenFile(ctx context.Context, name string) (browser.File, 
 	if !ok && isMachinePath(name) {
 		return browser.File{}, c.RecordRefusal(ctx, errMachinePath())
 	}
-	if err := bctrl.ValidStoragePath(key); err != nil {
+	if key, err = files.CanonicalPath(key); err != nil {
 		return browser.File{}, err
 	}
 	return storedFiles{c.s, x}.Open(ctx, key)

@@ -195,7 +195,7 @@ func checkPath(field, path string) error {
 	if path == "" {
 		return nil
 	}
-	if err := bctrl.ValidStoragePath(path); err != nil {
+	if _, err := files.CanonicalPath(path); err != nil {
 		e := web.AsError(err)
 		e.Field = field + ".path"
 		return e
