@@ -122,6 +122,21 @@ func TestEveryProblemOfMountsIsNamedAtOnce(t *testing.T) {
 		"alias": "x", "kind": "browser", "driver": "stagehand", "launch": object{},
 		"mounts": object{"ai": object{"defaults": object{"google": "known"}}},
 	}), "a runtime's default", problem{"mounts.default_wrong_provider", "mounts.ai.defaults.google"})
+
+	wrong := object{"ai": object{"defaults": object{"google": "known"}}}
+	execute := func(execution, step object) answer {
+		execution["runtime"], step["call"] = "r", "pages"
+		execution["steps"] = []object{{"call": "pages"}, step}
+		return h.do("POST", []string{"workspaces", ws.ID, "execute"}, nil, execution)
+	}
+	check(execute(object{"mounts": wrong}, object{}), "an execution's default",
+		problem{"mounts.default_wrong_provider", "mounts.ai.defaults.google"})
+	check(execute(object{}, object{"mounts": wrong}), "a step's default",
+		problem{"mounts.default_wrong_provider", "mounts.ai.defaults.google"})
+
+	h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{"ai": object{"allow": []string{}}}}, nil)
+	require.Equal(t, http.StatusOK, execute(object{"mounts": wrong}, object{}).Status,
+		"of a credential that is no longer mounted nothing is told")
 }
 
 func TestANamespaceWithFilesIsNobodysToGetSilently(t *testing.T) {

@@ -174,6 +174,10 @@ func (set usableSet) onlyProvider() (bctrl.AIProvider, error) {
 // named: the mounts' default, else the only one that is enabled.
 func (set usableSet) defaultFor(p bctrl.AIProvider) (string, error) {
 	if id, ok := set.defaults[p]; ok {
+		// A token's holder can declare defaults that no server has looked at, and so can BCTRL-Mounts.
+		if chosen, err := set.find(id); err == nil && chosen.meta.Provider != p {
+			return "", errWrongDefault(p, chosen)
+		}
 		return id, nil
 	}
 	var candidates, enabled []string
@@ -189,6 +193,11 @@ func (set usableSet) defaultFor(p bctrl.AIProvider) (string, error) {
 		return enabled[0], nil
 	}
 	return "", errNoDefault(candidates)
+}
+
+func errWrongDefault(p bctrl.AIProvider, chosen usableCredential) *bctrl.Error {
+	return web.WithHint(web.Invalid("mounts.default_wrong_provider", "mounts.ai.defaults."+string(p),
+		"the default of a provider is a credential of another"), "it is a credential of "+string(chosen.meta.Provider))
 }
 
 func errNoDefault(candidates []string) *bctrl.Error {

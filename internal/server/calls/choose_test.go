@@ -236,6 +236,13 @@ func TestAChoiceThatTheMountsDoNotPermitIsRefused(t *testing.T) {
 			code:   "ai.disabled",
 		},
 		{
+			why:      "a default of another provider",
+			usable:   list{o1, a1},
+			defaults: map[bctrl.AIProvider]string{bctrl.Anthropic: "o1"},
+			call:     ModelChoice{Provider: bctrl.Anthropic},
+			code:     "mounts.default_wrong_provider",
+		},
+		{
 			why:    "credential and provider disagree",
 			usable: list{o1, a1},
 			call:   ModelChoice{Provider: bctrl.Anthropic, Credential: "o1"},

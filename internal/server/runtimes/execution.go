@@ -95,7 +95,7 @@ func (s *Service) lowerExecution(ctx context.Context, x *execution, mounts *bctr
 	if _, err := caller.Runtime.Narrow(*mounts); err != nil {
 		return nil, err
 	}
-	if err := web.CheckHosts(*mounts); err != nil {
+	if err := checkLevel(*mounts, s.usableCredential(ctx, caller)); err != nil {
 		return nil, err
 	}
 	lowered := *x

@@ -110,7 +110,7 @@ func (s *Service) declareRuntime(
 		UpdatedAt:   now,
 	}
 	if in.Mounts != nil {
-		if err := checkLevel(ctx, s.DB.Read(), rq.Caller.Org, *in.Mounts); err != nil {
+		if err := checkLevel(*in.Mounts, anyCredential(ctx, s.DB.Read(), rq.Caller.Org)); err != nil {
 			return rt, err
 		}
 		rt.Mounts = *in.Mounts

@@ -57,7 +57,7 @@ func (s *Service) mintToken(
 	if _, err := web.RuntimeOf(rt, ws).Narrow(mounts); err != nil {
 		return out, err
 	}
-	if err := checkLevel(ctx, s.DB.Read(), rq.Caller.Org, mounts); err != nil {
+	if err := checkLevel(mounts, anyCredential(ctx, s.DB.Read(), rq.Caller.Org)); err != nil {
 		return out, err
 	}
 	now := store.Now()

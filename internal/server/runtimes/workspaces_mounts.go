@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/server/models"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -76,7 +77,7 @@ func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mou
 		if pins, err = pinCredentials(ctx, tx.Queries, org, mounts.AI.Allow, &found); err != nil {
 			return nil, err
 		}
-		if err := findWrongDefaults(ctx, tx.Queries, org, mounts.AI.Defaults, &found); err != nil {
+		if err := findWrongDefaults(mounts.AI.Defaults, anyCredential(ctx, tx.Queries, org), &found); err != nil {
 			return nil, err
 		}
 	}
@@ -90,10 +91,10 @@ func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mou
 // checkLevel checks of the mounts of a level below the workspace what
 // [bctrl.Mounts.Narrow] cannot know: that each default is of its provider, and no host
 // pattern above a public suffix.
-func checkLevel(ctx context.Context, q store.Queries, org string, mounts bctrl.Mounts) error {
+func checkLevel(mounts bctrl.Mounts, find findCredential) error {
 	found := web.Problems{List: web.HostProblems(mounts)}
 	if mounts.AI != nil {
-		if err := findWrongDefaults(ctx, q, org, mounts.AI.Defaults, &found); err != nil {
+		if err := findWrongDefaults(mounts.AI.Defaults, find, &found); err != nil {
 			return err
 		}
 	}
@@ -133,18 +134,36 @@ func pinCredentials(
 	return pins, nil
 }
 
+// findCredential finds the AI credential that an id means to whoever declares mounts,
+// or fails with [bctrl.ErrNotFound] or [store.ErrNotFound].
+type findCredential func(id string) (store.AICredential, error)
+
+// anyCredential finds the credential that has an id now: an organization key's.
+func anyCredential(ctx context.Context, q store.Queries, org string) findCredential {
+	return func(id string) (store.AICredential, error) { return q.AICredential(ctx, org, id) }
+}
+
+// usableCredential finds the credentials that a runtime's mounts permit now. Of others
+// a refusal would tell whether they exist, to a caller that was lowered.
+func (s *Service) usableCredential(ctx context.Context, c access.Caller) findCredential {
+	return func(id string) (store.AICredential, error) {
+		if !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
+			return store.AICredential{}, store.ErrNotFound
+		}
+		return s.models.Find(ctx, s.DB.Read(), c, id)
+	}
+}
+
 // findWrongDefaults adds each default that is a credential of another provider to the
 // problems.
-func findWrongDefaults(
-	ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string, found *web.Problems,
-) error {
+func findWrongDefaults(defaults map[bctrl.AIProvider]string, find findCredential, found *web.Problems) error {
 	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
 		if found.IsFull() {
 			break
 		}
-		c, err := q.AICredential(ctx, org, defaults[provider])
-		if errors.Is(err, store.ErrNotFound) {
-			continue // named as unknown, or as not allowed
+		c, err := find(defaults[provider])
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, bctrl.ErrNotFound) {
+			continue // named as unknown or as not allowed, or refused when it is used
 		}
 		if err != nil {
 			return err
