@@ -257,6 +257,7 @@ func (x *executor) request(e Execution, async bool, opts []CallOption) (*request
 	for i, s := range e.Steps {
 		if err == nil {
 			_, err = below(level, s.Mounts)
+			err = underField(element("steps", i), err)
 		}
 		if err == nil && s.Timeout != 0 && (s.Timeout < time.Millisecond || s.Timeout > maxStepTimeout) {
 			err = invalidArg("executions.timeout", fmt.Sprintf("steps[%d].timeoutMs", i),

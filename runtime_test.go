@@ -356,6 +356,23 @@ func TestAWorkspaceIsFoundByItsExactName(t *testing.T) {
 	require.Equal(t, "limit=1&name=sales-pipeline", f.requests()[0].query)
 }
 
+func TestMountsOfAStepThatWidenAreNamedWithTheStep(t *testing.T) {
+	f := crmServer(nil)
+	ws, _ := crm(t, f)
+	before := len(f.requests())
+	_, err := ws.Execute(t.Context(), Execution{Runtime: "crm", Steps: []Step{
+		{Call: CallPages},
+		{Call: CallPages, Mounts: &Mounts{Vault: &VaultMount{Allow: []string{"prod/crm/", "prod/"}}}},
+	}})
+	var refusal *Error
+	require.ErrorAs(t, err, &refusal)
+	require.ErrorIs(t, err, ErrWidening)
+	require.Equal(t, "steps[1].mounts.vault.allow[1]", refusal.Field)
+	require.Equal(t, refusal.Field, refusal.Problems[0].Field)
+	require.Equal(t, "prod/0", refusal.Witness)
+	require.Len(t, f.requests(), before)
+}
+
 // TestOneDeclarationEqualsItsSteps: a handle that was narrowed twice sends one
 // declaration, which must permit exactly what the two did.
 func TestOneDeclarationEqualsItsSteps(t *testing.T) {

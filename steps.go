@@ -34,16 +34,22 @@ func PagesStep(args PagesArgs) (Step, error) { return checkedStep(CallPages, arg
 
 // checkedStep makes a step of arguments that can be carried out.
 func checkedStep[T interface{ Validate() error }](call Call, args T) (Step, error) {
-	if err := underArgs(args.Validate()); err != nil {
+	if err := underField("args", args.Validate()); err != nil {
 		return Step{}, err
 	}
 	return stepOf(call, args)
 }
 
-// underArgs returns a refusal of arguments with its field as it stands in a step.
-func underArgs(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Field != "" {
-		e.Field = "args." + e.Field
+// underField returns a refusal of what stands in a field with its own fields as they
+// stand around that.
+func underField(outer string, err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Field == "" {
+		return err
+	}
+	e.Field = outer + "." + e.Field
+	for i := range e.Problems {
+		e.Problems[i].Field = outer + "." + e.Problems[i].Field
 	}
 	return err
 }

@@ -132,7 +132,13 @@ func TestEveryProblemOfMountsIsNamedAtOnce(t *testing.T) {
 	check(execute(object{"mounts": wrong}, object{}), "an execution's default",
 		problem{"mounts.default_wrong_provider", "mounts.ai.defaults.google"})
 	check(execute(object{}, object{"mounts": wrong}), "a step's default",
-		problem{"mounts.default_wrong_provider", "mounts.ai.defaults.google"})
+		problem{"mounts.default_wrong_provider", "steps[1].mounts.ai.defaults.google"})
+	check(execute(object{}, object{"mounts": object{"ai": object{"allow": []string{"known", "other"}},
+		"vault": object{"allowRawReads": true}}}), "a step that widens",
+		problem{"mounts.scope_widening", "steps[1].mounts.ai.allow[1]"},
+		problem{"mounts.scope_widening", "steps[1].mounts.vault.allowRawReads"})
+	check(execute(object{}, object{"mounts": object{"vault": nil}}), "a null in a step",
+		problem{"mounts.ambiguous_null", "steps[1].mounts.vault"})
 
 	h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{"ai": object{"allow": []string{}}}}, nil)
 	require.Equal(t, http.StatusOK, execute(object{"mounts": wrong}, object{}).Status,

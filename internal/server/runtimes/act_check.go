@@ -1,6 +1,8 @@
 package runtimes
 
 import (
+	"slices"
+
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/origin"
@@ -14,17 +16,27 @@ func checkArgs[Args any](check func(Args) error) func(field string, a Args) erro
 	return func(field string, a Args) error { return under(field, check(a)) }
 }
 
-// under returns a refusal with its field below another; nil stays nil.
+// under returns a refusal with its fields below another; nil stays nil.
 func under(field string, err error) error {
 	if err == nil {
 		return nil
 	}
 	placed := *web.AsError(err)
-	if placed.Field != "" {
-		field += "." + placed.Field
+	placed.Field = fieldBelow(field, placed.Field)
+	placed.Problems = slices.Clone(placed.Problems)
+	for i := range placed.Problems {
+		p := &placed.Problems[i]
+		p.Field = fieldBelow(field, p.Field)
 	}
-	placed.Field = field
 	return &placed
+}
+
+// fieldBelow is the path of a field of another; an empty one is that itself.
+func fieldBelow(outer, field string) string {
+	if field == "" {
+		return outer
+	}
+	return outer + "." + field
 }
 
 func checkAct(a bctrl.ActArgs) error {

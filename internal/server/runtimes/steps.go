@@ -43,7 +43,10 @@ func (s *Service) parseSteps(ctx context.Context, x *execution, in []wire.Step[b
 			return nil, err
 		}
 		if st.execution, err = s.lowerExecution(ctx, x, w.Mounts); err != nil {
-			return nil, err
+			if web.AsError(err).Field == "" { // it is not of the step's mounts
+				return nil, err
+			}
+			return nil, under(field, err)
 		}
 		steps[i] = st
 	}
