@@ -20,6 +20,10 @@ type limits struct {
 	narrowed string
 }
 
+// maxNarrowed bounds the BCTRL-Mounts header, in bytes: the server takes 64 KiB of
+// headers, and 4 more that net/http allows for.
+const maxNarrowed = 60 << 10
+
 func newLimits(runtimeID string, effective Mounts) *limits {
 	s := &limits{runtimeID: runtimeID}
 	s.effective.Store(&effective)
@@ -44,6 +48,11 @@ func (s *limits) lower(m Mounts) (*limits, error) {
 	}
 	lower := newLimits(s.runtimeID, effective)
 	lower.declared, lower.narrowed = declared, base64.RawURLEncoding.EncodeToString(text)
+	if len(lower.narrowed) > maxNarrowed {
+		return nil, refusal(http.StatusBadRequest, "mounts.too_long", "mounts",
+			"the mounts would take more than 60 KiB of the header of each request").
+			hinted("name prefixes instead of keys, or narrow the runtime when it is launched")
+	}
 	return lower, nil
 }
 

@@ -103,7 +103,8 @@ func (rt *Runtime) Mounts() Mounts { return rt.limits.mounts().clone() }
 
 // Narrow returns a lower handle on the same runtime, and sends nothing. Every
 // call through it carries the lower mounts, and the server enforces them.
-// Mounts that widen are [ErrWidening], with a witness.
+// Mounts that widen are [ErrWidening], with a witness; those that would take more
+// than 60 KiB of the header of each call are refused, too (mounts.too_long).
 func (rt *Runtime) Narrow(m Mounts) (*Runtime, error) {
 	lower, err := rt.limits.lower(m)
 	if err != nil {

@@ -3,6 +3,7 @@ package bctrl
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -216,6 +217,28 @@ func TestNarrowingAHandleSendsNothingAndLeavesTheOther(t *testing.T) {
 	lower.Mounts().Vault.Allow[0] = "/"
 	require.False(t, lower.Mounts().AllowsVaultKey("prod/email/x"), "a copy, not the mounts themselves")
 	require.Len(t, f.requests(), before)
+}
+
+// TestAHandleIsRefusedMountsThatNoHeaderTakes: net/http would answer each call of such a
+// handle with 431, and with nothing that says what is too long.
+func TestAHandleIsRefusedMountsThatNoHeaderTakes(t *testing.T) {
+	_, rt := crm(t, crmServer(nil))
+	keys := func(n int) Mounts {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf("prod/crm/%04d", i)
+		}
+		return Mounts{Vault: &VaultMount{Allow: list}}
+	}
+	lower, err := rt.Narrow(keys(2800))
+	require.NoError(t, err)
+	for _, of := range []*Runtime{rt, lower} {
+		_, err = of.Narrow(Mounts{Vault: &VaultMount{Allow: keys(2800).Vault.Allow, Deny: keys(200).Vault.Allow}})
+		var refusal *Error
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, "mounts.too_long", refusal.Code)
+		require.Equal(t, "mounts", refusal.Field)
+	}
 }
 
 func TestARuntimeIsWaitedForUntilItIsActive(t *testing.T) {
