@@ -52,22 +52,31 @@ func (r *Redactor) Reader(body io.Reader, contentType string) (io.Reader, bool) 
 		return nil, false
 	}
 	text := &jsonRedactor{r: r}
+	f := &byteFilter{src: body, step: text.step, text: text}
 	switch {
 	case media == "text/event-stream":
-		return &byteFilter{src: body, step: (&eventLines{text: text}).step}, true
-	case media == "application/json", strings.HasSuffix(media, "+json"), media == "application/x-ndjson",
-		media == "application/jsonl",
-		media == "application/json-seq", media == "text/json":
-		return &byteFilter{src: body, step: text.step}, true
+		f.step = (&eventLines{text: text}).step
+	case media == "application/x-ndjson", media == "application/jsonl":
+	case media == "application/json-seq":
+		text.sequence = true
+	case media == "application/json", media == "text/json", strings.HasSuffix(media, "+json"):
+		text.whole = true
+	default:
+		return nil, false
 	}
-	return nil, false
+	return f, true
 }
+
+// recordSeparator begins each text of a sequence, also behind one that breaks off (RFC 7464 §2.1).
+const recordSeparator = '\x1e'
 
 // byteFilter is a reader that passes each byte to step, which appends to out what
 // is to be read.
 type byteFilter struct {
 	src  io.Reader
 	step func(out []byte, b byte) []byte
+	// text is what step reads. The filter fails where that is broken.
+	text *jsonRedactor
 
 	chunk [16 << 10]byte
 	out   []byte
@@ -87,6 +96,9 @@ func (f *byteFilter) Read(p []byte) (int, error) {
 		f.out = f.out[:0]
 		for _, b := range f.chunk[:n] {
 			f.out = f.step(f.out, b)
+		}
+		if f.text.broken {
+			err = fail(ErrAnswer, "a line end inside a text of JSON, where fields are hidden")
 		}
 		f.ready, f.err = f.out, err
 	}
@@ -114,7 +126,16 @@ const (
 // nothing else is. A line end ends a string, as in JSON, so that a broken line
 // hides nothing of the next; but a hidden string ends at its quote alone.
 type jsonRedactor struct {
-	r       *Redactor
+	r *Redactor
+	// sequence is set where each text begins behind a [recordSeparator].
+	sequence bool
+	// whole is set where lines are no texts of their own. A line end in a string is no
+	// JSON then, and who reads it all the same may take the string to go on: nobody can
+	// say which fields follow.
+	whole bool
+	// broken is set behind such a line end. Nothing comes out any more.
+	broken bool
+
 	at      jsonPlace
 	escaped bool
 	text    []byte // the last one, with its quotes, as much as a name can be
@@ -197,7 +218,13 @@ func (x *jsonRedactor) isHidden(name string) bool {
 
 // step takes the next byte, and appends what comes out.
 func (x *jsonRedactor) step(out []byte, b byte) []byte {
-	if x.at >= inHiddenText {
+	switch {
+	case x.broken:
+		return out
+	case x.sequence && b == recordSeparator:
+		*x = jsonRedactor{r: x.r, sequence: true, text: x.text[:0]}
+		return append(out, b)
+	case x.at >= inHiddenText:
 		return x.stepHidden(out, b)
 	}
 	switch x.at {
@@ -207,6 +234,9 @@ func (x *jsonRedactor) step(out []byte, b byte) []byte {
 		case x.endsText(b):
 			x.at = afterText
 		case b == '\n' || b == '\r':
+			if x.broken = x.whole; x.broken {
+				return out
+			}
 			x.at = outside
 		}
 		return append(out, b)
@@ -317,13 +347,29 @@ type eventLines struct {
 	read int
 	data bool
 	cr   bool // the byte before was a carriage return
+	// mark counts the bytes of a byte order mark, which may stand before the first line,
+	// and begun is set behind it.
+	mark  int
+	begun bool
 }
+
+const byteOrderMark = "\ufeff"
 
 // dataField begins a line of data.
 const dataField = "data:"
 
 // step takes the next byte, and appends what comes out.
 func (e *eventLines) step(out []byte, b byte) []byte {
+	if !e.begun {
+		if e.begun = b != byteOrderMark[e.mark]; !e.begun {
+			e.mark++
+			e.begun = e.mark == len(byteOrderMark)
+			return append(out, b)
+		}
+		if e.mark > 0 {
+			e.read = len(dataField) + 1 // some other text
+		}
+	}
 	second := b == '\n' && e.cr // of a CRLF
 	e.cr = b == '\r'
 	switch {

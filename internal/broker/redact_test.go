@@ -52,6 +52,17 @@ func TestNamedFieldsAreTakenOut(t *testing.T) {
 			"data: {\"key\":" + gone + "}\r\rdata:{\"key\":" + gone + "}\r\n\r\n"},
 		{"an event that breaks off hides nothing of the next", "key", "text/event-stream",
 			"data: {\"key\": \"a\n\ndata: {\"b\":1}\n\n", "data: {\"key\": " + gone + "\n\ndata: {\"b\":1}\n\n"},
+		{"events behind a byte order mark", "key", "text/event-stream", "\ufeffdata: {\"key\":1}\n\ndata: {\"key\":2}\n\n",
+			"\ufeffdata: {\"key\":" + gone + "}\n\ndata: {\"key\":" + gone + "}\n\n"},
+		{"what only begins like one", "key", "text/event-stream", "\xef\xbbdata: {\"key\":1}\ndata: {\"key\":2}\n\n",
+			"\xef\xbbdata: {\"key\":1}\ndata: {\"key\":" + gone + "}\n\n"},
+		{"a sequence of texts", "a.c", "application/json-seq", "\x1e{\"a\":{\"c\":1}}\n\x1e{\"a\":\n{\"c\":2}}\n",
+			"\x1e{\"a\":{\"c\":" + gone + "}}\n\x1e{\"a\":\n{\"c\":" + gone + "}}\n"},
+		{"a text that breaks off hides nothing of the next", "key", "application/json-seq",
+			"\x1e{\"a\":\"b\x1e{\"key\":\"v\x1e{\"key\":3}\n",
+			"\x1e{\"a\":\"b\x1e{\"key\":" + gone + "\x1e{\"key\":" + gone + "}\n"},
+		{"a path behind a text that breaks off", "a.c", "application/json-seq", "\x1e{\"a\":{\x1e{\"a\":{\"c\":1}}\n",
+			"\x1e{\"a\":{\x1e{\"a\":{\"c\":" + gone + "}}\n"},
 		{"other fields of events stay", "key", "text/event-stream", ": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n",
 			": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n"},
 	} {
@@ -64,6 +75,25 @@ func TestNamedFieldsAreTakenOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestALineEndInAStringEndsTheAnswer: it is no JSON, and who takes it for some would read
+// a field that was not seen.
+func TestALineEndInAStringEndsTheAnswer(t *testing.T) {
+	for media, sends := range map[string]string{
+		"application/json":             "{\"note\":\"a\nb\",\"key\":\"v\"}",
+		"application/vnd.acme+json":    "{\"note\":\"a\\\nb\",\"key\":\"v\"}",
+		"text/json; charset=\"UTF-8\"": "{\"no\rte\":\"b\",\"key\":\"v\"}",
+	} {
+		r, ok := NewRedactor([]string{"key"}).Reader(iotest.HalfReader(strings.NewReader(sends)), media)
+		require.True(t, ok)
+		got, err := io.ReadAll(r)
+		require.ErrorIs(t, err, ErrAnswer, media)
+		require.NotContains(t, string(got), "v", media)
+	}
+	got := redacted(t, []string{"key"}, "application/json", "{\"key\":\"a\nb\",\"b\":1}",
+		func(r io.Reader) io.Reader { return r })
+	require.Equal(t, `{"key":"[redacted]","b":1}`, got, "a hidden value is hidden to its quote")
 }
 
 func TestWhatCannotBeReadIsNotTakenForRedacted(t *testing.T) {
