@@ -129,6 +129,9 @@ func (c *Client) partBody(out, resp *http.Response, asked *span, set *scrub.Set)
 		return nil, err
 	}
 	out.Header.Set("Content-Range", part.contentRange)
+	for _, name := range []string{"Content-Digest", "Content-Md5"} { // of what came, which is more (RFC 9530 §2)
+		out.Header.Del(name)
+	}
 	out.ContentLength = part.n
 	limit := c.maxAnswer
 	switch {

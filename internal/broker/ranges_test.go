@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -164,6 +165,39 @@ func TestWhatIsSaidOfARangeIsOfTheOneAskedFor(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	require.EqualValues(t, 10, resp.ContentLength)
 	require.Equal(t, "bytes 5000-5009/10000", resp.Header.Get("Content-Range"))
+}
+
+// TestADigestOfMoreThanWasAskedForIsNotPassedOn: a digest of the content is of the range that came.
+func TestADigestOfMoreThanWasAskedForIsNotPassedOn(t *testing.T) {
+	content := strings.Repeat("0123456789", 300)
+	b, base := provider(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Repr-Digest", "sha-256=:"+base64Of(content)+":")
+		var first, last int
+		_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last)
+		h.Set("Content-Digest", "sha-256=:"+base64Of(content[first:last+1])+":")
+		h.Set("Content-Md5", "of the range")
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(content))
+	})
+	kept, err := b.Client(Target{BaseURL: base, Auth: header("X-Key", "{key}"), Secrets: secrets("key", "key-0123")})
+	require.NoError(t, err)
+	s := signing()
+	s.BaseURL = base
+	for _, c := range []*Client{kept, client(t, b, s)} {
+		resp, part, err := ask(t, c, base, "bytes=1000-1009")
+		require.NoError(t, err)
+		require.Equal(t, "0123456789", string(part))
+		if sent := resp.Header.Get("Content-Digest"); sent != "" {
+			require.Equal(t, "sha-256=:"+base64Of(string(part))+":", sent)
+		}
+		require.Equal(t, c == kept, resp.Header.Get("Content-Md5") == "")
+		require.Equal(t, "sha-256=:"+base64Of(content)+":", resp.Header.Get("Repr-Digest"), "of the whole")
+	}
+}
+
+func base64Of(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // TestAPartComesOfWhatIsNotPacked is about clients that accept codings in every
