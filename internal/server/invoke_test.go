@@ -195,6 +195,40 @@ func TestWhatIsRefusedNeverLeaves(t *testing.T) {
 	require.Zero(t, c.hits.Load())
 }
 
+// TestWhatIsNoHostAndNoMethodIsNotInTheLog: it may be a key, or an address with one.
+func TestWhatIsNoHostAndNoMethodIsNotInTheLog(t *testing.T) {
+	c := newCallers(t, func(http.ResponseWriter, *http.Request) {})
+	const key = "sk-pasted-0123456789"
+	invoke := func(field, text string) answer {
+		body := object{"path": "/v1/things", "method": "GET"}
+		body[field] = text
+		return c.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, body)
+	}
+	for _, host := range []string{key, "https://u:" + key + "@" + acmeHost + "/v1/things?sig=" + key, acmeHost + ":" + key,
+		key + "@" + acmeHost} {
+		refused(t, invoke("host", host), 403, "invoke.host_not_allowed", host)
+		require.Empty(t, c.last().Host, host)
+		_, code := c.passed("GET", "acme~things", "/v1/things", "BCTRL-Host", host)
+		require.Contains(t, code, "invoke.host_not_allowed")
+		require.Empty(t, c.last().Host, host)
+	}
+	_, code := c.passed("GET", "acme~things@"+key, "/v1/things")
+	require.Contains(t, code, "invoke.host_not_allowed")
+	refused(t, invoke("method", key), 403, "invoke.method_not_allowed", "a key for a method")
+	require.Empty(t, c.last().Method)
+	all, err := json.Marshal(c.events())
+	require.NoError(t, err)
+	require.NotContains(t, string(all), key)
+
+	for _, host := range []string{"evil.example", "Evil.example:8443", "127.0.0.1", "169.254.169.254:80", "[::1]:80",
+		"::1", "localhost"} {
+		refused(t, invoke("host", host), 403, "invoke.host_not_allowed", host)
+		require.Equal(t, host, c.last().Host, "who reads the log wants to know")
+	}
+	refused(t, invoke("method", "DELETE"), 403, "invoke.method_not_allowed", "a method")
+	require.Equal(t, "DELETE", c.last().Method)
+}
+
 // TestACallWhoseTimeIsUpBeforeItIsOnRecordSaysSo, here since the transaction before takes longer.
 func TestACallWhoseTimeIsUpBeforeItIsOnRecordSaysSo(t *testing.T) {
 	c := newCallers(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })

@@ -2,8 +2,11 @@ package calls
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -93,13 +97,39 @@ type callOrigin struct {
 	test bool
 }
 
-// describe adds to an event what is asked, as far as that is known.
+// describe adds to an event what is asked, as far as that is known. A text in the place
+// of a method or a host that is none is left out: somebody may have pasted a key there, or
+// an address that holds one.
 func (r providerRequest) describe(ev *audit.Event) {
 	ev.Capability, ev.Credential, ev.Consumer = r.capability.ID, r.credential, r.consumer
-	ev.Method, ev.Host, ev.Path = r.method, r.host, r.template
+	ev.Path = r.template
+	if isMethod(r.method) {
+		ev.Method = r.method
+	}
+	if isHost(r.host) {
+		ev.Host = r.host
+	}
 	if ev.Runtime == "" {
 		web.SetEventScope(ev, r.context)
 	}
+}
+
+// isMethod reports whether a text can be the method of a request.
+func isMethod(text string) bool {
+	const longest = 24
+	return len(text) <= longest && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
+}
+
+// isHost reports whether a text can be a host, or its address, with or without a port.
+func isHost(text string) bool {
+	if host, port, err := net.SplitHostPort(text); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return false
+		}
+		text = host
+	}
+	_, err := netip.ParseAddr(text)
+	return err == nil || text == "localhost" || registry.Host(strings.ToLower(text)) == nil
 }
 
 // queryOf is the query for what a request is to be made with.
