@@ -206,6 +206,27 @@ func TestLostBytesAreSaidToBeLost(t *testing.T) {
 	require.Equal(t, "storage.lost", got.code())
 }
 
+// TestAPartOfAFileIsNotGivenForTheWhole is of a disk that kept a part, as after a repair. Of a bucket the store
+// itself compares.
+func TestAPartOfAFileIsNotGivenForTheWhole(t *testing.T) {
+	if os.Getenv(filesInBucket) != "" {
+		return
+	}
+	h := newHarness(t)
+	h.stored("s", "f", "content")
+	link := h.linkTo("s", "f", "60000")
+	for _, size := range []int64{0, 3, 8} {
+		require.NoError(t, os.Truncate(h.bytesKept()[0], size))
+		for _, got := range []answer{
+			h.do("GET", file("s", "f"), nil, nil), h.do("GET", file("s", "f"), nil, nil, "Range", "bytes=1-2"),
+			h.do("HEAD", file("s", "f"), nil, nil), h.visit(link),
+		} {
+			require.Equal(t, 500, got.Status, "%d bytes: %s", size, got.Body)
+		}
+		require.Equal(t, "storage.lost", h.do("GET", file("s", "f"), nil, nil).code())
+	}
+}
+
 func TestAnUploadThatCannotBeRecordedIsDropped(t *testing.T) {
 	h := newHarness(t)
 	ctx, cancel := context.WithCancel(t.Context())

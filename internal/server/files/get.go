@@ -67,17 +67,24 @@ func (s *Service) openObject(
 		if err != nil {
 			return o, nil, err
 		}
-		content, _, err = s.blobs.Open(ctx, bytes)
-		if !errors.Is(err, blob.ErrNotFound) {
+		content, size, err := s.blobs.Open(ctx, bytes)
+		switch {
+		case err == nil && size != o.SizeBytes: // nobody takes a part for the whole
+			return o, nil, errors.Join(errLost(), content.Close())
+		case !errors.Is(err, blob.ErrNotFound):
 			return o, content, s.storeFault(err)
-		}
-		if o.ID == tried {
-			return o, nil, web.WithHint(
-				web.Fault("storage.lost", "the bytes of the file are missing"),
-				"they were removed outside the server: restore them from a backup",
-			)
+		case o.ID == tried:
+			return o, nil, errLost()
 		}
 	}
+}
+
+// errLost refuses a file whose bytes are not there, or not all of them.
+func errLost() error {
+	return web.WithHint(
+		web.Fault("storage.lost", "the bytes of the file are missing, or not as many as were stored"),
+		"they were removed or changed outside the server: restore them from a backup",
+	)
 }
 
 // Open opens the file at a path of a namespace. The caller has decided that it may.
