@@ -386,9 +386,17 @@ func TestARuntimeInvokesWhatItsMountsPermitInItsOwnContext(t *testing.T) {
 		"its own, without the group": {Capability: "acme/things", Context: bctrl.InWorkspace(ws.ID)},
 		"everywhere":                 {Capability: "acme/things", Context: bctrl.Global()},
 		"another consumer":           {Capability: "acme/things", Consumer: "bare"},
+		"another group by name":      {Capability: "acme/things", Context: bctrl.InGroup(ws.Name, "apac")},
 	} {
 		_, err := runtime(grouped).Capabilities.Invoke(t.Context(), inv)
 		require.Equal(t, "invoke.context_mismatch", codeOf(err), why)
+	}
+	for _, workspace := range []string{ws.ID, ws.Name} {
+		own := things()
+		own.Context, own.Consumer = bctrl.InGroup(workspace, "emea"), "grouped"
+		_, err = runtime(grouped).Capabilities.Invoke(t.Context(), own)
+		require.NoError(t, err, "it may say what it is")
+		require.Equal(t, "Key the-key-of-the-group", <-seen)
 	}
 	for _, id := range []string{"acme/other", "acme/nothing", "nobody/nothing"} {
 		_, err := runtime(bare).Capabilities.Invoke(t.Context(), bctrl.Invocation{Capability: id, Path: "/v1/other"})

@@ -216,10 +216,11 @@ func (s *Service) listContext(ctx context.Context, rq *web.Request) (bctrl.Scope
 		return bctrl.Global(), err
 	}
 	if rt := rq.Caller.Runtime; rt != nil {
-		if in != web.RuntimeScope(rt) {
-			return in, web.ErrContextMismatch
+		own, err := web.NamesOwnContext(ctx, s.DB.Read(), rq.Caller.Org, rt, in)
+		if err == nil && !own {
+			err = web.ErrContextMismatch
 		}
-		return in, nil
+		return web.RuntimeScope(rt), err
 	}
 	return web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, in)
 }

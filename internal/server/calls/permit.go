@@ -30,13 +30,17 @@ func (s *Service) identifyCaller(
 		return as, err
 	}
 	as.context, as.consumer = web.RuntimeScope(rt), rt.Alias
-	if !asked.IsZero() && asked != as.context || consumer != "" && consumer != rt.Alias {
-		return as, web.WithHint(
+	own := consumer == "" || consumer == rt.Alias
+	if own && !asked.IsZero() {
+		own, err = web.NamesOwnContext(ctx, s.DB.Read(), rq.Caller.Org, rt, asked)
+	}
+	if err == nil && !own {
+		err = web.WithHint(
 			web.Forbidden("invoke.context_mismatch", "the call names another context than the runtime's own"),
 			"leave context and consumer out: a runtime brings its own",
 		)
 	}
-	return as, nil
+	return as, err
 }
 
 // permitCapability decides about a call as the capability with an id, and returns

@@ -7,6 +7,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -49,6 +50,22 @@ func RuntimeScope(rt *access.Runtime) bctrl.Scope {
 		return bctrl.InWorkspace(rt.WorkspaceID)
 	}
 	return bctrl.InGroup(rt.WorkspaceID, rt.Group)
+}
+
+// NamesOwnContext reports whether a runtime names its own context, where it may give the
+// workspace by name, as everybody may. It looks at no other workspace.
+func NamesOwnContext(
+	ctx context.Context, q store.Queries, org string, rt *access.Runtime, asked bctrl.Scope,
+) (bool, error) {
+	own := RuntimeScope(rt)
+	switch {
+	case asked == own:
+		return true, nil
+	case asked.Type() != own.Type() || asked.GroupID() != own.GroupID() || names.UUID(asked.WorkspaceID()) == nil:
+		return false, nil
+	}
+	ws, err := q.Workspace(ctx, org, rt.WorkspaceID)
+	return err == nil && ws.Name == asked.WorkspaceID(), err
 }
 
 // ErrContextMismatch refuses a request that names another runtime, workspace or
