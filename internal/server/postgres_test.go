@@ -75,3 +75,36 @@ func TestADatabaseThatGoesAwayIsSaidAndTheServerGoesOn(t *testing.T) {
 	}
 	require.True(t, h.verified())
 }
+
+// TestWhatTheDatabaseMayHaveDoneKeepsItsBytes: after a change of which nobody knows whether it was done, a row
+// may come that needs them. A sweep removes them where none has come.
+func TestWhatTheDatabaseMayHaveDoneKeepsItsBytes(t *testing.T) {
+	t.Setenv(storetest.Variable, "postgres")
+	h := newHarness(t)
+	h.stored("s", "f", "old")
+	h.ok("POST", []string{"browser-profiles"}, object{"id": "bot"}, nil)
+	h.launchWith(h.made("w", object{}), "crm", "bot")
+	const inDoubt = " ON %s DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hush()"
+	h.alter("CREATE FUNCTION hush() RETURNS trigger LANGUAGE plpgsql AS " +
+		"$$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'query_canceled'; END $$" +
+		"; CREATE CONSTRAINT TRIGGER hush_files AFTER UPDATE" + fmt.Sprintf(inDoubt, "objects") +
+		"; CREATE CONSTRAINT TRIGGER hush_profiles AFTER INSERT" + fmt.Sprintf(inDoubt, "browser_profiles"))
+	refused(t, h.put("s", "f", "new"), 503, "server.database_unavailable", "it may have been done")
+	refused(t, h.do("POST", []string{"browser-profiles", "bot", "clone"}, nil, object{"id": "copy"}), 503,
+		"server.database_unavailable", "as above")
+	require.Equal(t, 2, h.kept())
+	folders := func() int {
+		all, err := os.ReadDir(filepath.Join(h.dir, "profiles"))
+		require.NoError(t, err)
+		return len(all)
+	}
+	require.Equal(t, 2, folders())
+
+	h.alter("DROP FUNCTION hush() CASCADE")
+	_, err := h.blobs.Sweep(t.Context(), time.Now().Add(time.Hour), h.db.Read().UnknownBlobs)
+	require.NoError(t, err)
+	require.Equal(t, 1, h.kept())
+	require.NoError(t, h.server.profiles.Sweep(t.Context()))
+	require.Equal(t, 1, folders())
+	require.Equal(t, "old", string(h.do("GET", file("s", "f"), nil, nil).Body))
+}

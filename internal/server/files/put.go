@@ -69,7 +69,11 @@ func (s *Service) writeFile(
 		return out, s.notStored(err)
 	}
 	unused := bytes.ID
-	defer func() { s.DropUnusedBlob(ctx, unused) }()
+	defer func() {
+		if !errors.Is(err, store.ErrUnavailable) { // else the row may come yet: a sweep looks once that is known
+			s.DropUnusedBlob(ctx, unused)
+		}
+	}()
 	if f.SHA256 != nil && string(f.SHA256) != string(bytes.SHA256[:]) {
 		return out, web.Invalid("storage.digest_mismatch", "",
 			"the content does not have the SHA-256 that was sent with it: nothing was stored")

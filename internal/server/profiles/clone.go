@@ -77,7 +77,7 @@ func (s *Service) cloneProfile(
 	if err == nil {
 		out, err = s.insert(ctx, rq, p, size)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrUnavailable) { // else the row may be there: a sweep looks
 		s.RemoveFolder(p.UID)
 	}
 	return out, err
