@@ -198,6 +198,25 @@ func TestWhatThePolicyNamesIsTakenOut(t *testing.T) {
 	require.Empty(t, got.Body)
 }
 
+// TestAHeadSaysHowLongItsAnswerWouldBe, which is what most of them are asked for.
+func TestAHeadSaysHowLongItsAnswerWouldBe(t *testing.T) {
+	c := newCallers(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/things" {
+			w.Header().Set("Content-Length", "5000000000")
+		}
+	})
+	for path, length := range map[string]string{"/v1/things": "5000000000", "/v1/things/7": ""} {
+		got, err := c.client.Capabilities.Invoke(t.Context(), bctrl.Invocation{
+			Capability: "acme/things",
+			Method:     http.MethodHead,
+			Path:       path,
+		})
+		require.NoError(t, err)
+		require.Equal(t, length, got.Header.Get("Content-Length"))
+		require.Empty(t, got.Body)
+	}
+}
+
 func TestAnAnswerStreamsBeforeItEnds(t *testing.T) {
 	more := make(chan struct{})
 	c := newCallers(t, func(w http.ResponseWriter, _ *http.Request) {

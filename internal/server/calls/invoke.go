@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -125,6 +126,9 @@ func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *provide
 		return err
 	}
 	dropForCaller(a.Header)
+	if a.call.method == http.MethodHead && a.ContentLength >= 0 { // nothing else says it
+		a.Header.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
+	}
 	out := wire.Invoked{
 		Status:     a.StatusCode,
 		Headers:    a.Header,
