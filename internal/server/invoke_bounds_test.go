@@ -112,6 +112,16 @@ func TestWhatIsNoNameIsNotInTheLog(t *testing.T) {
 		require.Equal(t, code, c.last().Outcome)
 		require.Empty(t, c.last().Credential+c.last().Consumer)
 	}
+	ws := c.made("w", object{})
+	for code, got := range map[string]answer{
+		"request.invalid_id": c.do("DELETE", []string{"workspaces", "sk pasted here"}, nil, nil),
+		"runtimes.invalid_alias": c.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{
+			"alias": "sk pasted here", "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral"},
+		}),
+	} {
+		require.Equal(t, code, got.code())
+		require.Empty(t, c.log(bctrl.AuditFilter{Outcome: code})[0].Object, code)
+	}
 }
 
 func TestACapabilityForSomePathsCopiesFromNoOther(t *testing.T) {

@@ -29,7 +29,11 @@ func (s *Service) launchRuntime(
 	if err != nil {
 		return out, err
 	}
-	if err := rq.Authorize(in.Alias); err != nil {
+	alias := in.Alias
+	if names.Name(alias) != nil { // which is refused with all else that is wrong
+		alias = ""
+	}
+	if err := rq.Authorize(alias); err != nil {
 		return out, err
 	}
 	rt, err := s.declareRuntime(ctx, rq, ws, in)

@@ -129,10 +129,14 @@ func (s *Service) getWorkspace(ctx context.Context, rq *web.Request, _ web.None)
 // authorizedWorkspace reads the workspace that the path names, once the request is
 // authorised for it.
 func (s *Service) authorizedWorkspace(ctx context.Context, rq *web.Request) (store.Workspace, error) {
-	if err := rq.Authorize(rq.PathValue("id")); err != nil {
+	id, err := rq.Path("id", web.ValidUUID)
+	if err != nil {
 		return store.Workspace{}, err
 	}
-	return s.workspaceInPath(ctx, rq)
+	if err := rq.Authorize(id); err != nil {
+		return store.Workspace{}, err
+	}
+	return s.workspaceWithID(ctx, rq, id)
 }
 
 // updateWorkspace changes name and mounts. Every later call of its runtimes is
