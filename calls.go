@@ -10,8 +10,8 @@ import (
 )
 
 // CallOption changes one call. Every CallOption is also an [UploadOption], an
-// [OpenOption], a [DeleteOption] and an option of each call of an agent, such as
-// [ActCallOption].
+// [OpenOption], a [DeleteOption], an [UpdatesCallOption] and an option of each call of an
+// agent, such as [ActCallOption].
 type CallOption interface {
 	UploadOption
 	OpenOption
@@ -21,6 +21,7 @@ type CallOption interface {
 	ExtractCallOption
 	AgentCallOption
 	BrowserUseCallOption
+	UpdatesCallOption
 	apply(*callSettings)
 }
 

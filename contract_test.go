@@ -37,7 +37,7 @@ func program(ctx context.Context, client *bctrl.Client) (err error) {
 		Name: "sales-pipeline",
 		Mounts: bctrl.Mounts{
 			AI: &bctrl.AIMount{Allow: []string{"openai-prod"},
-				Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
+				Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"}},
 			Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
 			Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 		},
@@ -70,6 +70,9 @@ func _(ctx context.Context, client *bctrl.Client, rt *bctrl.Runtime, ws *bctrl.W
 		bctrl.BrowseOptions{Prefix: "a/", Delimiter: "/"})
 	var _ iter.Seq2[bctrl.StorageObject, error] = client.Storage("ns").Objects(ctx, bctrl.ObjectFilter{})
 	var _ iter.Seq2[bctrl.OperationProgress, error] = op.Progress(ctx)
+	var _ iter.Seq2[bctrl.Update, error] = client.Updates(ctx)
+	_ = client.Updates(ctx, bctrl.UpdatesOptions{After: 7}, bctrl.WithCallTimeout(time.Minute))
+	_ = client.Secrets.List(ctx, bctrl.ScopeFilter{Scope: bctrl.Global()})
 	var _ func(bctrl.Mounts) (*bctrl.Runtime, error) = rt.Narrow
 	var _ bctrl.Mounts = rt.Mounts()
 	var _ []bctrl.Option = []bctrl.Option{

@@ -119,6 +119,8 @@ func (a *arguments) of(t reflect.Type, where string) reflect.Value {
 			v.Set(a.of(reflect.TypeFor[AgentOptions](), where))
 		case *BrowserUseCallOption:
 			v.Set(a.of(reflect.TypeFor[BrowserUseOptions](), where))
+		case *UpdatesCallOption:
+			v.Set(a.of(reflect.TypeFor[UpdatesOptions](), where))
 		case *any:
 			if where == "" { // an instruction, which is words or what was observed
 				v.Set(reflect.ValueOf(a.str(where, "a")))

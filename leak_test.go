@@ -153,7 +153,8 @@ func samples(t *testing.T) map[string]any {
 		"ExtractCallOption": ExtractOptions{},
 		"AgentCallOption":   AgentOptions{}, "BrowserUseCallOption": BrowserUseOptions{},
 		"Page":   filled[Page[VaultCredential]](),
-		"Update": Update{}, "EventData": EventData(StoppedEvent{}),
+		"Update": Update{}, "Provider": OpenAI, "ScopeFilter": filled[ScopeFilter](), "UpdatesCallOption": UpdatesOptions{},
+		"EventData": EventData(StoppedEvent{}),
 	}
 	for _, v := range []any{
 		filled[AICredential](), filled[AICredentialCreate](), filled[AICredentialUpdate](), filled[AICredentialTest](),

@@ -101,6 +101,9 @@ type WebMount struct {
 // see [CredentialCreate].
 type AIProvider string
 
+// Provider is [AIProvider], for programs that were written with this name.
+type Provider = AIProvider
+
 // The providers the server speaks to.
 const (
 	OpenAI           AIProvider = "openai"

@@ -81,6 +81,9 @@ type SecretFilter struct {
 	AttachedTo Scope
 }
 
+// ScopeFilter is [SecretFilter], for programs that were written with this name.
+type ScopeFilter = SecretFilter
+
 func (f SecretFilter) query() []string {
 	return []string{
 		"scope", string(f.Scope.typ), "workspaceId", f.Scope.workspace, "groupId", f.Scope.group, "name", f.Name,

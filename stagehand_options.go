@@ -28,6 +28,7 @@ func (o callOption) applyExtract(c *calling[ExtractOptions])       { c.calls = a
 func (o callOption) applyAgent(c *calling[AgentOptions])           { c.calls = append(c.calls, o) }
 func (o callOption) applyGoto(c *calling[GotoOptions])             { c.calls = append(c.calls, o) }
 func (o callOption) applyBrowserUse(c *calling[BrowserUseOptions]) { c.calls = append(c.calls, o) }
+func (o callOption) applyUpdates(c *calling[UpdatesOptions])       { c.calls = append(c.calls, o) }
 
 // ActCallOption changes one [Stagehand.Act]: [ActOptions] or a [CallOption].
 type ActCallOption interface{ applyAct(*calling[ActOptions]) }

@@ -21,6 +21,11 @@ const (
 // FirstKept begins with the oldest event that is kept: see [UpdatesOptions].
 const FirstKept int64 = -1
 
+// UpdatesCallOption changes one [Client.Updates]: [UpdatesOptions] or a [CallOption].
+type UpdatesCallOption interface {
+	applyUpdates(*calling[UpdatesOptions])
+}
+
 // UpdatesOptions selects updates; the zero UpdatesOptions selects all that come from now
 // on.
 type UpdatesOptions struct {
@@ -43,22 +48,25 @@ type UpdatesOptions struct {
 // An error ends it only when the server refuses, or cannot be reached at first.
 //
 // Access: runtime.read
-func (c *Client) Updates(ctx context.Context, o UpdatesOptions, opts ...CallOption) iter.Seq2[Update, error] {
+func (c *Client) Updates(ctx context.Context, opts ...UpdatesCallOption) iter.Seq2[Update, error] {
+	o := collect(opts, UpdatesCallOption.applyUpdates)
 	return func(yield func(Update, error) bool) {
 		f := feed[Update]{
 			via: c.via,
 			request: request{
 				method: http.MethodGet,
 				path:   pathUpdates,
-				query:  o.query(),
+				query:  o.options.query(),
 				slow:   true,
-				opts:   opts,
+				opts:   o.calls,
 			},
 			decode: decodeEvent,
 		}
 		f.all(ctx)(yield)
 	}
 }
+
+func (o UpdatesOptions) applyUpdates(c *calling[UpdatesOptions]) { c.options = o }
 
 func (o UpdatesOptions) query() url.Values {
 	q := queryOf("workspaceId", o.WorkspaceID, "runtimeId", o.RuntimeID, "types", joinTypes(o.Types))
