@@ -69,10 +69,9 @@ func (x *exchange) unanswered(ctx context.Context, err error) error {
 		cause:     withoutURL(err),
 	}
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		e.Code, e.Message, e.cause = "transport.timeout", "no answer in time", context.DeadlineExceeded
 	case ctx.Err() != nil:
-		e.Code, e.Message, e.cause, e.Retryable = codeCancelled, "the call was cancelled", ctx.Err(), false
+		e = endedBy(ctx)
+		e.RequestID = x.requestID
 	case errors.Is(err, errTooLong):
 		e.Status, e.Code, e.Retryable = http.StatusRequestEntityTooLarge, "transport.answer_too_large", false
 		e.Message = fmt.Sprintf("the answer is longer than %d MiB", x.r.longest()>>20)
@@ -82,6 +81,14 @@ func (x *exchange) unanswered(ctx context.Context, err error) error {
 		e.Message = "no answer from the server: " + e.cause.Error()
 	}
 	return x.fail(e)
+}
+
+// endedBy is the error of what a context has ended, which is known to have done so.
+func endedBy(ctx context.Context) *Error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Error{Code: "transport.timeout", Message: "no answer in time", Retryable: true, cause: ctx.Err()}
+	}
+	return &Error{Code: codeCancelled, Message: "the call was cancelled", cause: ctx.Err()}
 }
 
 // withoutURL drops the address that net/http puts into its errors: it holds

@@ -40,6 +40,8 @@ func (s *AuditService) Tail(ctx context.Context, filter AuditFilter, opts ...Cal
 //
 // Access: audit.read
 func (s *AuditService) Export(ctx context.Context, w io.Writer, filter AuditFilter, opts ...CallOption) error {
+	ctx, cancel := bounded(ctx, opts)
+	defer cancel()
 	resp, err := s.via().open(ctx, &request{
 		method: http.MethodGet,
 		path:   pathAuditExport,
@@ -56,16 +58,15 @@ func (s *AuditService) Export(ctx context.Context, w io.Writer, filter AuditFilt
 		return err // the writer's own
 	}
 	e := &Error{
-		Code:         "audit.broken_export",
-		Message:      "the export broke off",
-		Retryable:    true,
-		Method:       http.MethodGet,
-		PathTemplate: pathAuditExport,
-		cause:        withoutURL(body.err),
+		Code:      "audit.broken_export",
+		Message:   "the export broke off",
+		Retryable: true,
+		cause:     withoutURL(body.err),
 	}
 	if ctx.Err() != nil {
-		e.Code, e.Message, e.Retryable, e.cause = codeCancelled, "the call was cancelled", false, ctx.Err()
+		e = endedBy(ctx)
 	}
+	e.Method, e.PathTemplate = http.MethodGet, pathAuditExport
 	return e
 }
 

@@ -109,7 +109,7 @@ func (rt *Runtime) browserUseStep(task string, o BrowserUseOptions) (Step, error
 		Budget:              Budget{o.MaxSteps, o.MaxTokens, o.MaxCost},
 		MaxActionsPerStep:   o.MaxActionsPerStep,
 		MaxFailures:         o.MaxFailures,
-		StepTimeoutMs:       millis(o.StepTimeout + time.Millisecond - 1), // none is zero that is not
+		StepTimeoutMs:       millisOrMore(o.StepTimeout),
 		Vision:              o.Vision,
 		Planning:            o.Planning,
 		InitialActions:      o.InitialActions,

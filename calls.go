@@ -2,6 +2,7 @@ package bctrl
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"time"
@@ -52,8 +53,10 @@ func WithIdempotencyKey(key string) CallOption {
 }
 
 // WithCallTimeout bounds this call, its retries included, in place of the
-// client's [WithTimeout]; zero is no bound but the context's. On a stream it
-// bounds the reading too.
+// client's [WithTimeout]; zero is no bound but the context's, and a negative one is
+// refused. On a stream it bounds the reading too, and where waiting takes several
+// requests, as that of [Operation.Wait] or of a launch, all of them together. Of a
+// list it bounds the fetching of each page.
 func WithCallTimeout(d time.Duration) CallOption {
 	return callOption(func(s *callSettings) { s.timeout, s.hasTimeout = d, true })
 }
@@ -116,6 +119,19 @@ func (d deletion) query() url.Values {
 	return url.Values{"force": {"true"}}
 }
 
+// bounded returns a context with the [WithCallTimeout] among the options, for what is
+// not over with the answer to one request. It is to be cancelled once that is over.
+func bounded(ctx context.Context, opts []CallOption) (context.Context, context.CancelFunc) {
+	var s callSettings
+	for _, o := range opts {
+		o.apply(&s)
+	}
+	if s.timeout > 0 {
+		return context.WithTimeout(ctx, s.timeout)
+	}
+	return context.WithCancel(ctx)
+}
+
 // request is one call before it is sent.
 type request struct {
 	method string
@@ -146,5 +162,17 @@ func (r *request) longest() int { return cmp.Or(r.answer, maxAnswer) }
 // time.Duration in Go.
 
 func millis(d time.Duration) int64 { return d.Milliseconds() }
+
+// millisOrMore is for what zero means something else of, such as a default: it
+// rounds away from zero, so that what is none stays none.
+func millisOrMore(d time.Duration) int64 {
+	switch {
+	case d > 0:
+		d += time.Millisecond - 1
+	case d < 0:
+		d -= time.Millisecond - 1
+	}
+	return millis(d)
+}
 
 func fromMillis(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -99,9 +99,10 @@
 //	redirects             never followed: the key stays with its server
 //	untrusted certificate never retried
 //
-// [WithTimeout] bounds a call with its retries, a minute unless set. Agent
-// calls, waiting for operations, uploads and downloads have no bound but their
-// context and [WithCallTimeout].
+// [WithTimeout] bounds a call with its retries, a minute unless set. Agent calls,
+// calls to providers, streams, uploads, downloads and what waits, for operations,
+// events or a browser that starts, have no bound but their context and
+// [WithCallTimeout].
 //
 // # Testing
 //

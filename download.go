@@ -87,17 +87,7 @@ func (s *Storage) download(ctx context.Context, path string, o *opening) (*Stora
 	if o.ranged && o.length > 0 {
 		d.end = o.offset + o.length
 	}
-	d.ctx, d.cancel = context.WithCancel(ctx)
-	var settings callSettings
-	for _, opt := range o.opts {
-		opt.apply(&settings)
-	}
-	if settings.timeout > 0 {
-		stop := d.cancel
-		d.ctx, d.cancel = context.WithTimeout(d.ctx, settings.timeout)
-		timer := d.cancel
-		d.cancel = func() { timer(); stop() }
-	}
+	d.ctx, d.cancel = bounded(ctx, o.opts)
 	resp, err := d.request(o.ranged)
 	if err != nil {
 		d.cancel()
@@ -335,10 +325,9 @@ func (d *download) broken(err, next error) error {
 	e := &Error{Code: "storage.broken_download", Retryable: true, cause: withoutURL(err)}
 	e.Message = fmt.Sprintf("the download broke off at byte %d", d.at)
 	switch {
-	case d.ctx.Err() == context.DeadlineExceeded:
-		e.Code, e.cause = "transport.timeout", context.DeadlineExceeded
 	case d.ctx.Err() != nil:
-		e.Code, e.cause, e.Retryable = codeCancelled, d.ctx.Err(), false
+		over := endedBy(d.ctx)
+		e.Code, e.cause, e.Retryable = over.Code, over.cause, over.Retryable
 	case err == io.EOF:
 		e.cause = io.ErrUnexpectedEOF
 	}

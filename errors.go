@@ -41,7 +41,7 @@ var (
 	ErrOutsideMount = errors.New("outside the mounts")
 )
 
-// codeCancelled is the code of a call that its own context ended.
+// codeCancelled is the code of a call whose own context was cancelled.
 const codeCancelled = "transport.cancelled"
 
 // codeExpiryWidening is the code of an attenuation that would outlive its

@@ -39,6 +39,8 @@ type feed[T any] struct {
 // refuses; a server that cannot be reached at first is an error too.
 func (f *feed[T]) all(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		ctx, cancel := bounded(ctx, f.request.opts)
+		defer cancel()
 		for attempt := 0; ; attempt++ {
 			more, err := f.follow(ctx, yield)
 			if !more {
@@ -67,7 +69,7 @@ func (f *feed[T]) fatal(ctx context.Context, err error) error {
 	e, known := errors.AsType[*Error](err)
 	switch {
 	case ctx.Err() != nil && err == nil:
-		return f.failed(&Error{Code: codeCancelled, Message: "the call was cancelled", cause: ctx.Err()})
+		return f.failed(endedBy(ctx))
 	case ctx.Err() != nil, err != nil && !f.connected:
 		return err
 	case known && !e.Retryable:

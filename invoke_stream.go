@@ -2,13 +2,13 @@ package bctrl
 
 import (
 	"context"
-	"errors"
 	"io"
 	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -45,14 +45,17 @@ func stream(ctx context.Context, via via, as *limits, inv Invocation, opts []Cal
 		return nil, err
 	}
 	r.query = url.Values{"stream": {"true"}}
+	ctx, cancel := bounded(ctx, opts)
 	resp, err := via().open(ctx, r)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
+	body := &streamed{ctx: ctx, cancel: cancel, body: resp.Body}
 	h := resp.Header
 	status, err := strconv.Atoi(h.Get(wire.HeaderUpstreamStatus))
 	if err != nil {
-		resp.Body.Close()
+		_ = body.Close() // there is nothing to read in it
 		return nil, &Error{
 			Status:       http.StatusBadGateway,
 			Code:         "transport.bad_answer",
@@ -66,7 +69,7 @@ func stream(ctx context.Context, via via, as *limits, inv Invocation, opts []Cal
 		Header:     h,
 		Credential: h.Get(wire.HeaderCredential),
 		Tier:       h.Get(wire.HeaderTier),
-		body:       func() io.ReadCloser { return resp.Body },
+		body:       func() io.ReadCloser { return body },
 	}
 	for _, name := range []string{wire.HeaderUpstreamStatus, wire.HeaderCredential, wire.HeaderTier, wire.HeaderRequestID,
 		"Date"} {
@@ -76,20 +79,7 @@ func stream(ctx context.Context, via via, as *limits, inv Invocation, opts []Cal
 }
 
 // Read implements [io.Reader].
-func (s *InvokeStream) Read(p []byte) (int, error) {
-	n, err := s.body().Read(p)
-	if err != nil && err != io.EOF && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		err = &Error{
-			Code:         "invoke.broken_off",
-			Message:      "the answer broke off before its end",
-			Method:       http.MethodPost,
-			PathTemplate: pathInvoke,
-			Hint:         "the audit log says why",
-			cause:        err,
-		}
-	}
-	return n, err
-}
+func (s *InvokeStream) Read(p []byte) (int, error) { return s.body().Read(p) }
 
 // Close ends the call if it has not ended, and lets go of its connection.
 func (s *InvokeStream) Close() error {
@@ -114,4 +104,54 @@ func (s *InvokeStream) Chunks() iter.Seq2[[]byte, error] {
 			}
 		}
 	}
+}
+
+// streamed is the body of a stream, whose errors say how it ended.
+type streamed struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	body   io.ReadCloser
+	closed atomic.Bool
+	done   error // what every further Read returns
+}
+
+// Read implements [io.Reader].
+func (s *streamed) Read(p []byte) (int, error) {
+	if s.done != nil {
+		return 0, s.done
+	}
+	n, err := s.body.Read(p)
+	if err != nil {
+		s.done = s.ended(err)
+		s.cancel()
+	}
+	return n, s.done
+}
+
+func (s *streamed) ended(err error) error {
+	var e *Error
+	switch {
+	case err == io.EOF:
+		return err
+	case s.closed.Load():
+		e = refusal(http.StatusBadRequest, "invoke.stream_closed", "", "the stream is closed")
+	case s.ctx.Err() != nil:
+		e = endedBy(s.ctx)
+	default:
+		e = &Error{
+			Code:    "invoke.broken_off",
+			Message: "the answer broke off before its end",
+			Hint:    "the audit log says why",
+			cause:   err,
+		}
+	}
+	e.Method, e.PathTemplate = http.MethodPost, pathInvoke
+	return e
+}
+
+// Close implements [io.Closer].
+func (s *streamed) Close() error {
+	s.closed.Store(true)
+	s.cancel()
+	return s.body.Close()
 }

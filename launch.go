@@ -100,6 +100,8 @@ func (l *BrowserLauncher) launch(
 		return nil, (&exchange{r: r}).fail(err)
 	}
 	in.Mounts = declared
+	ctx, cancel := bounded(ctx, opts)
+	defer cancel()
 	var info RuntimeInfo
 	r.in, r.out = in, &info
 	if err := l.ws.via().call(ctx, r); err != nil {

@@ -52,7 +52,7 @@ type LiveView struct {
 func (rt *Runtime) Live(ctx context.Context, o LiveOptions, opts ...CallOption) (*LiveView, error) {
 	var out wire.LiveView
 	r := rt.request(http.MethodPost, "/embed/live", &out, opts)
-	r.in = wire.LiveViewCreate{Interactive: o.Interactive, TTLMs: o.TTL.Milliseconds(), EmbedOrigins: o.EmbedOrigins}
+	r.in = wire.LiveViewCreate{Interactive: o.Interactive, TTLMs: millisOrMore(o.TTL), EmbedOrigins: o.EmbedOrigins}
 	if err := rt.via().call(ctx, r); err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (rt *Runtime) RecordingWith(ctx context.Context, o RecordingOptions, opts .
 		Object *StorageObject  `json:"object"`
 	}
 	r := rt.request(http.MethodPost, "/embed/recording", &out, opts)
-	r.in = wire.RecordingView{TTLMs: o.TTL.Milliseconds(), EmbedOrigins: o.EmbedOrigins}
+	r.in = wire.RecordingView{TTLMs: millisOrMore(o.TTL), EmbedOrigins: o.EmbedOrigins}
 	if err := callOfEnded(ctx, rt.via, r); err != nil {
 		return nil, err
 	}

@@ -188,6 +188,8 @@ const (
 //
 // Access: operation.read
 func (o *Operation) Wait(ctx context.Context, opts ...CallOption) (*OperationInfo, error) {
+	ctx, cancel := bounded(ctx, opts)
+	defer cancel()
 	for {
 		info, err := o.round(ctx, waitRound, opts)
 		if err != nil {
@@ -205,6 +207,8 @@ func (o *Operation) Wait(ctx context.Context, opts ...CallOption) (*OperationInf
 // Access: operation.read
 func (o *Operation) Progress(ctx context.Context, opts ...CallOption) iter.Seq2[OperationProgress, error] {
 	return func(yield func(OperationProgress, error) bool) {
+		ctx, cancel := bounded(ctx, opts)
+		defer cancel()
 		var last OperationProgress
 		for first := true; ; first = false {
 			info, err := o.round(ctx, progressRound, opts)

@@ -78,8 +78,9 @@ func WithRetryWait(min, max time.Duration) Option {
 }
 
 // WithTimeout bounds each call, its retries included: a minute unless set,
-// zero for no bound but the context's. Uploads, downloads, agent calls and
-// waiting for operations are not bounded by it; see [WithCallTimeout].
+// zero for no bound but the context's. Uploads, downloads, streams, agent calls,
+// calls to providers, and waiting for operations, for events and for a browser that
+// starts are not bounded by it; see [WithCallTimeout].
 func WithTimeout(d time.Duration) Option { return func(c *config) { c.timeout = d } }
 
 // WithLogger logs each attempt at debug level: method, path template, status

@@ -153,6 +153,10 @@ func (x *exchange) prepare() error {
 	if err := x.t.checkSubaccount(); err != nil {
 		return x.fail(err)
 	}
+	if x.settings.timeout < 0 {
+		return x.fail(refusal(http.StatusBadRequest, "request.invalid_timeout", "", "the timeout of the call is negative").
+			hinted("zero is no timeout"))
+	}
 	switch key := x.settings.idempotencyKey; {
 	case !x.r.mutates(), x.r.once && !x.settings.hasKey:
 		x.settings.idempotencyKey = ""

@@ -196,6 +196,8 @@ func (rt *Runtime) WaitEvent(ctx context.Context, o WaitEventOptions, opts ...Ca
 	if o.After != 0 {
 		in.After = new(max(o.After, 0))
 	}
+	ctx, cancel := bounded(ctx, opts)
+	defer cancel()
 	for {
 		var out wire.EventWaited[Event]
 		err := rt.via().call(ctx, &request{
