@@ -21,7 +21,7 @@ func locate(u *url.URL, base *url.URL, template string, params []string) error {
 	}
 	var err error
 	if u.Path, err = fill(base.Path, template, params, checkSegment); err == nil && differ {
-		u.RawPath, err = fill(base.Path, template, escaped, nil)
+		u.RawPath, err = fill(base.EscapedPath(), template, escaped, nil)
 	}
 	return err
 }

@@ -82,6 +82,23 @@ func TestAnIDStaysOnePathSegmentWhateverItHolds(t *testing.T) {
 	})
 }
 
+func TestAnIDStaysOneSegmentBehindABaseThatIsEscaped(t *testing.T) {
+	f := always(200, `{}`)
+	for base, want := range map[string]string{
+		"https://api.example.test/gate%20way/": "/gate%20way",
+		"https://api.example.test/caf%C3%A9":   "/caf%C3%A9",
+		"https://api.example.test/a+b/c%3Fd":   "/a+b/c%3Fd",
+	} {
+		c := clientOn(t, f, WithBaseURL(base))
+		require.NoError(t, c.Vault.Delete(t.Context(), "prod/crm"), base)
+		_, err := c.Profiles.Get(t.Context(), "sf-bot")
+		require.NoError(t, err, base)
+		sent := f.requests()[len(f.requests())-2:]
+		require.Equal(t, []string{want + "/v1/vault/prod%2Fcrm", want + "/v1/browser-profiles/sf-bot"},
+			[]string{sent[0].path, sent[1].path}, base)
+	}
+}
+
 func TestHostileIDsAreRefusedWithoutRepeatingThem(t *testing.T) {
 	f := always(200, `{}`)
 	c := clientOn(t, f)
