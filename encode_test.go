@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -406,5 +407,19 @@ func TestWhatIsTextArrivesToTheByte(t *testing.T) {
 		query, err := url.ParseQuery(all[len(all)-1].query)
 		require.NoError(t, err)
 		require.Equal(t, url.Values{text: {text}}, query)
+	}
+}
+
+func TestDurationsSurviveJSON(t *testing.T) {
+	for _, v := range []any{
+		AICredentialTest{Latency: 3 * time.Second}, StepResult{Duration: 3 * time.Second},
+		Recording{Duration: 3 * time.Second, Marks: []RecordingMark{{At: time.Second}}},
+		LaunchConfig{IdleTimeout: 3 * time.Second, MaxLife: time.Minute},
+	} {
+		text, err := json.Marshal(v)
+		require.NoError(t, err)
+		back := reflect.New(reflect.TypeOf(v))
+		require.NoError(t, json.Unmarshal(text, back.Interface()))
+		require.Equal(t, v, back.Elem().Interface())
 	}
 }

@@ -167,6 +167,21 @@ func (r Recording) MarshalJSON() ([]byte, error) {
 	}{plain(r), r.Duration.Milliseconds()})
 }
 
+// UnmarshalJSON implements [json.Unmarshaler].
+func (r *Recording) UnmarshalJSON(data []byte) error {
+	type plain Recording
+	var w struct {
+		plain
+		DurationMs int64 `json:"durationMs"`
+	}
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	*r = Recording(w.plain)
+	r.Duration = fromMillis(w.DurationMs)
+	return nil
+}
+
 // RecordingOptions say how a recording may be looked at.
 type RecordingOptions struct {
 	// TTL is how long the page that plays it can be opened: 10 seconds to 24 hours, an hour

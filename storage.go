@@ -232,7 +232,13 @@ func (s *Storage) BrowsePage(
 	if err := s.permitted(r, ListStorage); err != nil {
 		return nil, err
 	}
-	return ptr(&out, s.via().call(ctx, r))
+	if err := s.via().call(ctx, r); err != nil {
+		return nil, err
+	}
+	if out.Files == nil { // what answers is no server of files
+		return nil, (&exchange{r: r}).fail(errNotAsExpected())
+	}
+	return &out, nil
 }
 
 // items merges the page's files and folders, each in order, by their paths.

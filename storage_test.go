@@ -420,3 +420,14 @@ func TestACancelledDownloadSaysSo(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.Len(t, f.requests(), 1)
 }
+
+func TestAnAnswerWithoutFilesIsNotAnEmptyFolder(t *testing.T) {
+	for _, answer := range []string{`{}`, `{"status":"ok"}`, `{"files":null,"folders":[],"nextCursor":null}`} {
+		c := clientOn(t, always(200, answer))
+		_, err := c.Storage("ns").BrowsePage(t.Context(), BrowseOptions{}, PageOptions{})
+		requireRoute(t, err, "transport.bad_answer", answer)
+		for _, err := range c.Vault.List(t.Context(), "") {
+			requireRoute(t, err, "transport.bad_answer", answer)
+		}
+	}
+}

@@ -116,10 +116,14 @@ func (t *transport) callHeader(ctx context.Context, r *request) (http.Header, er
 		return resp.Header, nil
 	}
 	if err := decode(x.answer, r.out); err != nil {
-		return nil, x.fail(&Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
-			Message: "the answer is not the JSON that was expected"})
+		return nil, x.fail(errNotAsExpected())
 	}
 	return resp.Header, nil
+}
+
+func errNotAsExpected() *Error {
+	return &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
+		Message: "the answer is not the JSON that was expected"}
 }
 
 // decode reads an answer into out, which may know how to do so faster.

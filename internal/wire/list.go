@@ -70,9 +70,10 @@ func (l List[T]) Encode() ([]byte, error) {
 func (l *List[T]) UnmarshalJSON(data []byte) error { return l.Decode(data) }
 
 // Decode is what [json.Unmarshal] does, which would read all of it three times
-// more than it takes. Members that are not the list's are passed over.
+// more than it takes. Members that are not the list's are passed over; the list itself
+// has to be there, or what answers is no server of these lists.
 func (l *List[T]) Decode(data []byte) error {
-	l.Items, l.NextCursor = []T{}, ""
+	l.Items, l.NextCursor = nil, ""
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return errNotAList
@@ -98,7 +99,7 @@ func (l *List[T]) Decode(data []byte) error {
 	if _, err := d.Token(); err != nil { // its end
 		return errNotAList
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); err != io.EOF || l.Items == nil {
 		return errNotAList
 	}
 	return nil
