@@ -79,7 +79,7 @@
 //	ErrUnauthorized  401                   ErrUnavailable   5xx, or no answer
 //	ErrForbidden     403                   ErrTooLarge      413
 //	ErrConflict      409, 412              ErrWidening      mounts above their ceiling
-//	ErrInvalid       400, 422              ErrOutsideMount  not permitted by the mounts
+//	ErrInvalid       400, 405, 416, 422    ErrOutsideMount  not permitted by the mounts
 //	ErrEnded         cancelled, or its runtime stopped, before it was done
 //
 // A cancelled call matches [context.Canceled], one out of time

@@ -128,3 +128,19 @@ func TestReadingNothingOfADownloadEnds(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestARangeThatIsNoneIsInvalidWhoeverRefusesIt(t *testing.T) {
+	refused := always(416, refusalBody("storage.invalid_range", "invalid_input"))
+	empty := always(200, "")
+	for _, tc := range []struct {
+		f      *fake
+		offset int64
+		why    string
+	}{
+		{empty, -1, "the SDK, before it asks"}, {refused, 9, "the server"}, {empty, 9, "the SDK, of an empty file"},
+	} {
+		_, err := clientOn(t, tc.f).Storage("ns").Open(t.Context(), "a.csv", WithRange(tc.offset, 1))
+		requireRoute(t, err, "storage.invalid_range", tc.why)
+		require.ErrorIs(t, err, ErrInvalid, tc.why)
+	}
+}

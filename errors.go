@@ -21,7 +21,7 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	// ErrConflict: the state does not allow it now (409, or a stale version, 412).
 	ErrConflict = errors.New("conflict")
-	// ErrInvalid: the request is malformed (400, 422).
+	// ErrInvalid: the request is malformed (400, 405, 416, 422).
 	ErrInvalid = errors.New("invalid")
 	// ErrRateLimited: too many requests (429).
 	ErrRateLimited = errors.New("rate limited")
@@ -187,7 +187,7 @@ func (e *Error) Is(target error) bool {
 	case ErrConflict:
 		return e.Status == http.StatusConflict || e.Status == http.StatusPreconditionFailed
 	case ErrInvalid:
-		return (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) && !e.ended()
+		return malformed(e.Status) && !e.ended()
 	case ErrEnded:
 		return e.ended()
 	case ErrRateLimited:
@@ -200,6 +200,15 @@ func (e *Error) Is(target error) bool {
 		return e.hasCode("mounts.scope_widening", "mounts.denied_by_ceiling", codeExpiryWidening)
 	case ErrOutsideMount:
 		return e.Status == http.StatusForbidden && strings.HasSuffix(e.Code, "outside_mount")
+	}
+	return false
+}
+
+func malformed(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable,
+		http.StatusUnprocessableEntity:
+		return true
 	}
 	return false
 }
