@@ -3,6 +3,8 @@ package bctrltest_test
 import (
 	"context"
 	"net/http"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +40,53 @@ func TestALostReplyHasOneEffect(t *testing.T) {
 	require.NotEmpty(t, requests[0].Header.Get("Idempotency-Key"))
 	require.Equal(t, requests[0].Header.Get("Idempotency-Key"), requests[2].Header.Get("Idempotency-Key"))
 	require.Empty(t, requests[0].Header.Get("Authorization"))
+}
+
+func TestRequestsShowNothingThatLetsOneIn(t *testing.T) {
+	ctx, srv := t.Context(), bctrltest.New(t)
+	client := srv.Client()
+	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "sales"})
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{})
+	require.NoError(t, err)
+	token, err := rt.Token(ctx, bctrl.TokenRequest{})
+	require.NoError(t, err)
+	_, err = rt.Storage.Upload(ctx, "a.txt", strings.NewReader("a"))
+	require.NoError(t, err)
+	link, err := rt.Storage.DownloadURL(ctx, "a.txt", 0)
+	require.NoError(t, err)
+	connect, err := rt.ConnectURL(ctx)
+	require.NoError(t, err)
+	view, err := rt.Live(ctx, bctrl.LiveOptions{})
+	require.NoError(t, err)
+
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	get := func(address, header string, key bctrl.Secret) {
+		rq, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		require.NoError(t, err)
+		rq.Header.Set(header, key.Expose())
+		resp, err := transport.RoundTrip(rq)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	}
+	get(link, "X-None", bctrl.Secret{})
+	get("http"+strings.TrimPrefix(connect, "ws"), "X-None", bctrl.Secret{})
+	get(view.URL, "X-None", bctrl.Secret{})
+	get(srv.URL+"/v1/proxy/telegram~/bot"+token.Expose()+"/getMe", "X-None", bctrl.Secret{})
+	get(srv.URL+"/v1/proxy/aws~/", "X-Amz-Security-Token", token)
+	get(srv.URL+"/v1/proxy/elevenlabs~/", "Xi-Api-Key", srv.APIKey())
+
+	signature := regexp.MustCompile(`[A-Za-z0-9_-]{40,}`)
+	requests := srv.Requests()
+	require.Len(t, requests, 13)
+	for _, r := range requests {
+		require.NotRegexp(t, signature, r.Path)
+		for name, values := range r.Header {
+			require.NotRegexp(t, signature, strings.Join(values, "\n"), name)
+		}
+	}
+	require.Equal(t, "/v1/proxy/telegram~/bot[secret]/getMe", requests[10].Path)
 }
 
 func TestFailuresAreInjectedAndThenEnd(t *testing.T) {

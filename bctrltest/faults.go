@@ -1,8 +1,10 @@
 package bctrltest
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -11,9 +13,10 @@ import (
 // Request is a request that arrived at the server.
 type Request struct {
 	Method string
-	// Path is percent-encoded, as it was sent.
+	// Path is percent-encoded, as it was sent, with "[secret]" in the place of a key or
+	// token in it, and of what signs an address.
 	Path string
-	// Header is without Authorization and cookies.
+	// Header is without Authorization, cookies and what else has a key or token.
 	Header http.Header
 	// Status is what was answered; 0 when the reply was dropped.
 	Status int
@@ -78,18 +81,32 @@ func (f *faults) next() (status int, drop bool, delay time.Duration) {
 
 func (f *faults) record(r *http.Request, status int, injected bool) {
 	header := r.Header.Clone()
-	for _, name := range []string{"Authorization", "Cookie", "X-Api-Key", "X-Goog-Api-Key"} {
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Goog-Api-Key"} {
 		header.Del(name)
 	}
+	maps.DeleteFunc(header, func(_ string, values []string) bool { // where the SDKs of providers put them
+		return slices.ContainsFunc(values, ownKey.MatchString)
+	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, Request{
 		Method:   r.Method,
-		Path:     r.URL.EscapedPath(),
+		Path:     withoutSecrets(r.URL.EscapedPath()),
 		Header:   header,
 		Status:   status,
 		Injected: injected,
 	})
+}
+
+// ownKey matches a key or token of the server, which no word is as long as.
+var ownKey = regexp.MustCompile(`bctrl_[A-Za-z0-9_-]{32,}`)
+
+// signedPath matches a path by which whoever has it gets in.
+var signedPath = regexp.MustCompile(`^(/v1/downloads|/devtools/browser|/embed/(?:live|recording)|` +
+	`/v1/workspaces/[^/]+/runtimes/[^/]+/webdriver)/[^/]+`)
+
+func withoutSecrets(path string) string {
+	return signedPath.ReplaceAllString(ownKey.ReplaceAllString(path, "[secret]"), "$1/[secret]")
 }
 
 // release ends requests that are held.
