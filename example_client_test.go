@@ -166,6 +166,38 @@ func ExampleWithQuery() {
 	// Output: [prod/crm/salesforce] <nil>
 }
 
+// What to do about an error, by its class.
+func ExampleError_classes() {
+	advice := func(err error) string {
+		switch {
+		case errors.Is(err, bctrl.ErrRateLimited), errors.Is(err, bctrl.ErrUnavailable):
+			return "try again later"
+		case errors.Is(err, bctrl.ErrUnauthorized), errors.Is(err, bctrl.ErrForbidden):
+			return "ask with another key"
+		case errors.Is(err, bctrl.ErrTooLarge):
+			return "ask for less"
+		case errors.Is(err, bctrl.ErrEnded):
+			return "somebody wanted it so"
+		}
+		return "mend the call"
+	}
+	for _, err := range []error{
+		&bctrl.Error{Status: 429, Code: "calls.too_many"},
+		&bctrl.Error{Status: 401, Code: "auth.unknown_key"},
+		&bctrl.Error{Status: 413, Code: "storage.too_large"},
+		&bctrl.Error{Status: 400, Code: "executions.cancelled"},
+		&bctrl.Error{Status: 422, Code: "request.idempotency_mismatch"},
+	} {
+		fmt.Println(advice(err))
+	}
+	// Output:
+	// try again later
+	// ask with another key
+	// ask for less
+	// somebody wanted it so
+	// mend the call
+}
+
 func ExampleError() {
 	_, err := exampleClient().Vault.Get(context.Background(), "prod/crm/unknown")
 	fmt.Println(errors.Is(err, bctrl.ErrNotFound))
