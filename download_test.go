@@ -131,7 +131,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestARangeThatIsNoneIsInvalidWhoeverRefusesIt(t *testing.T) {
 	refused := always(416, refusalBody("storage.invalid_range", "invalid_input"))
-	empty := always(200, "")
+	empty := always(200, "", "Content-Length", "0")
 	for _, tc := range []struct {
 		f      *fake
 		offset int64

@@ -193,6 +193,38 @@ func TestAnswersAreBounded(t *testing.T) {
 	require.ErrorIs(t, err, ErrForbidden)
 }
 
+// stub is a transport as people write one for a test: of the answer it says no more than
+// they care for.
+type stub struct {
+	status int
+	body   string
+}
+
+func (s stub) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: s.status, Body: io.NopCloser(strings.NewReader(s.body))}, nil
+}
+
+func TestATransportThatSaysNoLengthIsUnderstood(t *testing.T) {
+	profile, err := clientOn(t, stub{200, `{"id":"p"}`}).Profiles.Get(t.Context(), "p")
+	require.NoError(t, err)
+	require.Equal(t, "p", profile.ID)
+
+	_, err = clientOn(t, stub{404, refusalBody("profiles.not_found", "not_found")}).Profiles.Get(t.Context(), "p")
+	requireRoute(t, err, "profiles.not_found", "")
+
+	files := clientOn(t, stub{200, "a,b"}).Storage("ns")
+	content, err := files.Get(t.Context(), "a.csv")
+	require.NoError(t, err)
+	require.Equal(t, "a,b", string(content))
+	r, err := files.Open(t.Context(), "a.csv")
+	require.NoError(t, err)
+	require.EqualValues(t, -1, r.Length)
+	content, err = io.ReadAll(r)
+	require.NoError(t, err)
+	require.Equal(t, "a,b", string(content))
+	require.NoError(t, r.Close())
+}
+
 func TestAnAnswerIsAsLongAsItsLength(t *testing.T) {
 	for _, length := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 512<<10 + 7, 512<<10 + 8, 512<<10 + 9, 5 << 20} {
 		content := bytes.Repeat([]byte("0123456789abcde"), length/15+1)[:length]

@@ -91,7 +91,11 @@ func (w *wayOut) RoundTrip(req *http.Request) (*http.Response, error) {
 	if x.attempts++; x.attempts == 1 {
 		x.fillHeader(req.Header)
 	}
-	return w.send(req, Attempt{PathTemplate: x.r.path, Number: x.attempts, RequestID: x.requestID})
+	resp, err := w.send(req, Attempt{PathTemplate: x.r.path, Number: x.attempts, RequestID: x.requestID})
+	if resp != nil && resp.ContentLength == 0 && resp.Body != http.NoBody && resp.Header.Get("Content-Length") == "" {
+		resp.ContentLength = -1 // a transport of the user's own, as for a test, has not said it
+	}
+	return resp, err
 }
 
 // send sends a request, and tells about it what a already says and what came of
