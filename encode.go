@@ -23,6 +23,9 @@ func encode(field string, v any) ([]byte, error) {
 	}
 	e, known := errors.AsType[*strictjson.Error](err)
 	switch {
+	case errors.Is(err, errSecretEncoding):
+		return nil, refusal(http.StatusBadRequest, "request.not_json", field, "the request holds a Secret where JSON goes").
+			hinted("call Expose where the value must leave")
 	case !known:
 		// The cause is not kept: it may quote what could not be encoded.
 		return nil, refusal(http.StatusBadRequest, "request.not_json", field, "the request cannot be encoded as JSON")

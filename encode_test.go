@@ -423,3 +423,21 @@ func TestDurationsSurviveJSON(t *testing.T) {
 		require.Equal(t, v, back.Elem().Interface())
 	}
 }
+
+func TestASecretInARequestIsNamedAsTheReason(t *testing.T) {
+	f := always(200, `{}`)
+	c := clientOn(t, f)
+	body := map[string]any{"login": struct{ Password Secret }{NewSecret(canary)}}
+	for _, err := range []error{
+		c.Do(t.Context(), http.MethodPost, []string{"v1", "vault"}, body, nil),
+		func() error {
+			_, err := c.Capabilities.Invoke(t.Context(), Invocation{Capability: "openai/chat-completions", Body: body})
+			return err
+		}(),
+	} {
+		requireRoute(t, err, "request.not_json", "")
+		require.ErrorContains(t, err, "call Expose")
+		require.NotContains(t, err.Error(), canary)
+	}
+	require.Empty(t, f.requests())
+}

@@ -157,8 +157,11 @@ func (s *Source) next(ctx context.Context) (io.Reader, error) {
 	}
 }
 
-// counted notes what was read, marks the reader's own errors, and stops a
-// source that is longer than it said.
+// errSize is the error of a reader that holds another number of bytes than its size.
+var errSize = errors.New("it holds more or fewer bytes than was said")
+
+// counted notes what was read, marks the reader's own errors, and fails a source
+// that is longer or shorter than it said.
 type counted struct {
 	r      io.Reader
 	s      *Source
@@ -168,7 +171,13 @@ type counted struct {
 func (c *counted) Read(p []byte) (int, error) {
 	c.s.begun.Store(true)
 	n, err := c.r.Read(p)
-	c.s.sent.Add(int64(n))
+	switch sent := c.s.sent.Add(int64(n)); {
+	case c.s.Size < 0:
+	case sent > c.s.Size:
+		n, err = 0, errSize
+	case sent < c.s.Size && err == io.EOF:
+		err = errSize
+	}
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
