@@ -16,6 +16,22 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
+// goesOnUnderItsReader has a mark come while another one has the focus.
+func goesOnUnderItsReader(th *theatre) {
+	recording, err := th.shown.Recording(th.Context())
+	require.NoError(th, err)
+	require.Equal(th, bctrl.RecordingRunning, recording.Status)
+	s := th.sit()
+	s.open(recording.URL)
+	s.until("marks.querySelector('button')", "what happened is listed")
+	eval[any](s, "marks.querySelector('button').focus()")
+	before := eval[int](s, "marks.childElementCount")
+	th.visit("/second")
+	s.until(fmt.Sprintf("marks.childElementCount > %d", before), "what happens is added")
+	require.True(s, eval[bool](s, "document.activeElement === marks.querySelector('button')"), "the focus stays")
+	th.visit("/")
+}
+
 func isPlayed(th *theatre) {
 	recording, err := th.shown.Recording(th.Context())
 	require.NoError(th, err)
@@ -54,7 +70,22 @@ func isPlayed(th *theatre) {
 	s.until("play.textContent === 'Pause' && Number(picture.dataset.shown) > 2", "it plays")
 	s.until("play.textContent === 'Play' && time.textContent.split(' / ')[0] === time.textContent.split(' / ')[1]",
 		"it ends at its end")
+	eval[any](s, "document.querySelector('#notice').textContent = 'A picture could not be loaded.'")
+	require.Greater(s, eval[float64](s, "columns.clientHeight / innerHeight"), 0.5, "the player keeps its room")
 	s.requireOwnRequestsAlone()
+}
+
+// isSaidToBeGone deletes the file of the recording.
+func isSaidToBeGone(th *theatre) {
+	recording, err := th.shown.Recording(th.Context())
+	require.NoError(th, err)
+	require.NoError(th, th.client.Storage("stage").Delete(th.Context(), recording.Object.LogicalPath))
+	s := th.sit()
+	s.open(recording.URL)
+	s.says("This recording cannot be shown")
+	s.says("recordings.not_kept")
+	s.requireReadable("a recording that is gone")
+	s.requireSpoken("banner", "status", "alert", "main This recording cannot be shown")
 }
 
 // isDownloaded clicks the link of the page, and reads the file by the specification of the

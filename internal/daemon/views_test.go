@@ -61,6 +61,7 @@ func TestThePagesOfViewsInARealBrowser(t *testing.T) {
 		{"a person takes the browser over by mouse, keys, paste and touch, and tasks wait", takesOver},
 		{"anybody reads and operates the page, by keyboard, on a phone and with a screen reader", isReadAndOperatedByAnybody},
 		{"a page of a named origin holds a view in a frame, and no other does", isHeldInFrames},
+		{"a recording that goes on leaves the focus where it is", goesOnUnderItsReader},
 		{"a page receives nothing of what was filled", receivesNothingFilled},
 	} {
 		t.Run(part.promise, func(t *testing.T) { part.holds(th.in(t)) })
@@ -68,6 +69,7 @@ func TestThePagesOfViewsInARealBrowser(t *testing.T) {
 	require.NoError(t, th.shown.Stop(t.Context()))
 	t.Run("a recording is played, sought, read and operated by anybody", func(t *testing.T) { isPlayed(th.in(t)) })
 	t.Run("a recording is downloaded as a movie that players know", func(t *testing.T) { isDownloaded(th.in(t)) })
+	t.Run("a recording that was deleted is said to be gone", func(t *testing.T) { isSaidToBeGone(th.in(t)) })
 }
 
 func seesWhatMoves(th *theatre) {

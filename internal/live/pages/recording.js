@@ -13,8 +13,20 @@
 		return s < 3600 ? Math.floor(s / 60) + ':' + two(s % 60) : Math.floor(s / 3600) + ':' + two(Math.floor(s / 60) % 60) + ':' + two(s % 60);
 	}
 	function spoken(ms) {
-		const s = Math.floor(ms / 1000);
-		return (s >= 60 ? Math.floor(s / 60) + ' minutes ' : '') + s % 60 + ' seconds';
+		const s = Math.floor(ms / 1000), of = (n, unit) => n + ' ' + unit + (n === 1 ? '' : 's');
+		return (s >= 60 ? of(Math.floor(s / 60), 'minute') + ' ' : '') + of(s % 60, 'second');
+	}
+
+	// end says why nothing more is shown: beside the player, where that has something.
+	function end(code, message) {
+		const text = message.charAt(0).toUpperCase() + message.slice(1);
+		say('Ended', 'end');
+		if (film) { $('notice').textContent = text + ' (' + code + ').'; return; }
+		$('endmessage').textContent = text + '.';
+		$('endcode').textContent = code;
+		$('columns').hidden = true;
+		$('end').hidden = false;
+		$('end').focus();
 	}
 
 	async function load() {
@@ -23,12 +35,12 @@
 			const known = film ? '?fromFrame=' + film.frames.length + '&fromMark=' + film.marks.length : '';
 			answer = await fetch(path + '/index' + known, {cache: 'no-store', referrerPolicy: 'no-referrer'});
 			body = await answer.json();
-		} catch { return say('The server cannot be reached', 'end'); }
-		if (!answer.ok) {
-			say('Ended', 'end');
-			$('notice').textContent = body.error.charAt(0).toUpperCase() + body.error.slice(1) + ' (' + body.code + ').';
-			return;
+		} catch {
+			if (!film) return end('live.unreachable', 'the server cannot be reached');
+			setTimeout(load, 5000); // it goes on, and more of it is known later
+			return say('The server cannot be reached', 'end');
 		}
+		if (!answer.ok) return end(body.code, body.error);
 		const first = !film;
 		for (const [name, from] of [['frames', body.fromFrame], ['marks', body.fromMark]])
 			body[name] = (from ? film[name].slice(0, from) : []).concat(body[name] || []);
@@ -41,17 +53,18 @@
 		for (const id of ['seek', 'play']) $(id).disabled = !film.frames.length;
 		$('cover').hidden = film.frames.length > 0;
 		$('cover').textContent = film.frames.length ? '' : 'Nothing was shown yet.';
-		showMarks();
+		showMarks(body.fromMark || 0);
 		if (film.running) setTimeout(load, 5000);
 		if (first) seek(0);
 		else where();
 	}
 
-	function showMarks() {
+	// showMarks shows the marks from one on. Those before stay as they are: one of them may have the focus.
+	function showMarks(from) {
 		const list = $('marks');
 		$('nomarks').hidden = film.marks.length > 0;
-		if (list.childElementCount === film.marks.length) return;
-		list.replaceChildren(...film.marks.map(m => {
+		while (list.childElementCount > from) list.lastElementChild.remove();
+		list.append(...film.marks.slice(from).map(m => {
 			const item = document.createElement('li'), button = document.createElement('button');
 			button.type = 'button';
 			button.dataset.at = m.atMs;
