@@ -23,7 +23,10 @@ const (
 	passphraseName    = "passphrase"
 	newPassphraseName = "new passphrase"
 	newKeyName        = "new key"
+	sameAgainName     = "same again"
 )
+
+var errNotTheSame = usageError{errors.New("the two are not the same")}
 
 func sealStatus(c *cli) *cobra.Command {
 	cmd := printing[bctrl.SealStatus](c, &cobra.Command{
@@ -226,20 +229,18 @@ func (r rotation) offline(c *cli, cmd *cobra.Command, cfg daemon.Config, status 
 	source := status.Source
 	switch {
 	case source == bctrl.SealPassphrase:
-		if cfg.Passphrase.IsZero() {
-			// Both at once: standard input is read to its end.
-			both, err := readSecrets(cmd, passphraseName, newPassphraseName)
-			if err != nil {
-				return err
-			}
-			cfg.Passphrase, r.passphrase = both[0], both[1].Expose()
-		}
 	case os.Getenv(cfg.KeyVariable) != "":
 		source = bctrl.SealEnvironment
 	default:
 		source = bctrl.SealFile
 	}
-	given, err := r.given(cmd, source)
+	var given bctrl.Secret
+	var err error
+	if source == bctrl.SealPassphrase && cfg.Passphrase.IsZero() {
+		cfg.Passphrase, given, err = r.passphrases(cmd)
+	} else {
+		given, err = r.given(cmd, source)
+	}
 	if err != nil {
 		return err
 	}
@@ -249,8 +250,52 @@ func (r rotation) offline(c *cli, cmd *cobra.Command, cfg daemon.Config, status 
 	return c.showSeal(cmd, "not running", &status)
 }
 
+// passphrases are the present one and the new one. They are asked for at once, since standard
+// input is read to its end.
+func (r rotation) passphrases(cmd *cobra.Command) (present, fresh bctrl.Secret, err error) {
+	if err := r.fits(bctrl.SealPassphrase); err != nil {
+		return present, fresh, err
+	}
+	names := []string{passphraseName}
+	if r.passphrase == "" {
+		names = append(names, newPassphraseName)
+		if _, ok := terminal(cmd.InOrStdin()); ok {
+			names = append(names, sameAgainName)
+		}
+	}
+	all, err := readSecrets(cmd, names...)
+	switch {
+	case err != nil:
+		return present, fresh, err
+	case r.passphrase != "":
+		fresh, err = flagOr(cmd, r.passphrase, newPassphraseName)
+		return all[0], fresh, err
+	case len(all) > 2 && !all[1].Equal(all[2]):
+		return present, fresh, errNotTheSame
+	}
+	return all[0], all[1], nil
+}
+
+// fits refuses flags that have no part in exchanging what the source has.
+func (r rotation) fits(source bctrl.SealSource) error {
+	switch {
+	case source == bctrl.SealPassphrase && (r.key != "" || r.generate):
+		return usagef("the key is made of a passphrase: leave out --new-key and --generate")
+	case source == bctrl.SealEnvironment && r.passphrase != "":
+		return usagef("the key is in the environment of the server: leave out --new-passphrase")
+	case source == bctrl.SealEnvironment && r.key != "" && r.generate:
+		return usagef("--generate makes the new key: leave out --new-key")
+	case source == bctrl.SealFile && (r.key != "" || r.passphrase != "" || r.generate):
+		return usagef("the key is in a file, and the new one is made: leave out --new-key, --new-passphrase and --generate")
+	}
+	return nil
+}
+
 // given is the new passphrase or key, where the source takes one.
 func (r rotation) given(cmd *cobra.Command, source bctrl.SealSource) (bctrl.Secret, error) {
+	if err := r.fits(source); err != nil {
+		return bctrl.Secret{}, err
+	}
 	switch source {
 	case bctrl.SealPassphrase:
 		if r.passphrase != "" {
@@ -266,10 +311,6 @@ func (r rotation) given(cmd *cobra.Command, source bctrl.SealSource) (bctrl.Secr
 			return key, err
 		}
 		return flagOr(cmd, r.key, newKeyName)
-	}
-	if r.key != "" || r.passphrase != "" || r.generate {
-		return bctrl.Secret{}, usagef("the key is in a file, and the new one is made: leave out --new-key, " +
-			"--new-passphrase and --generate")
 	}
 	return bctrl.Secret{}, nil
 }
@@ -298,12 +339,12 @@ func askNew(cmd *cobra.Command) (bctrl.Secret, error) {
 	if _, ok := terminal(cmd.InOrStdin()); !ok {
 		return ask(cmd, newPassphraseName)
 	}
-	both, err := readSecrets(cmd, newPassphraseName, "same again")
+	both, err := readSecrets(cmd, newPassphraseName, sameAgainName)
 	if err != nil {
 		return bctrl.Secret{}, err
 	}
 	if !both[0].Equal(both[1]) {
-		return bctrl.Secret{}, usagef("the two are not the same")
+		return bctrl.Secret{}, errNotTheSame
 	}
 	return both[0], nil
 }

@@ -179,8 +179,16 @@ func TestAServerWithAPassphraseIsUnlockedFromTheCommandLine(t *testing.T) {
 	require.Contains(t, run("", "status").good(t), "not running")
 	require.NotZero(t, run(onePassphrase+"\n", "audit", "verify").code, "the old one")
 	require.Contains(t, run(otherPassphrase+"\n", "audit", "verify").good(t), "whole")
-	run(otherPassphrase+"\n"+onePassphrase+"\n", "rotate-master").good(t)
+	typed := run(otherPassphrase+"\n"+onePassphrase+"\n", "rotate-master")
+	typed.good(t)
+	require.NotContains(t, typed.stderr, "Warning", "nobody sees standard input")
 	require.Contains(t, run(onePassphrase+"\n", "audit", "verify").good(t), "whole")
+	shown = run(onePassphrase+"\n", "rotate-master", "--new-passphrase", otherPassphrase)
+	shown.good(t)
+	require.Contains(t, shown.stderr, "Warning", "others can see it")
+	require.Contains(t, run(otherPassphrase+"\n"+onePassphrase+"\n", "rotate-master", "--generate").stderr,
+		"leave out --new-key and --generate")
+	run(otherPassphrase+"\n"+onePassphrase+"\n", "rotate-master").good(t)
 	require.Contains(t, where.refused(t, nil, passphraseVariable+"="+otherPassphrase), "wrong key")
 	srv = where.start(t, passphraseVariable+"="+onePassphrase)
 	_, err = srv.client(key).Vault.Get(t.Context(), "k")
@@ -206,6 +214,9 @@ func TestAKeyFileAndAKeyInTheEnvironmentAreExchangedWithoutAServer(t *testing.T)
 	require.Contains(t, run("", "audit", "verify").good(t), "whole")
 
 	t.Setenv(keyVariable, strings.TrimSpace(string(after)))
+	for _, flags := range [][]string{{"--new-passphrase", onePassphrase}, {"--generate", "--new-key", "k"}} {
+		require.Equal(t, exitUsage, run("", append([]string{"rotate-master"}, flags...)...).code, "%q", flags)
+	}
 	shown := run("", "rotate-master", "--generate")
 	shown.good(t)
 	_, text, ok := strings.Cut(shown.stderr, "next start:\n")

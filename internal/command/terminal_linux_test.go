@@ -135,6 +135,29 @@ func TestAScopedSecretIsAskedForAndNotShown(t *testing.T) {
 	require.Contains(t, rest, "Rotated:")
 }
 
+// TestANewPassphraseIsTypedTwiceWhereNoServerRuns, since a mistake in it would lose the data.
+func TestANewPassphraseIsTypedTwiceWhereNoServerRuns(t *testing.T) {
+	where := newPlace(t)
+	where.args = []string{"--key-source", "passphrase"}
+	srv := where.start(t, passphraseVariable+"="+onePassphrase)
+	srv.terminate()
+	run := where.commands(t, srv, srv.firstKey)
+	rotate := func(again string) (code int, rest string) {
+		s := (&desk{t: t}).sitting("rotate-master")
+		s.sees("Passphrase: ")
+		s.types(onePassphrase + "\r" + otherPassphrase + "\r" + again + "\r")
+		s.sees("Same again: ")
+		return s.ends()
+	}
+	code, rest := rotate(otherPassphrase + "!")
+	require.Equal(t, exitUsage, code, rest)
+	require.Contains(t, rest, "the two are not the same")
+	code, rest = rotate(otherPassphrase)
+	require.Zero(t, code, rest)
+	require.NotContains(t, rest, "Warning")
+	require.Contains(t, run(otherPassphrase+"\n", "audit", "verify").good(t), "whole")
+}
+
 func TestCtrlCEndsAPromptAndBringsTheEchoBack(t *testing.T) {
 	d := at(t)
 	s := d.sitting("ai", "add", "openai", "--provider", "openai")
