@@ -101,8 +101,16 @@ type process struct {
 // test ends, if it still runs.
 func (p place) start(t *testing.T, env ...string) *process {
 	t.Helper()
-	srv := &process{t: t, cmd: p.command(t, env...), stderr: &bytes.Buffer{}}
-	srv.cmd.Stderr = srv.stderr
+	return begin(t, p.command(t, env...))
+}
+
+// begin is [place.start] of a command, whose standard error is kept unless it goes elsewhere.
+func begin(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	srv := &process{t: t, cmd: cmd, stderr: &bytes.Buffer{}}
+	if cmd.Stderr == nil {
+		cmd.Stderr = srv.stderr
+	}
 	out, err := srv.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, srv.cmd.Start())

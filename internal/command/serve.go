@@ -3,10 +3,13 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -242,6 +245,11 @@ func listen(flag, address string) (net.Listener, error) {
 // run listens before it opens the data, so that a taken port changes nothing
 // on disk. An empty admin address is none.
 func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) error {
+	// Who reads the log may end first, as tee does at Ctrl-C: that must not end the server in the
+	// middle of its stop. It is not ignored, since browsers would inherit that.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	l, err := listen("address", address)
 	if err != nil {
 		return err
@@ -257,25 +265,13 @@ func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) er
 		err = errors.New("the first run with a passphrase needs it: give --ask-passphrase, or set " + passphraseVariable)
 	}
 	if err != nil {
-		err = errors.Join(err, l.Close())
-		if admin != nil {
-			err = errors.Join(err, admin.Close())
-		}
-		return err
+		return errors.Join(err, closeListeners(l, admin))
 	}
 	out := cmd.OutOrStdout()
 	if !d.FirstKey.IsZero() {
-		key, keep := "its key "+cfg.KeyFile, "a copy of the key"
-		switch d.KeySource() {
-		case bctrl.SealEnvironment:
-			key = "sealed it with the key in " + cfg.KeyVariable
-		case bctrl.SealPassphrase:
-			key, keep = "sealed it with the passphrase", "the passphrase"
+		if err := showFirstKey(out, d, cfg, l.Addr()); err != nil {
+			return errors.Join(err, closeListeners(l, admin), d.Close())
 		}
-		fmt.Fprintf(out, "Made %s and %s: keep %s elsewhere.\n"+
-			"What programs need; your organization key is shown this once:\n\n  export BCTRL_BASE_URL=%s\n  export "+
-			"BCTRL_API_KEY=%s\n\n",
-			cfg.DataDir, key, keep, baseURL(l.Addr(), cfg.PublicURL), d.FirstKey.Expose())
 	}
 	if d.Locked() {
 		fmt.Fprintln(out, "Locked until 'bctrl unlock' gives the passphrase.")
@@ -298,6 +294,35 @@ func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) er
 		group.Go(func() error { return d.ServeAdmin(ctx, admin) })
 	}
 	return errors.Join(group.Wait(), d.Close())
+}
+
+// showFirstKey prints what the first run made. Nobody can see the key again, so that a server
+// which could not print it does not run.
+func showFirstKey(out io.Writer, d *daemon.Daemon, cfg daemon.Config, addr net.Addr) error {
+	key, keep := "its key "+cfg.KeyFile, "a copy of the key"
+	switch d.KeySource() {
+	case bctrl.SealEnvironment:
+		key = "sealed it with the key in " + cfg.KeyVariable
+	case bctrl.SealPassphrase:
+		key, keep = "sealed it with the passphrase", "the passphrase"
+	}
+	_, err := fmt.Fprintf(out, "Made %s and %s: keep %s elsewhere.\n"+
+		"What programs need; your organization key is shown this once:\n\n  export BCTRL_BASE_URL=%s\n  export "+
+		"BCTRL_API_KEY=%s\n\n",
+		cfg.DataDir, key, keep, baseURL(addr, cfg.PublicURL), d.FirstKey.Expose())
+	if err != nil {
+		return fmt.Errorf("the organization key could not be shown, make another with 'bctrl keys create': %w", err)
+	}
+	return nil
+}
+
+// closeListeners closes what nothing has been served on; admin may be nil.
+func closeListeners(l, admin net.Listener) error {
+	err := l.Close()
+	if admin != nil {
+		err = errors.Join(err, admin.Close())
+	}
+	return err
 }
 
 // exposed reports whether a listener is reached from other machines.

@@ -2,6 +2,8 @@ package command
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -35,6 +37,37 @@ func TestTheFirstRunPrintsItsKeyOnce(t *testing.T) {
 	got, err := srv.client(key).Vault.Get(t.Context(), "a/b")
 	require.NoError(t, err)
 	require.True(t, got.Password.Equal(bctrl.NewSecret("kept")))
+	srv.terminate()
+}
+
+// TestAFirstKeyThatCannotBeShownIsSaid: there is data then, of which nobody has a key.
+func TestAFirstKeyThatCannotBeShownIsSaid(t *testing.T) {
+	where := newPlace(t)
+	cmd := where.command(t)
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	defer write.Close()
+	require.NoError(t, read.Close())
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = write, &said
+	require.Error(t, cmd.Run())
+	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode(), said.String())
+	require.Contains(t, said.String(), "bctrl keys create")
+	where.commands(t, &process{}, "")("", "keys", "create").good(t)
+}
+
+// TestALogThatNobodyReadsEndsNoServer: tee ends at Ctrl-C, before the server whose log it reads.
+func TestALogThatNobodyReadsEndsNoServer(t *testing.T) {
+	where := newPlace(t)
+	where.args = []string{"--verbose"}
+	cmd := where.command(t)
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	cmd.Stderr = write
+	srv := begin(t, cmd)
+	require.NoError(t, errors.Join(read.Close(), write.Close()))
+	_, err = srv.client(srv.firstKey).Vault.Set(t.Context(), "k", bctrl.VaultCredential{})
+	require.NoError(t, err)
 	srv.terminate()
 }
 
