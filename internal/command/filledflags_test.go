@@ -26,6 +26,9 @@ func TestAnEmptyChoiceIsNotAllOfThem(t *testing.T) {
 		"--runtime":    {"access", "explain", "vault.use", "prod/crm/salesforce"},
 		"--model":      {"runtime", "act", "sales/crm", "hello"},
 		"--group":      {"runtime", "launch", "sales/other"},
+		"--data-dir":   {"keys", "list"},
+		"--to-files":   {"move"},
+		"--files":      {"audit", "verify"},
 	} {
 		got := d.run("", append(line, flag, "")...)
 		assert.Equal(t, exitUsage, got.code, "%s %s", line, flag)

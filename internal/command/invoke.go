@@ -169,7 +169,8 @@ func (c *cli) addInvocationFlags(cmd *cobra.Command) *invocationFlags {
 	flags.StringVar(&f.inv.Method, "method", "", "HTTP `method`")
 	flags.StringVar(&f.inv.Path, "path", "", "`path` at the provider, percent-encoded; a query may follow")
 	flags.StringVar(&f.inv.Host, "host", "", "`host`, where the provider has several")
-	wantFilled(cmd, "credential", "consumer", "method", "path", "host")
+	wantFilled(cmd, "credential", "consumer", "method", "path", "host", "body-file", "body-file-path", "request",
+		"request-file")
 	flags.StringArrayVar(&f.query, "query", nil, "a parameter of the query, as `name=value`")
 	flags.StringArrayVar(&f.headers, "header", nil, "a header, as `\"Name: value\"`")
 	flags.StringVar(&f.body, "body", "", "the body, as `JSON`")
@@ -313,13 +314,13 @@ func (f *invocationFlags) content(cmd *cobra.Command, inv *bctrl.Invocation) (cl
 // fromRequest fills in what a whole request says and no flag does.
 func (f *invocationFlags) fromRequest(inv *bctrl.Invocation) error {
 	text := []byte(f.request)
-	if f.requestFile != "" {
+	switch {
+	case f.requestFile != "":
 		var err error
 		if text, err = os.ReadFile(f.requestFile); err != nil {
 			return usageError{err}
 		}
-	}
-	if len(text) == 0 {
+	case f.request == "":
 		return nil
 	}
 	var in wire.Invocation[bctrl.Scope]

@@ -61,6 +61,13 @@ func TestInvokeTakesAWholeRequest(t *testing.T) {
 	got := d.run("", "invoke", "github/repos", "--request", `{"url": "https://evil.example/"}`)
 	require.Equal(t, exitUsage, got.code)
 	require.Contains(t, got.stderr, "url")
+	require.NoError(t, os.WriteFile("empty.json", nil, 0o600))
+	for _, flags := range [][]string{{"--request-file", "empty.json"}, {"--request-file", ""}, {"--request", ""},
+		{"--body-file", ""}} {
+		got := d.run("", append([]string{"invoke", "github/repos", "--path", "/repos/acme/empty"}, flags...)...)
+		require.Equal(t, exitUsage, got.code, "%q: what was meant is not there", flags)
+	}
+	require.NotContains(t, d.do("audit", "export"), "/repos/acme/empty")
 
 	calls := d.do("audit", "tail", "--capability", "github/repos", "--output", "credential,method,host,path,status")
 	require.Contains(t, calls, "api.github.com\t/repos/{owner}/{repo}\t200\n")

@@ -84,6 +84,7 @@ machine or of a private network, unless --allow-address names it.`,
 	}
 	where := newDirs(cmd.Flags())
 	s := newServing(cmd)
+	wantFilled(cmd, "address", "files", "node-address")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := where.config()
 		if err != nil {

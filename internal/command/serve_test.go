@@ -215,6 +215,9 @@ func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
 	for _, args := range [][]string{
 		{"--no-such-flag", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"},
 		{"--public-url", "bctrl.example.com"}, {"extra"},
+		// Variables that are not set: the data would be elsewhere, or new.
+		{"--data-dir", ""}, {"--key-file", ""}, {"--database-file", ""}, {"--files", ""}, {"--node-address", ""},
+		{"--address", ""},
 	} {
 		where := newPlace(t)
 		cmd := where.command(t)
