@@ -103,7 +103,7 @@ It is global unless a workspace or group is named.`,
 		if in.SecretRef, in.SecretRefs, err = secretRefs(*refs); err != nil {
 			return err
 		}
-		if in.Auth, err = auth.auth(); err != nil {
+		if in.Auth, err = auth.auth(cmd); err != nil {
 			return err
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,8 +50,39 @@ func addAuthFlags(cmd *cobra.Command) *authFlags {
 	return a
 }
 
+// fits refuses flags that are no part of the kind of authentication, and would change nothing.
+func (a *authFlags) fits(cmd *cobra.Command) error {
+	for _, part := range []struct {
+		flag  string
+		kinds []string
+	}{
+		{"header-name", []string{"header", "hmac"}},
+		{"value-template", []string{"header", "query", "hmac"}},
+		{"query-param", []string{"query"}},
+		{"path-prefix-template", []string{"path"}},
+		{"username-template", []string{"basic"}},
+		{"password-template", []string{"basic"}},
+		{"auth-header", authKinds},
+		{"auth-query", authKinds},
+		{"grant-type", []string{"oauth2"}},
+		{"token-endpoint", []string{"oauth2"}},
+		{"oauth-scope", []string{"oauth2"}},
+		{"aws-service", []string{"aws-sigv4"}},
+		{"aws-region", []string{"aws-sigv4"}},
+		{"hmac-algorithm", []string{"hmac"}},
+	} {
+		if cmd.Flags().Changed(part.flag) && !slices.Contains(part.kinds, a.kind) {
+			return usagef("--%s goes with --auth %s", part.flag, strings.Join(part.kinds, " or "))
+		}
+	}
+	return nil
+}
+
 // auth is what the flags say; nil leaves it to the provider.
-func (a *authFlags) auth() (*bctrl.CredentialAuth, error) {
+func (a *authFlags) auth(cmd *cobra.Command) (*bctrl.CredentialAuth, error) {
+	if err := a.fits(cmd); err != nil {
+		return nil, err
+	}
 	if a.kind == "" {
 		return nil, nil
 	}

@@ -34,6 +34,9 @@ func eventFlags(cmd *cobra.Command) (types func() []bctrl.EventType, after *int6
 
 // follow prints events as they come, at most so many.
 func (c *cli) follow(cmd *cobra.Command, events iter.Seq2[bctrl.Event, error], lines int) error {
+	if lines < 0 {
+		return usagef("--lines %d: want 0 or more", lines)
+	}
 	for e, err := range events {
 		if err == nil {
 			err = c.writeHappened(cmd.OutOrStdout(), e)

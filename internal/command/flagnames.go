@@ -47,6 +47,10 @@ func otherNames(field string) []string {
 		return []string{"origin"}
 	case "baseUrl":
 		return []string{"endpoint"}
+	case "embedOrigins":
+		return []string{"embed"}
+	case "TTL":
+		return []string{"ttl"}
 	case "output":
 		return []string{"schema"}
 	case "steps.timeoutMs":
@@ -104,7 +108,7 @@ func otherNames(field string) []string {
 // flagsFor are the flags that may have filled a field.
 func flagsFor(field string) []string {
 	last := dashed(field[strings.LastIndex(field, ".")+1:])
-	return append(otherNames(field), last, strings.TrimSuffix(last, "s"))
+	return append(otherNames(field), last, strings.TrimSuffix(last, "s"), strings.TrimSuffix(last, "-ms"))
 }
 
 // asTyped names a field of the HTTP API as whoever typed the command did: by the

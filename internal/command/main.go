@@ -45,6 +45,7 @@ func (p Program) Main() {
 // execute runs one command line and returns its exit code.
 func (p Program) execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	cmd := p.root(args...)
+	refuseUnknown(cmd, args)
 	cmd.SetArgs(args)
 	cmd.SetIn(in)
 	cmd.SetOut(out)
@@ -145,6 +146,27 @@ Exit codes:
 		cmd.AddCommand(n.command(c))
 	}
 	return cmd
+}
+
+// refuseUnknown has the commands that cobra adds refuse what is none, for which they would show
+// the help of all, as if it had been asked for.
+func refuseUnknown(root *cobra.Command, args []string) {
+	switch {
+	case len(args) == 0:
+	case args[0] == "help":
+		root.InitDefaultHelpCmd()
+		help, _, _ := root.Find(args[:1])
+		help.Args = func(_ *cobra.Command, args []string) error {
+			if of, rest, _ := root.Find(args); of.HasSubCommands() {
+				return of.Args(of, rest)
+			}
+			return nil
+		}
+	case args[0] == "completion":
+		root.InitDefaultCompletionCmd(args...)
+		completion, _, _ := root.Find(args[:1])
+		group(completion)
+	}
 }
 
 // usage makes cobra's template fit a terminal, and leaves out that a command

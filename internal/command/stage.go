@@ -23,13 +23,16 @@ by the path in storage, a program over a connect URL by the one that begins with
 		Args:              arguments(2, 2),
 		ValidArgsFunction: c.completing(runtimeNames),
 	})
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) (err error) {
-			f, err := os.Open(args[1])
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, f.Close()) }()
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		f, err := os.Open(args[1])
+		if err != nil {
+			return usageError{err}
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		if info, err := f.Stat(); err != nil || info.IsDir() {
+			return usagef("%s is a directory: want a file", printable(args[1]))
+		}
+		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
 			o, err := rt.Files.Stage(ctx, filepath.Base(args[1]), f)
 			if err != nil {
 				return err
