@@ -21,8 +21,10 @@ func workspaces(c *cli) *cobra.Command {
 		Long: `Make, change and look at workspaces.
 
 A workspace is the ceiling of what everything inside it may use: its mounts say
-which AI credentials, vault keys, files and capabilities. Without a mount there
-is no access; without one for storage the files are the workspace's own.
+which AI credentials, vault keys, files, capabilities and hosts. Without a mount
+there is no access; but without one for storage the files are the workspace's
+own, and without one for hosts browsers may speak to every host that the server
+lets them.
 
 Commands take a workspace by its name or its id.`,
 	}, listWorkspaces(c), getWorkspace(c), createWorkspace(c), updateWorkspace(c), deleteWorkspace(c), workspaceState(c)))
@@ -110,9 +112,11 @@ func createWorkspace(c *cli) *cobra.Command {
 		Short: "Make a workspace",
 		Long: `Make a workspace with mounts from flags or from a file.
 
-What no flag grants, nothing inside the workspace gets. Only files need no flag:
-they are in a namespace that has the workspace's name, which --storage replaces
-with another one to share its files, and --no-storage with none.` + mountsHelp,
+What no flag grants, nothing inside the workspace gets, but for two things that
+need no flag. Files are in a namespace that has the workspace's name, which
+--storage replaces with another one to share its files, and --no-storage with
+none. Browsers may speak to every host that the server lets them, unless
+--allow-host names those that they may, or --no-web says that there are none.` + mountsHelp,
 		Example: `  bctrl workspace create exports
   bctrl workspace create pipeline --allow-vault prod/crm/ --deny-vault prod/crm/admin/
   bctrl workspace create assistant --ai openai-prod --ai-default openai=openai-prod --storage sales
@@ -146,9 +150,9 @@ func updateWorkspace(c *cli) *cobra.Command {
 		Short: "Rename a workspace or change its mounts",
 		Long: `Rename a workspace, or give it other mounts.
 
-A kind of mount that a flag speaks of (AI, vault, storage, capabilities) is
-replaced as a whole, the others stay; --mounts replaces all. Lowered mounts hold
-for live runtimes from their next call on.
+A kind of mount that a flag speaks of (AI, vault, storage, capabilities, hosts)
+is replaced as a whole, the others stay; --mounts replaces all. Lowered mounts
+hold for live runtimes from their next call on.
 
 When somebody else changes the workspace at the same time, one of the two is
 refused, and nothing is lost.` + mountsHelp,
