@@ -379,6 +379,16 @@ func (c *cli) showReport(cmd *cobra.Command, r bctrl.AuditReport) error {
 	return errTampered
 }
 
+// acceptable is an error with the way to go on from it, where it is of a log that does not fit its head.
+func acceptable(err error) error {
+	for _, unfit := range []error{audit.ErrHeadMissing, audit.ErrHeadForged, audit.ErrOlder} {
+		if errors.Is(err, unfit) {
+			return fmt.Errorf("%w; if that was meant, as when a backup was put back, 'bctrl audit accept' lets it go on", err)
+		}
+	}
+	return err
+}
+
 func acceptAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "accept",

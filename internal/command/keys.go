@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -142,8 +141,7 @@ func (c *cli) withKeys(cmd *cobra.Command, where *dirs, fn func(keyring) error) 
 	err = withPassphrase(cmd, cfg, func(cfg daemon.Config) error {
 		return daemon.WithKeys(cmd.Context(), cfg, func(keys server.OfflineKeys) error { return fn(keys) })
 	})
-	elsewhere := errors.Is(err, daemon.ErrNoData) && os.Getenv("BCTRL_API_KEY") != ""
-	if !errors.Is(err, daemon.ErrInUse) && !elsewhere {
+	if !served(err) {
 		return err
 	}
 	if os.Getenv("BCTRL_API_KEY") == "" {

@@ -65,7 +65,8 @@ server is asked with a key of the organization that its first run made.`,
 
 // served reports whether an error of a data directory says to ask its server.
 func served(err error) bool {
-	return errors.Is(err, daemon.ErrInUse) || errors.Is(err, daemon.ErrNoData) && os.Getenv("BCTRL_API_KEY") != ""
+	none := errors.Is(err, daemon.ErrNoData) || errors.Is(err, daemon.ErrNotReadable)
+	return errors.Is(err, daemon.ErrInUse) || none && os.Getenv("BCTRL_API_KEY") != ""
 }
 
 // onSeal asks the server, and prints how it then stands.
@@ -245,7 +246,7 @@ func (r rotation) offline(c *cli, cmd *cobra.Command, cfg daemon.Config, status 
 		return err
 	}
 	if status, err = daemon.RotateSeal(cmd.Context(), cfg, given); err != nil {
-		return err
+		return acceptable(err)
 	}
 	return c.showSeal(cmd, "not running", &status)
 }

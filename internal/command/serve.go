@@ -266,7 +266,7 @@ func run(cmd *cobra.Command, cfg daemon.Config, address, adminAddress string) er
 		err = errors.New("the first run with a passphrase needs it: give --ask-passphrase, or set " + passphraseVariable)
 	}
 	if err != nil {
-		return errors.Join(err, closeListeners(l, admin))
+		return errors.Join(acceptable(err), closeListeners(l, admin))
 	}
 	out := cmd.OutOrStdout()
 	if !d.FirstKey.IsZero() {

@@ -179,6 +179,46 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 			},
 			says: []string{"chmod 600"},
 		},
+		{
+			name: "a key file inside the data by a link",
+			why:  "it lies there, whatever it is called",
+			place: func(t *testing.T) place {
+				t.Helper()
+				p := newPlace(t)
+				require.NoError(t, os.Symlink(t.TempDir(), p.data))
+				return p
+			},
+			args: func(p place) []string {
+				real, err := os.Readlink(p.data)
+				require.NoError(t, err)
+				return []string{"--key-file", filepath.Join(real, "below", "key")}
+			},
+			says: []string{"inside the data directory"},
+		},
+		{
+			name: "a lost head of the log",
+			why:  "nobody can tell whether the log was cut, but whoever lost the file knows",
+			place: func(t *testing.T) place {
+				t.Helper()
+				p := stopped(t)
+				require.NoError(t, os.Remove(p.key+".head"))
+				return p
+			},
+			says: []string{"is missing", "bctrl audit accept"},
+		},
+		{
+			name: "a database that is none",
+			why:  "it is said which file that is",
+			place: func(t *testing.T) place {
+				t.Helper()
+				p := newPlace(t)
+				require.NoError(t, os.Mkdir(p.data, 0o700))
+				database := filepath.Join(p.data, "bctrl.db")
+				require.NoError(t, os.WriteFile(database, bytes.Repeat([]byte("x"), 8192), 0o600))
+				return p
+			},
+			says: []string{filepath.Join("data", "bctrl.db"), "not a database"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := test.place(t)

@@ -451,16 +451,32 @@ func (cfg Config) headFile() (string, error) {
 }
 
 func isWithin(dir, path string) (bool, error) {
-	dir, err := filepath.Abs(dir)
+	dir, err := realPath(dir)
 	if err != nil {
 		return false, err
 	}
-	path, err = filepath.Abs(path)
+	path, err = realPath(path)
 	if err != nil {
 		return false, err
 	}
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && filepath.IsLocal(rel), nil
+}
+
+// realPath is an absolute path without links, as far as it exists and can be looked at.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	rest := ""
+	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) {
+		if found, err := filepath.EvalSymlinks(at); err == nil {
+			return filepath.Join(found, rest), nil
+		}
+		rest = filepath.Join(filepath.Base(at), rest)
+	}
+	return path, nil
 }
 
 // Wrap puts a handler in front of the server, before Serve.

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -15,8 +14,8 @@ func Schema(ctx context.Context, cfg Config) (store.Schema, error) {
 	if !cfg.Database.IsZero() {
 		return store.PostgresSchema(ctx, cfg.Database.Expose())
 	}
-	if !HasData(cfg) {
-		return store.Schema{}, fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
+	if err := cfg.findData(); err != nil {
+		return store.Schema{}, err
 	}
 	return store.FileSchema(ctx, databaseIn(cfg.DataDir))
 }
@@ -29,8 +28,8 @@ func Migrate(ctx context.Context, cfg Config) (before store.Schema, err error) {
 	if !cfg.Database.IsZero() {
 		return store.MigratePostgres(ctx, cfg.Database.Expose())
 	}
-	if !HasData(cfg) {
-		return before, fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
+	if err := cfg.findData(); err != nil {
+		return before, err
 	}
 	lock, err := lockData(cfg.DataDir)
 	if err != nil {

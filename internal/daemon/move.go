@@ -71,8 +71,8 @@ func OpenMover(
 ) (_ *Mover, err error) {
 	m := &Mover{cfg: cfg, to: to, tell: tell, rows: &seal.Rows{}}
 	m.cfg.Database = bctrl.Secret{}
-	if !HasData(m.cfg) {
-		return nil, fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
+	if err := m.cfg.findData(); err != nil {
+		return nil, err
 	}
 	if err := m.cfg.completeFiles(); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 
@@ -18,15 +19,27 @@ import (
 // ErrNoData is returned when a data directory holds no server's data.
 var ErrNoData = errors.New("there is no data of a server")
 
+// ErrNotReadable is returned when this user may not look into a data directory.
+var ErrNotReadable = errors.New("this user may not read the data of a server: be the one that it runs as")
+
 // HasData reports whether a server has made data in a directory. Where the database is
 // elsewhere it has left its lock there.
-func HasData(cfg Config) bool {
+func HasData(cfg Config) bool { return cfg.findData() == nil }
+
+// findData is nil where a server has made data. Its error wraps [ErrNoData] where none has, and
+// [ErrNotReadable] where this user cannot tell.
+func (cfg Config) findData() error {
 	file := databaseIn(cfg.DataDir)
 	if !cfg.Database.IsZero() {
 		file = lockIn(cfg.DataDir)
 	}
-	_, err := os.Stat(file)
-	return err == nil
+	switch _, err := os.Stat(file); {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: %w", cfg.DataDir, ErrNotReadable)
+	case err != nil:
+		return fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
+	}
+	return nil
 }
 
 // offline is the data directory of a server that does not run, opened for what
@@ -69,8 +82,8 @@ func withKey(ctx context.Context, cfg Config, fn func(*offline, seal.Key) error)
 // error wraps [ErrInUse] while a server runs, and [ErrNoData] where none ever
 // did; then nothing is made.
 func openOffline(ctx context.Context, cfg Config) (*offline, error) {
-	if !HasData(cfg) {
-		return nil, fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
+	if err := cfg.findData(); err != nil {
+		return nil, err
 	}
 	lock, err := lockData(cfg.DataDir)
 	if err != nil {

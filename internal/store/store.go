@@ -77,7 +77,7 @@ func openFile(ctx context.Context, path string, prover Prover, bounds logBounds)
 		return nil, err
 	}
 	if err := migrate(ctx, writer); err != nil {
-		return nil, errors.Join(err, writer.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), writer.Close())
 	}
 	reader, err := open(path, max(4, runtime.NumCPU()*2), storePragmas())
 	if err != nil {
