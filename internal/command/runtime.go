@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 
@@ -135,7 +136,7 @@ func launchRuntime(c *cli) *cobra.Command {
 		Use:   "launch <workspace/alias>",
 		Short: "Launch a browser",
 		Long: `Launch a browser in a workspace and wait until it is active. It runs until it is
-stopped.
+stopped; Ctrl-C before it is active stops it.
 
 The driver is stagehand for an agent ('bctrl runtime act'), or playwright,
 puppeteer or selenium for a program that connects ('bctrl runtime connect').
@@ -187,7 +188,7 @@ workspace may is refused, with an action that shows it.` + mountsHelp + launchHe
 			if mounts != nil {
 				l = l.Narrow(*mounts)
 			}
-			rt, err := launched(ctx, l, bctrl.Driver(*driver), launch)
+			rt, err := launchedOrStopped(ctx, l, bctrl.Driver(*driver), launch)
 			if err != nil {
 				return err
 			}
@@ -197,18 +198,42 @@ workspace may is refused, with an action that shows it.` + mountsHelp + launchHe
 	return cmd
 }
 
-func launched(
+// launchedOrStopped launches a runtime, and stops it where it is interrupted meanwhile: the server goes on with a
+// launch that has begun, whose caller may only have lost the connection.
+func launchedOrStopped(
 	ctx context.Context, l *bctrl.BrowserLauncher, driver bctrl.Driver, launch bctrl.Launch,
+) (*bctrl.Runtime, error) {
+	same := bctrl.WithIdempotencyKey(rand.Text())
+	rt, err := launched(ctx, l, driver, launch, same)
+	if ctx.Err() == nil {
+		return rt, err
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	for {
+		rt, err = launched(end, l, driver, launch, same)
+		if e, ok := errors.AsType[*bctrl.Error](err); !ok || e.Code != "request.in_progress" || end.Err() != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = rt.Stop(end)
+	}
+	return nil, errors.Join(ctx.Err(), err)
+}
+
+func launched(
+	ctx context.Context, l *bctrl.BrowserLauncher, driver bctrl.Driver, launch bctrl.Launch, opts ...bctrl.CallOption,
 ) (*bctrl.Runtime, error) {
 	switch driver {
 	case bctrl.DriverStagehand:
-		return l.Stagehand(ctx, launch)
+		return l.Stagehand(ctx, launch, opts...)
 	case bctrl.DriverPlaywright:
-		return l.Playwright(ctx, launch)
+		return l.Playwright(ctx, launch, opts...)
 	case bctrl.DriverPuppeteer:
-		return l.Puppeteer(ctx, launch)
+		return l.Puppeteer(ctx, launch, opts...)
 	case bctrl.DriverSelenium:
-		return l.Selenium(ctx, launch)
+		return l.Selenium(ctx, launch, opts...)
 	}
 	return nil, usagef("--driver %s: want %s", printable(string(driver)), strings.Join(drivers, ", "))
 }

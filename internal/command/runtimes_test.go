@@ -1,12 +1,17 @@
 package command
 
 import (
+	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,4 +132,33 @@ func TestAKilledServerTakesItsBrowsersAlong(t *testing.T) {
 	left, err = filepath.Glob(filepath.Join(temp, "bctrl-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// TestALaunchThatIsInterruptedLeavesNoBrowser interrupts the command once the server has
+// launched, before the command hears of it.
+func TestALaunchThatIsInterruptedLeavesNoBrowser(t *testing.T) {
+	d := furnished(t)
+	to, err := url.Parse(d.srv.URL)
+	require.NoError(t, err)
+	pass := httputil.NewSingleHostReverseProxy(to)
+	ctx, interrupt := context.WithCancel(t.Context())
+	var once sync.Once
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/runtimes") {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		pass.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
+		once.Do(func() { interrupt(); <-r.Context().Done() })
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes()) // the first time nobody reads it
+	}))
+	defer between.Close()
+	t.Setenv("BCTRL_BASE_URL", between.URL)
+	ran := runIn(ctx, strings.NewReader(""), "runtime", "launch", "sales/late")
+	require.Equal(t, exitInterrupted, ran.code, ran.stderr)
+	t.Setenv("BCTRL_BASE_URL", d.srv.URL)
+	require.Equal(t, "stopped\n", d.do("runtime", "get", "sales/late", "--output", "status"))
 }
