@@ -66,6 +66,9 @@ func StoragePathBeforeNFC(path string) error {
 	return err
 }
 
+// StorageRune reports whether a storage path can hold a character.
+func StorageRune(r rune) bool { return pathRune(r) == nil }
+
 func pathRune(r rune) error {
 	switch {
 	case r == '\\':

@@ -15,16 +15,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+	"github.com/bctrl-go/bctrl/internal/names"
 )
 
 const (
@@ -235,20 +236,20 @@ func (d *downloads) open(folder *os.Root, guid string) (*os.File, error) {
 	return f, nil
 }
 
-// safeFilename makes of a page's suggestion one segment of a storage key: no
-// directories, no control or invisible characters, at most 255 bytes with its
-// extension kept.
+// safeFilename makes of a page's suggestion one segment of a storage key, in the form
+// NFC in which it is stored: without directories and the characters that no key has,
+// and cut to 255 bytes with its extension kept.
 func safeFilename(suggested string) string {
 	name := strings.ToValidUTF8(suggested, "")
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
-	name = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError {
+	name = norm.NFC.String(strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !names.StorageRune(r) {
 			return -1
 		}
 		return r
-	}, name)
+	}, name))
 	name = strings.TrimSpace(name)
-	if strings.Trim(name, ".") == "" {
+	if strings.Trim(name, ". ") == "" {
 		return plainFilename
 	}
 	ext := path.Ext(name)
