@@ -39,8 +39,8 @@ func WithIfMatch(etag string) UploadOption { return uploadOption(func(u *upload)
 func WithIfAbsent() UploadOption { return uploadOption(func(u *upload) { u.ifAbsent = true }) }
 
 // WithSize says how many bytes the reader holds, where it cannot say itself.
-// A reader that holds another number fails the upload as [ErrInvalid]. Of one that holds
-// more, the server may have stored as many by then.
+// A reader that holds fewer fails the upload as [ErrInvalid]. Of one that holds more no
+// more are stored, and the upload fails if that shows before the server has answered.
 func WithSize(bytes int64) UploadOption {
 	return uploadOption(func(u *upload) { u.size, u.hasSize = bytes, true })
 }
