@@ -3,6 +3,7 @@ package bctrl
 import (
 	"cmp"
 	"context"
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -175,4 +176,8 @@ func millisOrMore(d time.Duration) int64 {
 	return millis(d)
 }
 
-func fromMillis(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+// fromMillis is the longest duration there is for more than one holds.
+func fromMillis(ms int64) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Millisecond)
+	return time.Duration(max(-longest, min(ms, longest))) * time.Millisecond
+}

@@ -2,6 +2,7 @@ package bctrl_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -535,4 +536,16 @@ func ExampleRuntime_Explain() {
 	}
 	fmt.Println(decision.Allowed, decision.Level, decision.Field, decision.Reason)
 	// Output: false 0 mounts.vault.allow no entry allows it
+}
+
+func ExampleGeolocation() {
+	place := bctrl.Geolocation{Latitude: 52.52, Longitude: 13.40}
+	text, err := json.Marshal(place)
+	fmt.Println(string(text), err)
+	var half bctrl.Launch
+	err = json.Unmarshal([]byte(`{"config": {"geolocation": {"longitude": 13.40}}}`), &half)
+	fmt.Println(err, half.Validate() != nil) // no latitude is not the equator
+	// Output:
+	// {"latitude":52.52,"longitude":13.4} <nil>
+	// <nil> true
 }

@@ -1,6 +1,7 @@
 package bctrl
 
 import (
+	"math"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/strictjson"
@@ -89,6 +90,17 @@ type Geolocation struct {
 	Longitude float64 `json:"longitude"`
 	// Accuracy is in metres, at most 100,000; zero is 10.
 	Accuracy float64 `json:"accuracy,omitempty"`
+}
+
+// UnmarshalJSON reads a place. One without a latitude or a longitude is none that Validate takes.
+func (g *Geolocation) UnmarshalJSON(data []byte) error {
+	type fields Geolocation
+	of := fields{Latitude: math.NaN(), Longitude: math.NaN()}
+	if err := strictjson.Unmarshal(data, &of); err != nil {
+		return err
+	}
+	*g = Geolocation(of)
+	return nil
 }
 
 // ColorScheme is whether pages are asked to be light or dark.

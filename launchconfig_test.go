@@ -148,6 +148,11 @@ func TestALaunchConfigurationIsReadAsItIsWritten(t *testing.T) {
 	var l Launch
 	require.NoError(t, strictjson.Unmarshal([]byte(`{"config":{"width":0,"height":0}}`), &l))
 	require.Error(t, l.Validate(), "a viewport of no size that somebody has written")
+	for _, part := range []string{"latitude", "longitude"} {
+		var l Launch
+		require.NoError(t, strictjson.Unmarshal([]byte(`{"config":{"geolocation":{"`+part+`":13.4}}}`), &l))
+		require.Error(t, l.Validate(), "a %s is no place", part)
+	}
 }
 
 func TestWhatALocaleAndATimezoneAre(t *testing.T) {

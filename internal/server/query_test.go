@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -76,4 +77,60 @@ func outside(s *openapi3.Schema) []string {
 		values = append(values, "")
 	}
 	return values
+}
+
+// TestATimeOutsideItsDescriptionIsRefused: also one that is within it where its nanoseconds
+// are counted in 64 bits.
+func TestATimeOutsideItsDescriptionIsRefused(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", bctrl.Mounts{})
+	h.launch(ws, "crm", nil)
+	runtime := []string{"workspaces", ws.ID, "runtimes", "crm"}
+	var hook struct{ Webhook bctrl.Webhook }
+	h.ok("POST", []string{"webhooks"}, object{"url": "https://example.com"}, &hook)
+	for _, tc := range []struct {
+		path  []string
+		field string
+		most  int64
+		body  func(ms int64) object
+	}{
+		{[]string{"operations", web.NewID(), "wait"}, "timeoutMs", 60_000, nil},
+		{append(runtime, "events", "wait"), "timeoutMs", 60_000, nil},
+		{append(runtime, "tokens"), "ttlMs", 604_800_000, nil},
+		{append(runtime, "embed", "live"), "ttlMs", 86_400_000, nil},
+		{append(runtime, "embed", "recording"), "ttlMs", 86_400_000, nil},
+		{[]string{"webhooks", hook.Webhook.ID, "rotate"}, "overlapMs", 2_592_000_000, nil},
+		{[]string{"workspaces", ws.ID, "execute"}, "steps[0].timeoutMs", 1_800_000, func(ms int64) object {
+			return object{"runtime": "crm", "steps": []object{{"call": "pages", "timeoutMs": ms}}}
+		}},
+		{runtime[:3], "launch.config.idleTimeoutMs", 86_400_000, launchWith("idleTimeoutMs")},
+		{runtime[:3], "launch.config.maxLifeMs", 604_800_000, launchWith("maxLifeMs")},
+	} {
+		for _, ms := range []int64{
+			-1, tc.most + 1,
+			math.MaxInt64, math.MinInt64, // -1 and 0 milliseconds
+			1<<64/1_000_000 + 10_000, // 10 seconds
+		} {
+			body := object{tc.field: ms}
+			if tc.body != nil {
+				body = tc.body(ms)
+			}
+			got := h.do("POST", tc.path, nil, body)
+			var e struct {
+				Details struct{ Problems []bctrl.Problem }
+			}
+			decodeInto(t, got, &e)
+			require.Equal(t, http.StatusBadRequest, got.Status, "%v: %s of %d: %s", tc.path, tc.field, ms, got.Body)
+			require.Len(t, e.Details.Problems, 1, "%s", got.Body)
+			require.Equal(t, tc.field, e.Details.Problems[0].Field)
+		}
+	}
+}
+
+// launchWith makes the body of a launch whose configuration has one field.
+func launchWith(field string) func(int64) object {
+	return func(value int64) object {
+		return object{"alias": "new", "kind": "browser", "driver": "stagehand",
+			"launch": object{"config": object{field: value}}}
+	}
 }

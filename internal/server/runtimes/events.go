@@ -75,7 +75,7 @@ func (s *Service) waitEvent(ctx context.Context, rq *web.Request, in wire.EventW
 	switch {
 	case in.TimeoutMs == 0:
 		wait = defaultWait
-	case in.TimeoutMs < 0 || wait > maxWait:
+	case in.TimeoutMs < 0 || in.TimeoutMs > maxWait.Milliseconds():
 		return out, web.Invalid("events.timeout", "timeoutMs", "timeoutMs must be 1 to 60000")
 	}
 	if in.After != nil && *in.After < 0 {

@@ -281,7 +281,7 @@ func (s *Service) waitOperation(
 	switch {
 	case in.TimeoutMs == 0:
 		wait = defaultWait
-	case in.TimeoutMs < 0 || wait > maxWait:
+	case in.TimeoutMs < 0 || in.TimeoutMs > maxWait.Milliseconds():
 		return out, web.Invalid("operations.timeout", "timeoutMs", "timeoutMs must be 1 to 60000")
 	}
 	info, op, err := s.authorizedOperation(ctx, rq)

@@ -236,9 +236,10 @@ func (s *Service) update(ctx context.Context, rq *web.Request, in bctrl.WebhookU
 func (s *Service) rotate(ctx context.Context, rq *web.Request, in wire.WebhookRotate) (created, error) {
 	during := overlap
 	if in.OverlapMs != nil {
-		if during = time.Duration(*in.OverlapMs) * time.Millisecond; *in.OverlapMs < 0 || during > maxOverlap {
+		if *in.OverlapMs < 0 || *in.OverlapMs > maxOverlap.Milliseconds() {
 			return created{}, web.Invalid("webhooks.invalid_overlap", "overlapMs", "overlapMs must be 0 to 2592000000, 30 days")
 		}
+		during = time.Duration(*in.OverlapMs) * time.Millisecond
 	}
 	return changeOf(ctx, s, rq, func(w *opened) error {
 		before := w.Secrets[0]
