@@ -64,12 +64,12 @@ func (rt *Runtime) Live(ctx context.Context, o LiveOptions, opts ...CallOption) 
 //
 // Access: runtime.connect
 func (rt *Runtime) LiveViews(ctx context.Context, opts ...CallOption) ([]*LiveView, error) {
-	var out wire.LiveViews
+	out := wire.List[wire.LiveView]{Plural: wire.LiveViews}
 	if err := rt.via().call(ctx, rt.request(http.MethodGet, "/embed/live", &out, opts)); err != nil {
 		return nil, err
 	}
-	views := make([]*LiveView, len(out.LiveViews))
-	for i, v := range out.LiveViews {
+	views := make([]*LiveView, len(out.Items))
+	for i, v := range out.Items {
 		views[i] = rt.liveView(v)
 	}
 	return views, nil

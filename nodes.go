@@ -59,14 +59,14 @@ type Node struct {
 //
 // Access: node.list
 func (s *NodesService) List(ctx context.Context, opts ...CallOption) ([]Node, error) {
-	var out wire.Nodes[Node]
+	out := wire.List[Node]{Plural: wire.Nodes}
 	err := s.via().call(ctx, &request{
 		method: http.MethodGet,
 		path:   pathNodes,
 		out:    &out,
 		opts:   opts,
 	})
-	return out.Nodes, err
+	return out.Items, err
 }
 
 // Drain has a node take no launches any more. It stops when its runtimes have ended, and

@@ -33,9 +33,9 @@ func TestALiveViewThatHasEndedSaysWhy(t *testing.T) {
 	}{
 		{"its time is up", "live.expired", 10 * time.Second, func(*liveWorld) {}},
 		{"it is revoked", "live.revoked", time.Hour, func(w *liveWorld) {
-			var list wire.LiveViews
+			list := wire.List[wire.LiveView]{Plural: wire.LiveViews}
 			w.ok("GET", w.below("embed", "live"), nil, &list)
-			w.ok("DELETE", w.below("embed", "live", list.LiveViews[0].ID), nil, nil)
+			w.ok("DELETE", w.below("embed", "live", list.Items[0].ID), nil, nil)
 		}},
 		{"its runtime is stopped", "live.runtime_ended", time.Hour, func(w *liveWorld) {
 			w.ok("POST", w.below("stop"), nil, nil)

@@ -304,9 +304,9 @@ func TestATokenSeesAndRevokesItsOwnLiveViewsAlone(t *testing.T) {
 		made[name] = view.ID
 	}
 	seen := func(as string) (ids []string) {
-		var list wire.LiveViews
+		list := wire.List[wire.LiveView]{Plural: wire.LiveViews}
 		require.NoError(t, json.Unmarshal(w.with(callers[as], "GET", path, nil).Body, &list))
-		for _, v := range list.LiveViews {
+		for _, v := range list.Items {
 			ids = append(ids, v.ID)
 		}
 		return ids
@@ -332,12 +332,12 @@ func TestOpeningALiveViewIsOnRecordAndSoIsWhoCouldNot(t *testing.T) {
 	}
 	again("live.opened_twice", http.StatusConflict)
 	again("live.opened_twice", http.StatusConflict)
-	var list wire.LiveViews
+	list := wire.List[wire.LiveView]{Plural: wire.LiveViews}
 	w.ok("GET", w.below("embed", "live"), nil, &list)
-	w.ok("DELETE", w.below("embed", "live", list.LiveViews[0].ID), nil, nil)
+	w.ok("DELETE", w.below("embed", "live", list.Items[0].ID), nil, nil)
 	again("live.revoked", http.StatusGone)
 	require.Equal(t, []string{"allow ok", "deny live.opened_twice", "deny live.revoked"},
-		w.outcomes("live.claimed", list.LiveViews[0].ID))
+		w.outcomes("live.claimed", list.Items[0].ID))
 }
 
 // outcomes are the decisions and outcomes of the events of an action with an object, the oldest first; "" is any.

@@ -32,20 +32,20 @@ var (
 	)
 )
 
-func (s *Server) listNodes(ctx context.Context, rq *web.Request, _ web.None) (out wire.Nodes[bctrl.Node], err error) {
+func (s *Server) listNodes(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.Node], err error) {
 	if err := s.requireOperatorFor(ctx, rq, "", errNodesNotOperator); err != nil {
-		return out, err
+		return list, err
 	}
-	out.Nodes = []bctrl.Node{}
+	list.Plural = wire.Nodes
 	if s.Cluster.Alone() {
-		return out, nil
+		return list, nil
 	}
 	nodes, err := s.Cluster.Nodes(ctx)
 	leader := s.leaderOf(nodes)
 	for _, n := range nodes {
-		out.Nodes = append(out.Nodes, s.describeNode(n, n.ID == leader))
+		list.Items = append(list.Items, s.describeNode(n, n.ID == leader))
 	}
-	return out, err
+	return list, err
 }
 
 // leaderOf is the id of the node that leads, or is about to: the oldest that is not locked. It is

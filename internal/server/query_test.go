@@ -79,6 +79,26 @@ func outside(s *openapi3.Schema) []string {
 	return values
 }
 
+// TestEveryListSaysWhereItGoesOn: also one that is always whole, so that a client reads all lists alike.
+func TestEveryListSaysWhereItGoesOn(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
+	require.NoError(t, err)
+	lists := 0
+	for path, item := range doc.Paths.Map() {
+		if item.Get == nil || !strings.HasPrefix(item.Get.OperationID, "list") {
+			continue
+		}
+		lists++
+		schema := item.Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Schema.Value
+		for _, form := range append(schema.OneOf, schema.NewRef()) {
+			if len(form.Value.Properties) > 0 {
+				assert.Contains(t, form.Value.Required, "nextCursor", path)
+			}
+		}
+	}
+	require.Greater(t, lists, 15)
+}
+
 // TestATimeOutsideItsDescriptionIsRefused: also one that is within it where its nanoseconds
 // are counted in 64 bits.
 func TestATimeOutsideItsDescriptionIsRefused(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,6 +47,29 @@ func TestEveryRouteIsDescribedAndNamesItsRight(t *testing.T) {
 		_, _, err = router.FindRoute(req)
 		require.NoError(t, err, "%s %s is not in openapi.yaml", method, rt.Path)
 	}
+}
+
+// In YAML a comma in braces begins a field: of a description that is not quoted the rest is then
+// a name with no value.
+func TestTheDescriptionHasNoFieldWithoutAValue(t *testing.T) {
+	var described any
+	decodeInto(t, newHarness(t).send("GET", "/v1/openapi.json", nil), &described)
+	var look func(path string, v any)
+	look = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, of := range v {
+				look(path+"/"+name, of)
+			}
+		case []any:
+			for i, of := range v {
+				look(path+"/"+strconv.Itoa(i), of)
+			}
+		case nil:
+			t.Errorf("%s has no value", path)
+		}
+	}
+	look("", described)
 }
 
 func TestARequestWithoutAGoodKeyIsRefused(t *testing.T) {

@@ -16,6 +16,7 @@ const (
 	Workspaces      = "workspaces"
 	Runtimes        = "runtimes"
 	ConnectURLs     = "connectUrls"
+	LiveViews       = "liveViews"
 	Operations      = "operations"
 	TranscriptSteps = "steps"
 	BrowserProfiles = "browserProfiles"
@@ -27,6 +28,7 @@ const (
 	Capabilities    = "capabilities"
 	Bindings        = "bindings"
 	Webhooks        = "webhooks"
+	Nodes           = "nodes"
 
 	WebhookDeliveries = "deliveries"
 )

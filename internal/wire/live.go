@@ -21,11 +21,6 @@ type LiveView struct {
 	OpenedAt     *time.Time `json:"openedAt,omitempty"`
 }
 
-// LiveViews is the answer of GET …/runtimes/{alias}/embed/live.
-type LiveViews struct {
-	LiveViews []LiveView `json:"liveViews"`
-}
-
 // LiveSession is the body and the answer of POST /embed/live/{token}/open: what a browser
 // tab that has opened the view shows to open it again.
 type LiveSession struct {

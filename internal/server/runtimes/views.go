@@ -306,16 +306,18 @@ func (v *view) describe() wire.LiveView {
 	return out
 }
 
-func (s *Service) listLiveViews(ctx context.Context, rq *web.Request, _ web.None) (wire.LiveViews, error) {
-	out := wire.LiveViews{LiveViews: []wire.LiveView{}}
+func (s *Service) listLiveViews(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (list wire.List[wire.LiveView], err error) {
 	rt, _, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
-		return out, err
+		return list, err
 	}
+	list.Plural = wire.LiveViews
 	for _, v := range s.views.of(rt.ID, rq.Caller, time.Now()) {
-		out.LiveViews = append(out.LiveViews, v.describe())
+		list.Items = append(list.Items, v.describe())
 	}
-	return out, nil
+	return list, nil
 }
 
 func (s *Service) revokeLiveView(ctx context.Context, rq *web.Request, _ web.None) (out web.None, err error) {
