@@ -147,6 +147,52 @@ func TestATimeOutsideItsDescriptionIsRefused(t *testing.T) {
 	}
 }
 
+// TestARefusalNamesAFieldAsTheRequestDoes: a scope is a field of some, and parameters, parts of the path or
+// headers of others.
+func TestARefusalNamesAFieldAsTheRequestDoes(t *testing.T) {
+	h := newHarness(t)
+	secret := h.secretIn(globally(), "A", "v").ID
+	h.ok("PUT", []string{"capabilities", "acme/x"}, object{"methods": []string{"GET"}, "paths": []string{"/"}}, nil)
+	invoke := []string{"capabilities", "acme/x", "invoke"}
+	for _, tc := range []struct {
+		method string
+		path   []string
+		query  url.Values
+		body   any
+		field  string
+	}{
+		{"POST", []string{"secrets"}, nil, object{"name": "!", "value": "v", "scope": globally()}, "name"},
+		{"POST", []string{"secrets"}, nil, object{"name": "B", "value": "v", "scope": inWorkspace("none")},
+			"scope.workspaceId"},
+		{"GET", []string{"secrets"}, url.Values{"name": {"!"}}, nil, "name"},
+		{"GET", []string{"secrets"}, url.Values{"groupId": {"g"}}, nil, "workspaceId"},
+		{"GET", []string{"secrets"}, url.Values{"workspaceId": {"none"}}, nil, "workspaceId"},
+		{"GET", []string{"secrets"}, url.Values{"attachedWorkspaceId": {"none"}, "attachedGroupId": {"g"}}, nil,
+			"attachedWorkspaceId"},
+		{"GET", []string{"secrets"}, url.Values{"attachedWorkspaceId": {"none"}, "attachedGroupId": {"/"}}, nil,
+			"attachedGroupId"},
+		{"GET", []string{"bindings"}, url.Values{"workspaceId": {"none"}}, nil, "workspaceId"},
+		{"DELETE", []string{"bindings"}, url.Values{"capability": {"acme/x"}}, nil, "scope"},
+		{"DELETE", []string{"bindings"}, url.Values{"capability": {"acme/x"}, "workspaceId": {"none"}}, nil, "workspaceId"},
+		{"GET", []string{"capabilities"}, url.Values{"workspaceId": {"none"}}, nil, "workspaceId"},
+		{"PUT", attachmentOf(secret, "none", "g"), nil, nil, "workspaceId"},
+		{"PUT", attachmentOf(secret, "none", " "), nil, nil, "groupId"},
+		{"POST", invoke, nil, object{"context": inWorkspace("none")}, "context.workspaceId"},
+		{"POST", invoke, nil, object{"context": inGroup("sales", " ")}, "context.groupId"},
+	} {
+		got := h.do(tc.method, tc.path, tc.query, tc.body)
+		var e struct {
+			Details struct{ Problems []bctrl.Problem }
+		}
+		decodeInto(t, got, &e)
+		require.Len(t, e.Details.Problems, 1, "%s", got.Body)
+		require.Equal(t, tc.field, e.Details.Problems[0].Field, "%s %v: %s", tc.method, tc.path, got.Body)
+	}
+	var e struct{ Error struct{ Param string } }
+	decodeInto(t, h.do("GET", []string{"proxy", "acme~x", "y"}, nil, nil, "BCTRL-Group-Id", "g"), &e)
+	require.Equal(t, "BCTRL-Workspace-Id", e.Error.Param)
+}
+
 // launchWith makes the body of a launch whose configuration has one field.
 func launchWith(field string) func(int64) object {
 	return func(value int64) object {

@@ -222,7 +222,8 @@ func (s *Service) listContext(ctx context.Context, rq *web.Request) (bctrl.Scope
 		}
 		return web.RuntimeScope(rt), err
 	}
-	return web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, in)
+	in, err = web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, in)
+	return in, web.ScopeAt(err, "", "workspaceId", "groupId")
 }
 
 // list returns up to limit capabilities after an id, in the order of ids: those of

@@ -58,7 +58,7 @@ func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	req.callIdentity, err = s.identifyCaller(ctx, rq, in.Context, in.Consumer)
 	req.capability.ID = id
 	if err != nil {
-		return err
+		return web.ScopeAt(err, "context.type", "context.workspaceId", "context.groupId")
 	}
 	req.credential = in.Credential
 	if req.callIdentity, err = s.permitCapability(ctx, rq, req.callIdentity, id); err != nil {

@@ -61,7 +61,7 @@ func (s *Service) proxy(w http.ResponseWriter, rq *web.Request) error {
 	req.host, req.hostNamed = in.host, in.host != ""
 	req.timeout, req.maxAnswer = in.timeout, maxStreamedAnswer
 	if req.callIdentity, err = s.identifyCaller(ctx, rq, in.context, in.consumer); err != nil {
-		return err
+		return web.ScopeAt(err, "", wire.Spelled(wire.HeaderWorkspace), wire.Spelled(wire.HeaderGroup))
 	}
 	if target.host != "" { // it goes before the header, which often is for all requests of a client
 		req.host, req.hostNamed = target.host, false

@@ -238,8 +238,8 @@ func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None
 		return web.None{}, err
 	}
 	scope, err := rq.QueryScope("scope", "workspaceId", "groupId")
-	if err == nil {
-		err = scope.Validate()
+	if err == nil { // without a parameter it is none
+		err = web.ScopeAt(scope.Validate(), "scope", "workspaceId", "groupId")
 	}
 	if err != nil {
 		return web.None{}, err
@@ -247,7 +247,7 @@ func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None
 	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
 		key := store.BindingKey{Target: target, Consumer: rq.Query.Get("consumer"), Field: rq.Query.Get("field")}
 		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, scope); err != nil {
-			return web.None{}, err
+			return web.None{}, web.ScopeAt(err, "scope", "workspaceId", "groupId")
 		}
 		web.SetEventScope(ev, key.Scope)
 		rows, err := tx.BindingsAt(ctx, rq.Caller.Org, key)
@@ -289,7 +289,7 @@ func (s *Service) listBindings(
 	}
 	if !filter.Scope.IsZero() {
 		if filter.Scope, err = web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, filter.Scope); err != nil {
-			return list, err
+			return list, web.ScopeAt(err, "scope", "workspaceId", "groupId")
 		}
 	}
 	rows, err := s.DB.Read().Bindings(ctx, rq.Caller.Org, filter)

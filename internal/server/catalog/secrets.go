@@ -77,7 +77,7 @@ func (s *Service) createSecret(
 	ctx context.Context, rq *web.Request, in wire.SecretCreate[bctrl.Scope],
 ) (bctrl.SecretInfo, error) {
 	if err := bctrl.ValidSecretName(in.Name); err != nil {
-		return bctrl.SecretInfo{}, err
+		return bctrl.SecretInfo{}, web.WithField(web.AsError(err), "name")
 	}
 	if err := rq.Authorize(in.Name); err != nil {
 		return bctrl.SecretInfo{}, err
@@ -213,15 +213,17 @@ func (s *Service) secretFilter(ctx context.Context, rq *web.Request) (filter sto
 	if rq.Query.Has("name") {
 		filter.Name = rq.Query.Get("name")
 		if err := bctrl.ValidSecretName(filter.Name); err != nil {
-			return filter, err
+			return filter, web.WithField(web.AsError(err), "name")
 		}
 	}
-	for _, scope := range []*bctrl.Scope{&filter.Scope, &filter.AttachedTo} {
+	for workspace, scope := range map[string]*bctrl.Scope{
+		"workspaceId": &filter.Scope, "attachedWorkspaceId": &filter.AttachedTo,
+	} {
 		if scope.IsZero() {
 			continue
 		}
 		if *scope, err = web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, *scope); err != nil {
-			return filter, err
+			return filter, web.ScopeAt(err, "", workspace, "")
 		}
 	}
 	return filter, nil

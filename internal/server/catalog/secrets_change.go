@@ -265,12 +265,12 @@ func (s *Service) changeAttachments(
 	}
 	group := bctrl.InGroup(rq.PathValue("workspaceId"), rq.PathValue("groupId"))
 	if err := group.Validate(); err != nil {
-		return bctrl.SecretInfo{}, err
+		return bctrl.SecretInfo{}, web.ScopeAt(err, "", "workspaceId", "groupId")
 	}
 	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *Secret, ev *audit.Event) (bool, error) {
 		to, err := web.StoredScope(ctx, tx.Queries, rq.Caller.Org, group)
 		if err != nil {
-			return false, err
+			return false, web.ScopeAt(err, "", "workspaceId", "groupId")
 		}
 		web.SetEventScope(ev, to)
 		return fn(sec, to)

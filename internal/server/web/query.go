@@ -112,5 +112,5 @@ func (rq *Request) QueryScope(typ, workspace, group string) (bctrl.Scope, error)
 	default:
 		return scope, Invalid("scope.invalid_type", typ, "this is no type of scope: it is global, workspace or group")
 	}
-	return scope, scope.Validate()
+	return scope, ScopeAt(scope.Validate(), typ, workspace, group)
 }

@@ -39,6 +39,24 @@ func StoredScope(ctx context.Context, q store.Queries, org string, scope bctrl.S
 	return bctrl.InWorkspace(ws.ID), nil
 }
 
+// ScopeAt has a refusal of a scope name where the request has what is wrong with it: type, workspace and
+// group are the names there, in place of those in a field named scope. Any other error comes back as it is.
+func ScopeAt(err error, typ, workspace, group string) error {
+	e, ok := errors.AsType[*bctrl.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Field {
+	case "scope.type":
+		e.Field = typ
+	case "scope.workspaceId":
+		e.Field = workspace
+	case "scope.groupId":
+		e.Field = group
+	}
+	return e
+}
+
 // SetEventScope names the scope in an event.
 func SetEventScope(ev *audit.Event, scope bctrl.Scope) {
 	ev.Workspace, ev.Group = scope.WorkspaceID(), scope.GroupID()
