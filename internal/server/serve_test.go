@@ -3,7 +3,9 @@ package server
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
@@ -101,6 +104,30 @@ func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged status")
 	h.tamper("UPDATE idempotency SET status = 200, sealed = zeroblob(90)")
 	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged answer")
+}
+
+// TestARequestIsTheSameHoweverItsBodyIsSent: who sends it again may stream it, as may a proxy.
+func TestARequestIsTheSameHoweverItsBodyIsSent(t *testing.T) {
+	h := newHarness(t)
+	make := func(body io.Reader) answer {
+		return h.send("POST", "/v1/keys", body, "Authorization", "Bearer "+h.key, "Content-Type", "application/json",
+			"Idempotency-Key", "one")
+	}
+	first := make(jsonBody(`{"label":"l"}`))
+	require.Equal(t, http.StatusOK, first.Status, "%s", first.Body)
+	require.Equal(t, string(first.Body), string(make(io.MultiReader(jsonBody(`{"label":"l"}`))).Body), "in chunks")
+	refused(t, make(io.MultiReader(jsonBody(`{"label":"m"}`))), http.StatusUnprocessableEntity,
+		"request.idempotency_mismatch", "another body")
+}
+
+func TestABodyWhereNoneIsTakenIsRefused(t *testing.T) {
+	h := newHarness(t)
+	for _, body := range []io.Reader{jsonBody("{}"), io.MultiReader(jsonBody("{}"))} { // with its length, and in chunks
+		refused(t, h.send("GET", "/v1/vault", body, "Authorization", "Bearer "+h.key), http.StatusBadRequest,
+			"request.unexpected_body", "a body")
+	}
+	none := h.send("GET", "/v1/vault", io.MultiReader(), "Authorization", "Bearer "+h.key)
+	require.Equal(t, http.StatusOK, none.Status, "no chunk: %s", none.Body)
 }
 
 // TestAFirstAnswerIsFoundAsItWasStoredBefore by a server whose data has it as a version of before wrote it, or as
@@ -232,6 +259,34 @@ func TestACallerWhoLeavesIsNoFaultOfTheServer(t *testing.T) {
 	h.server.ServeHTTP(rec, req)
 	require.Equal(t, http.StatusRequestTimeout, rec.Code, "%s", rec.Body)
 	require.Empty(t, log.String())
+}
+
+func TestABodyThatBreaksOffIsNoFaultOfTheServer(t *testing.T) {
+	h := newHarness(t)
+	var logged lines
+	h.server.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	srv := h.live()
+	for _, tc := range []struct{ why, framing, body string }{
+		{"its length is not reached", "Content-Length: 20", `{"label":`},
+		{"its last chunk is missing", "Transfer-Encoding: chunked", "9\r\n{\"label\":\r\n"},
+		{"a chunk has no length", "Transfer-Encoding: chunked", "many\r\n{}"},
+		{"a chunk is longer than it says", "Transfer-Encoding: chunked", "1\r\n{}\r\n0\r\n\r\n"},
+		{"a chunk is longer than any", "Transfer-Encoding: chunked", strings.Repeat("f", 17) + "\r\n{}"},
+	} {
+		for _, key := range []string{"X-None: x", "Idempotency-Key: " + tc.framing + tc.why} {
+			conn, in := h.dial(srv, "POST /v1/keys HTTP/1.1", "Host: here", "Authorization: Bearer "+h.key,
+				"Content-Type: application/json", key, tc.framing, "", tc.body)
+			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+			resp, err := http.ReadResponse(in, nil)
+			require.NoError(t, err, tc.why)
+			body, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			refused(t, answer{Status: resp.StatusCode, Body: body}, http.StatusRequestTimeout, "request.incomplete_body", tc.why)
+			require.NoError(t, resp.Body.Close())
+		}
+	}
+	require.Empty(t, logged.String())
+	require.Len(t, h.log(bctrl.AuditFilter{Action: "key.write", Outcome: "request.incomplete_body"}), 10)
 }
 
 // TestEveryPathTakesTheMethodsThatAreDescribed: HEAD too, which the mux would

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -62,7 +63,8 @@ func (b *endingBody) breakOff() {
 var PastDeadline = time.Unix(1, 0)
 
 // ReadBody reads the whole body, at most as much as the route takes, within 30
-// seconds. What is longer is request.too_large.
+// seconds. What is longer is request.too_large, what does not come to its end
+// request.incomplete_body.
 func (rq *Request) ReadBody() ([]byte, error) {
 	if rq.read != nil {
 		return rq.read, nil
@@ -76,7 +78,14 @@ func (rq *Request) ReadBody() ([]byte, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(bodyBound)); err == nil {
 		defer func() { _ = conn.SetReadDeadline(time.Time{}) }() // it could be set before
 	}
-	return io.ReadAll(http.MaxBytesReader(rq.w, rq.Body, limit))
+	body, err := io.ReadAll(http.MaxBytesReader(rq.w, rq.Body, limit))
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); err == nil || tooLong {
+		return body, err
+	}
+	if why := EndedBecause(rq.Context()); why != nil { // which breaks the body off
+		return nil, why
+	}
+	return nil, TimedOut("request.incomplete_body", "the body broke off, or was too slow: nothing was done")
 }
 
 // bodyBound is how long a JSON body may take to arrive.
@@ -88,7 +97,15 @@ const MaxBody = 1 << 20
 // decode reads the body into In. Requests that take none refuse one.
 func decode[In any](rq *Request) (in In, err error) {
 	if _, takesNone := any(in).(None); takesNone {
-		if rq.ContentLength > 0 {
+		length := rq.ContentLength
+		if length < 0 { // in chunks, of which there may be none
+			body, err := rq.ReadBody()
+			if err != nil {
+				return in, err
+			}
+			length = int64(len(body))
+		}
+		if length > 0 {
 			return in, Invalid("request.unexpected_body", "", "this request takes no body")
 		}
 		return in, nil

@@ -334,22 +334,25 @@ func (rq *Request) leave() {
 // [Request.ReadBody] does. Whoever has it can try guesses at what was sent, so it
 // is stored sealed only.
 func (rq *Request) Fingerprint() ([]byte, error) {
-	h := sha256.New()
-	for _, part := range []string{
-		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery,
-		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.contentType(),
-		rq.Header.Get("Repr-Digest"), rq.Header.Get("Content-Digest"), strconv.FormatInt(rq.ContentLength, 10),
-	} {
-		_, _ = io.WriteString(h, part) // a hash does not fail
-		h.Write([]byte{0})
-	}
-	if !rq.Route.streams && IsJSON(rq.Header.Get("Content-Type")) {
+	length, isText := rq.ContentLength, !rq.Route.streams && IsJSON(rq.Header.Get("Content-Type"))
+	if isText {
 		body, err := rq.ReadBody()
 		if err != nil {
 			return nil, err
 		}
-		rq.read = body
-		h.Write(body)
+		rq.read, length = body, int64(len(body)) // the same whether it was declared or came in chunks
+	}
+	h := sha256.New()
+	for _, part := range []string{
+		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery,
+		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.contentType(),
+		rq.Header.Get("Repr-Digest"), rq.Header.Get("Content-Digest"), strconv.FormatInt(length, 10),
+	} {
+		_, _ = io.WriteString(h, part) // a hash does not fail
+		h.Write([]byte{0})
+	}
+	if isText {
+		h.Write(rq.read)
 	}
 	return h.Sum(nil), nil
 }
