@@ -65,6 +65,7 @@ func TestRangesAndConditionsOfADownload(t *testing.T) {
 		{"the end", []string{"Range", "bytes=-2"}, 206, "89"},
 		{"past the end is cut", []string{"Range", "bytes=8-99"}, 206, "89"},
 		{"nothing of it", []string{"Range", "bytes=10-"}, 416, ""},
+		{"the last none", []string{"Range", "bytes=-0"}, 416, ""},
 		{"not a range", []string{"Range", "bytes=a-b"}, 416, ""},
 		{"another unit is no range", []string{"Range", "lines=1-2"}, 200, "0123456789"},
 		{"the rest of the same version", []string{"Range", "bytes=5-", "If-Range", o.ETag}, 206, "56789"},
@@ -74,6 +75,9 @@ func TestRangesAndConditionsOfADownload(t *testing.T) {
 		{"this version", []string{"If-Match", o.ETag}, 200, "0123456789"},
 		{"any version", []string{"If-Match", "*"}, 200, "0123456789"},
 		{"not this version", []string{"If-Match", `"other"`}, 412, ""},
+		{"no version", []string{"If-Match", ""}, 412, ""},
+		{"this version in the second line", []string{"If-Match", `"other"`, "If-Match", o.ETag}, 200, "0123456789"},
+		{"known by the second line", []string{"If-None-Match", `"other"`, "If-None-Match", o.ETag}, 304, ""},
 		{"a resumed download of what has changed", []string{"If-Match", `"other"`, "Range", "bytes=5-"}, 412, ""},
 	} {
 		got := h.do("GET", file("sales", "f"), nil, nil, tc.headers...)
@@ -89,7 +93,7 @@ func TestRangesAndConditionsOfADownload(t *testing.T) {
 	h.stored("sales", "empty", "")
 	for spec, status := range map[string]int{
 		"bytes=0-": 200, "bytes=0-9": 200, "bytes=-5": 200, "bytes=1-": 416, "bytes=5-9": 416,
-		"bytes=99999999999999999999-": 416,
+		"bytes=99999999999999999999-": 416, "bytes=-0": 416,
 	} {
 		got := h.do("GET", file("sales", "empty"), nil, nil, "Range", spec)
 		require.Equal(t, status, got.Status, "%s of an empty file", spec)
@@ -114,6 +118,8 @@ func TestConditionsOfAChange(t *testing.T) {
 	stale := h.put("s", "f", "three", "If-Match", first.ETag)
 	require.Equal(t, 412, stale.Status)
 	require.Equal(t, 412, h.put("s", "f", "three", "If-Match", "W/"+second.ETag).Status, "a weak tag promises nothing")
+	require.Equal(t, 412, h.put("s", "f", "three", "If-Match", "").Status, "no version is meant, and not any")
+	require.Equal(t, 412, h.do("DELETE", file("s", "f"), nil, nil, "If-Match", "").Status)
 	require.Equal(t, 412, h.do("DELETE", file("s", "f"), nil, nil, "If-Match", first.ETag).Status)
 	require.Equal(t, "two", string(h.do("GET", file("s", "f"), nil, nil).Body))
 	require.Equal(t, 1, h.kept(), "refused uploads")

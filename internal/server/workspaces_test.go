@@ -42,6 +42,8 @@ func TestAWorkspaceIsMadeFoundChangedAndDeleted(t *testing.T) {
 		"request.stale_version", "somebody else changed it")
 	refused(t, h.do("DELETE", path, nil, nil, "If-Match", `"1"`), http.StatusPreconditionFailed, "request.stale_version",
 		"nor is it deleted")
+	refused(t, h.do("PATCH", path, nil, object{}, "If-Match", ""), http.StatusBadRequest, "request.if_match",
+		"no version is meant, and not any")
 	refused(t, h.do("PATCH", path, nil, object{}, "If-Match", "v1"), http.StatusBadRequest, "request.if_match",
 		"not a version")
 	h.ok("DELETE", path, nil, nil, "If-Match", `"2"`)

@@ -123,13 +123,22 @@ func (s *Service) serveContent(
 	if !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
 		r.Header.Del("Range") // RFC 9110 §14.2: a unit that is not understood is ignored
 	}
+	// http.ServeContent looks at the first line of each, and takes an empty one for none.
+	for name, tags := range map[string]string{
+		"If-Match": preconditionsOf(r.Header).ifMatch, "If-None-Match": joinedHeader(r.Header, "If-None-Match"),
+	} {
+		if tags != "" {
+			r.Header.Set(name, tags)
+		}
+	}
 	// A download that is no longer permitted breaks off.
 	conn := http.NewResponseController(w)
 	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(web.PastDeadline) })
 	defer ended()
 	cw := &contentWriter{ResponseWriter: w}
-	if o.SizeBytes == 0 { // which has no ranges: http.ServeContent would invent some
-		cw.beyond = rangeBeginsBehind(r.Header)
+	// What has no bytes is no range: http.ServeContent would invent one.
+	if nothing := isLastOfNone(r.Header); nothing || o.SizeBytes == 0 {
+		cw.beyond, cw.size = nothing || rangeBeginsBehind(r.Header), o.SizeBytes
 		r.Header.Del("Range")
 	}
 	// Without a date: within one second two versions share theirs, and a
@@ -160,8 +169,9 @@ func (s *Service) serveContent(
 type contentWriter struct {
 	http.ResponseWriter
 	refused int
-	// beyond is set where a range begins behind the end of an empty file.
+	// beyond is set where a range has none of the size bytes of the file.
 	beyond bool
+	size   int64
 	// broken is set when not all of the content went out, and failed is why it could not be
 	// copied.
 	broken bool
@@ -170,7 +180,7 @@ type contentWriter struct {
 
 func (w *contentWriter) WriteHeader(status int) {
 	if w.beyond && status == http.StatusOK {
-		w.Header().Set("Content-Range", "bytes */0")
+		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(w.size, 10))
 		status = http.StatusRequestedRangeNotSatisfiable
 	}
 	if status >= 400 {
@@ -207,6 +217,13 @@ func rangeBeginsBehind(h http.Header) bool {
 	at, err := strconv.ParseUint(strings.TrimSpace(first), 10, 63)
 	number := err == nil || errors.Is(err, strconv.ErrRange) // then at is the largest
 	return ranged && number && at > 0 && h.Get("If-Range") == ""
+}
+
+// isLastOfNone reports whether a range is the last zero bytes, of whatever version of the file there is.
+func isLastOfNone(h http.Header) bool {
+	last, ranged := strings.CutPrefix(h.Get("Range"), "bytes=-")
+	n, err := strconv.ParseUint(strings.TrimSpace(last), 10, 63)
+	return ranged && err == nil && n == 0 && h.Get("If-Range") == ""
 }
 
 // attachment is the Content-Disposition of a file to be saved under a name

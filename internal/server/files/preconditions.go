@@ -12,6 +12,16 @@ import (
 // file (RFC 9110 §13.1). Empty is none.
 type preconditions struct{ ifMatch, ifNoneMatch string }
 
+// preconditionsOf reads those of a request. An If-Match without a tag is of a program that had none to put
+// there: no version is meant then, least of all any.
+func preconditionsOf(h http.Header) preconditions {
+	p := preconditions{joinedHeader(h, "If-Match"), joinedHeader(h, "If-None-Match")}
+	if p.ifMatch == "" && len(h.Values("If-Match")) > 0 {
+		p.ifMatch = `""`
+	}
+	return p
+}
+
 // check refuses when the file as it is now, the zero Object when there is
 // none, is not what the request is meant for.
 func (p preconditions) check(now store.Object) error {

@@ -52,13 +52,14 @@ func (s *Service) putFile(w http.ResponseWriter, rq *web.Request) error {
 		return web.Invalid("storage.partial_upload", "",
 			"a file is uploaded whole and as it is: without Content-Range and Content-Encoding")
 	}
+	conditions := preconditionsOf(rq.Header)
 	f := Incoming{
 		Namespace:   namespace,
 		Path:        path,
 		ContentType: rq.Header.Get("Content-Type"),
 		Source:      bctrl.SourceUpload,
-		IfMatch:     joinedHeader(rq.Header, "If-Match"),
-		IfNoneMatch: joinedHeader(rq.Header, "If-None-Match"),
+		IfMatch:     conditions.ifMatch,
+		IfNoneMatch: conditions.ifNoneMatch,
 	}
 	if rq.Caller.Runtime != nil {
 		f.RuntimeID = rq.Caller.Runtime.ID
@@ -110,10 +111,7 @@ func (s *Service) deleteFile(ctx context.Context, rq *web.Request, _ web.None) (
 	if err != nil {
 		return web.None{}, err
 	}
-	conditions := preconditions{
-		ifMatch:     joinedHeader(rq.Header, "If-Match"),
-		ifNoneMatch: joinedHeader(rq.Header, "If-None-Match"),
-	}
+	conditions := preconditionsOf(rq.Header)
 	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
 		o, err := tx.Object(ctx, rq.Caller.Org, namespace, path)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -100,8 +100,12 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 // IfMatch reads the version that an update is meant for from If-Match (RFC 9110
 // §13.1.1); 0 is any. What is no version is request.if_match.
 func (rq *Request) IfMatch() (int64, error) {
-	tag := rq.Header.Get("If-Match")
-	if tag == "" || tag == "*" {
+	tags := rq.Header.Values("If-Match")
+	if len(tags) == 0 {
+		return 0, nil
+	}
+	tag := strings.Join(tags, ",") // one is meant
+	if tag == "*" {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
