@@ -30,7 +30,7 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 	if err != nil {
 		return err
 	}
-	if filter.After != 0 {
+	if rq.Query.Has("after") {
 		position = filter.After
 	}
 	last, given, err := rq.LastEventID()

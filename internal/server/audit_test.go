@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -308,6 +309,21 @@ func TestAStreamEndsWithTheServerAndWithItsKey(t *testing.T) {
 	_, err = rest.ReadFrom(resp.Body)
 	require.NoError(t, err, "it ends, and does not break")
 	require.True(t, strings.HasPrefix(rest.String(), "retry: "))
+}
+
+func TestAStreamThatGoesOnAfterNothingHasAllEvents(t *testing.T) {
+	h := newHarness(t)
+	h.setLogin("k")
+	h.server.EndStreams() // each ends once it has sent what there is
+	srv := h.live()
+	stream := func(query string) string {
+		_, in := h.dial(srv, "GET /v1/audit/stream"+query+" HTTP/1.0", "Authorization: Bearer "+h.key, "", "")
+		all, err := io.ReadAll(in)
+		require.NoError(t, err)
+		return string(all)
+	}
+	require.Contains(t, stream("?after=0"), `"action":"vault.write"`)
+	require.NotContains(t, stream(""), "data:", "what comes next alone")
 }
 
 func TestVerifyThroughTheServer(t *testing.T) {
