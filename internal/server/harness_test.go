@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -560,3 +561,6 @@ func tokenID(t *testing.T, token bctrl.Secret) string {
 }
 
 type object = map[string]any
+
+// tooLong are milliseconds above a limit; as nanoseconds the last two wrap around to 0 and below it.
+func tooLong(limit int64) []int64 { return []int64{limit + 1, 1 << 58, math.MaxInt64} }

@@ -102,6 +102,10 @@ func TestACancelledOperationEndsAndStaysCancelled(t *testing.T) {
 	require.Zero(t, waited.RetryAfterMs, "who has waited long enough is")
 	require.Equal(t, bctrl.OperationProgress{Step: 1, TotalSteps: 2, CurrentCall: bctrl.CallGoto},
 		waited.Operation.Progress)
+	for _, ms := range tooLong(60000) {
+		refused(t, h.do("POST", []string{"operations", op.ID, "wait"}, nil, object{"timeoutMs": ms}), 400,
+			"operations.timeout", "too long")
+	}
 
 	cancel := []string{"operations", op.ID, "cancel"}
 	h.ok("POST", cancel, nil, nil)

@@ -161,6 +161,19 @@ func TestTheAddressPolicyHoldsForWebhooks(t *testing.T) {
 	require.Equal(t, "webhooks.address_refused", d.Code)
 }
 
+func TestAWebhookNamesNoMoreEventsThanThereAre(t *testing.T) {
+	h := newHarness(t)
+	types := append(bctrl.EventTypes(), bctrl.EventGap)
+	hook := object{"url": "https://ops.example.com/", "events": types[:len(types)-1]}
+	var made struct {
+		Webhook struct{ ID string } `json:"webhook"`
+	}
+	h.ok("POST", []string{"webhooks"}, hook, &made)
+	more := object{"url": hook["url"], "events": types}
+	refused(t, h.do("POST", []string{"webhooks"}, nil, more), 400, "request.too_long", "one of them twice")
+	refused(t, h.do("PATCH", []string{"webhooks", made.Webhook.ID}, nil, more), 400, "request.too_long", "one of them twice")
+}
+
 func TestARotatedSecretSignsUntilItsOverlapEnds(t *testing.T) {
 	h, r := newHarness(t, impatient), newReceiver(t)
 	client := h.sdk(straight)
@@ -178,6 +191,10 @@ func TestARotatedSecretSignsUntilItsOverlapEnds(t *testing.T) {
 	second, err := client.Webhooks.RotateSecret(t.Context(), hook.ID, bctrl.WebhookRotation{})
 	require.NoError(t, err)
 	require.NotNil(t, second.PreviousSecretUntil)
+	for _, ms := range tooLong(2592000000) {
+		refused(t, h.do("POST", []string{"webhooks", hook.ID, "rotate"}, nil, object{"overlapMs": ms}), 400,
+			"webhooks.invalid_overlap", "too long")
+	}
 	require.True(t, verified(hook.Secret), "both sign")
 	require.True(t, verified(second.Secret))
 	third, err := client.Webhooks.RotateSecret(t.Context(), hook.ID, bctrl.WebhookRotation{Overlap: -1})

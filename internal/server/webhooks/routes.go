@@ -87,6 +87,7 @@ func newSecret() wire.Value {
 func (s *Service) check(w opened) error {
 	var p web.Problems
 	p.Limit("description", len(w.Description), web.MaxLabel)
+	p.Limit("events", len(w.Events), len(bctrl.EventTypes())) // they are read in each transaction with an event
 	if err := p.Err(); err != nil {
 		return err
 	}
