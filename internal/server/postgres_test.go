@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/custody"
+	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/store/pgtest"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
@@ -107,4 +110,49 @@ func TestWhatTheDatabaseMayHaveDoneKeepsItsBytes(t *testing.T) {
 	require.NoError(t, h.server.profiles.Sweep(t.Context()))
 	require.Equal(t, 1, folders())
 	require.Equal(t, "old", string(h.do("GET", file("s", "f"), nil, nil).Body))
+}
+
+// TestAnEventWhoseCommitWasNotAnsweredIsToldOnce has PostgreSQL wait, once a commit is on its disk, for a
+// standby that there is not, and ends the connection meanwhile, as a failover does.
+func TestAnEventWhoseCommitWasNotAnsweredIsToldOnce(t *testing.T) {
+	cluster, err := pgtest.New(false)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bctrl.db")
+	require.NoError(t, os.WriteFile(path, []byte(cluster.URL("postgres")), 0o600))
+	h := newHarnessIn(t, dir, custody.Config{})
+	hub, raw, org := h.server.events, storetest.Raw(t, path), h.org()
+	exec := func(statements ...string) {
+		for _, s := range statements {
+			_, err := raw.ExecContext(t.Context(), s)
+			require.NoError(t, err)
+		}
+	}
+	exec("ALTER SYSTEM SET synchronous_standby_names = 'none'", "SELECT pg_reload_conf()")
+	told, ended := 0, 0
+	tell := func() {
+		hub.Tell(org, bctrl.NewEvent(time.Now(), bctrl.HostRefusedEvent{Host: strconv.Itoa(told)}))
+		told++
+	}
+	require.Eventually(t, func() bool { // of one event, and of several that came meanwhile
+		tell()
+		tell()
+		var some int
+		require.NoError(t, raw.QueryRowContext(t.Context(), "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity "+
+			"WHERE wait_event = 'SyncRep'").Scan(&some))
+		ended += some
+		return ended > 2
+	}, time.Minute, 50*time.Millisecond)
+	exec("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+	hub.Flush()
+	tell() // which would have a gap before it, if one was thought to be missing
+	hub.Flush()
+
+	happened, err := h.db.Read().Happened(t.Context(), store.HappenedRange{Org: org, Limit: 2 * told})
+	require.NoError(t, err)
+	for i, e := range happened {
+		require.Equal(t, bctrl.HostRefusedEvent{Host: strconv.Itoa(i)}, e.Data)
+	}
+	require.Len(t, happened, told)
 }

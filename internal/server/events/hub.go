@@ -82,23 +82,29 @@ func (h *Hub) OnAppend(also func(context.Context, *store.Tx, string, bctrl.Event
 // Append keeps an event in a transaction. Its ID and, where it has none, its time are
 // made.
 func (h *Hub) Append(ctx context.Context, tx *store.Tx, org string, e bctrl.Event) error {
+	_, err := h.append(ctx, tx, org, e)
+	return err
+}
+
+// append is Append, and returns the event as it is kept.
+func (h *Hub) append(ctx context.Context, tx *store.Tx, org string, e bctrl.Event) (bctrl.Event, error) {
 	e.ID = web.NewID()
 	if e.Time.IsZero() {
 		e.Time = store.Now()
 	}
 	e, err := tx.InsertEvent(ctx, org, e)
 	if err != nil {
-		return err
+		return e, err
 	}
 	if e.Seq%pruneEvery == 0 {
 		if err := tx.PruneEvents(ctx, org, h.kept, e.Time.Add(-keptFor)); err != nil {
-			return err
+			return e, err
 		}
 	}
 	if h.also == nil {
-		return nil
+		return e, nil
 	}
-	return h.also(ctx, tx, org, e)
+	return e, h.also(ctx, tx, org, e)
 }
 
 // Tell keeps an event soon, after those that were told before, and waits for nothing. Of
@@ -166,27 +172,49 @@ func (h *Hub) write() {
 // writeBatch writes events together, and where that fails each by itself: one whose
 // organization is gone must not take others with it.
 func (h *Hub) writeBatch(batch []queued) {
+	if err := h.keep(batch); err == nil || errors.Is(err, store.ErrClosed) {
+		return
+	}
+	for i, q := range batch {
+		if err := h.keep(batch[i : i+1]); err != nil && !errors.Is(err, store.ErrClosed) {
+			h.Log.Error("an event was not kept", "type", string(q.event.Type), "error", err)
+			h.mu.Lock()
+			h.missed[source{q.org, q.event.WorkspaceID, q.event.RuntimeID}]++
+			h.mu.Unlock()
+		}
+	}
+}
+
+// keep keeps events in one transaction. They remember as what it tried to keep them: one that
+// is there already, since the commit of another try was durable and only its answer was lost,
+// is not kept twice.
+func (h *Hub) keep(batch []queued) error {
 	ctx := context.Background()
-	err := h.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, q := range batch {
-			if err := h.Append(ctx, tx, q.org, q.event); err != nil {
+	return h.DB.Write(ctx, func(tx *store.Tx) error {
+		for i := range batch {
+			q := &batch[i]
+			if is, err := isKept(ctx, tx, *q); err != nil {
+				return err
+			} else if is {
+				continue
+			}
+			e, err := h.append(ctx, tx, q.org, q.event)
+			if err != nil {
 				return err
 			}
+			q.event = e
 		}
 		return nil
 	})
-	switch {
-	case err == nil, errors.Is(err, store.ErrClosed):
-	case len(batch) > 1:
-		for _, q := range batch {
-			h.writeBatch([]queued{q})
-		}
-	default:
-		h.Log.Error("an event was not kept", "type", string(batch[0].event.Type), "error", err)
-		h.mu.Lock()
-		h.missed[source{batch[0].org, batch[0].event.WorkspaceID, batch[0].event.RuntimeID}]++
-		h.mu.Unlock()
+}
+
+// isKept reports whether an event is there as another try would have kept it.
+func isKept(ctx context.Context, tx *store.Tx, q queued) (bool, error) {
+	if q.event.Seq == 0 {
+		return false, nil
 	}
+	at, err := tx.Happened(ctx, store.HappenedRange{Org: q.org, After: q.event.Seq - 1, Limit: 1})
+	return len(at) > 0 && at[0].ID == q.event.ID, err
 }
 
 // Flush waits until what was told before is kept, so that what is appended next comes
