@@ -94,6 +94,44 @@ func TestACrashAtAnyPointOfARotationLeavesTheDataReadable(t *testing.T) {
 	}
 }
 
+// TestARotationKeepsItsKeyWhateverOthersDoWithItsFile: nodes on one machine may have one key file.
+func TestARotationKeepsItsKeyWhateverOthersDoWithItsFile(t *testing.T) {
+	for why, do := range map[string]func(p *place) error{
+		"another node starts, and the key that it opens is the old one": func(p *place) error {
+			cfg := p.config()
+			cfg.Rows, cfg.Head = &seal.Rows{}, nil
+			other, err := Open(p.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			return other.Close()
+		},
+		"another node begins to rotate": func(p *place) error {
+			_, _, err := seal.StageFile(p.keyFile())
+			return err
+		},
+		"another node has finished it": func(p *place) error { return seal.CommitFile(p.keyFile()) },
+	} {
+		t.Run(why, func(t *testing.T) {
+			p := newPlace(t, bctrl.SealFile)
+			p.c.reached = func(point string) error {
+				if point == pointSigned {
+					return do(p)
+				}
+				return nil
+			}
+			require.NoError(t, p.rotate(""))
+			id := p.c.key.Load().ID()
+			kept, err := seal.FromFile(p.keyFile())
+			require.NoError(t, err)
+			require.Equal(t, id, kept.ID(), "nobody else has it")
+			p.close()
+			p.open()
+			p.verified("started anew")
+		})
+	}
+}
+
 func TestRotationsInARowKeepTheDataAndTheLog(t *testing.T) {
 	for _, source := range sources {
 		t.Run(string(source), func(t *testing.T) {

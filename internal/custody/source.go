@@ -110,8 +110,8 @@ func (f file) next(given bctrl.Secret) (opened, error) {
 	if !given.IsZero() {
 		return opened{}, ErrNotTaken
 	}
-	key, err := seal.StageFile(string(f))
-	return opened{key: key, putInPlace: func() error { return seal.CommitFile(string(f)) }}, err
+	key, commit, err := seal.StageFile(string(f))
+	return opened{key: key, putInPlace: commit}, err
 }
 
 // environment is a variable that holds the text of the key.

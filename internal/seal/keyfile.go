@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 // ErrTooOpen: others than the owner could read the key file.
@@ -42,7 +44,7 @@ func FromFile(path string) (Key, error) {
 // It is kept apart from [FromFile] for the sake of whoever lost a key: create
 // one only where nothing has been sealed yet.
 func CreateFile(path string) (Key, error) {
-	if err := writePrivate(path, []byte(Generate().Expose()+"\n")); err != nil {
+	if err := writePrivate(path, Generate(), os.Link); err != nil {
 		return Key{}, fmt.Errorf("create key file: %w", err)
 	}
 	return FromFile(path)
@@ -64,20 +66,38 @@ func NextFile(path string) (Key, error) {
 // StageFile makes a new random key and puts it into a file beside the key file
 // at path, in place of one that is there already. When it returns, the file is
 // on disk. The key file itself, which may be a symbolic link, stays as it is
-// until [CommitFile].
-func StageFile(path string) (Key, error) {
-	path, err := resolved(path)
+// until commit, which is [CommitFile] also where another server with the same
+// key file has taken the staged one away: by then nobody else may have the key.
+func StageFile(path string) (key Key, commit func() error, err error) {
+	path, err = resolved(path)
 	if err != nil {
-		return Key{}, err
+		return Key{}, nil, err
 	}
-	next := path + nextSuffix
+	next, text := path+nextSuffix, Generate()
 	if err := ignoreMissing(os.Remove(next)); err != nil {
-		return Key{}, fmt.Errorf("stage a key file: %w", err)
+		return Key{}, nil, fmt.Errorf("stage a key file: %w", err)
 	}
-	if err := writePrivate(next, []byte(Generate().Expose()+"\n")); err != nil {
-		return Key{}, fmt.Errorf("stage a key file: %w", err)
+	if err := writePrivate(next, text, os.Link); err != nil {
+		return Key{}, nil, fmt.Errorf("stage a key file: %w", err)
 	}
-	return FromFile(next)
+	key, err = FromFile(next)
+	return key, func() error { return commitKey(path, key.ID(), text) }, err
+}
+
+// commitKey has the key file at path hold a key that was staged beside it.
+func commitKey(path, id string, text bctrl.Secret) error {
+	if staged, err := FromFile(path + nextSuffix); err == nil && staged.ID() == id {
+		if err := CommitFile(path); err != nil {
+			return err
+		}
+	}
+	if now, err := FromFile(path); err == nil && now.ID() == id {
+		return nil
+	}
+	if err := writePrivate(path, text, os.Rename); err != nil {
+		return fmt.Errorf("replace the key file: %w", err)
+	}
+	return nil
 }
 
 // CommitFile puts the staged key in the place of the one in the key file at
@@ -139,11 +159,12 @@ func readPrivate(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxKeyFile))
 }
 
-// writePrivate creates the file at path whole or not at all. The text is
-// written beside it first and then linked, so that neither a crash nor a
+// writePrivate makes the file at path whole or not at all. The key is
+// written beside it first and then put there, by [os.Link] or [os.Rename], so that neither a crash nor a
 // second server that starts at the same moment leaves half a key. What a crash leaves beside it, the
 // next one removes: it may be the same key.
-func writePrivate(path string, text []byte) (err error) {
+func writePrivate(path string, key bctrl.Secret, put func(from, to string) error) (err error) {
+	text := []byte(key.Expose() + "\n")
 	defer clear(text)
 	dir := filepath.Dir(path)
 	_, err = os.Stat(dir)
@@ -168,7 +189,7 @@ func writePrivate(path string, text []byte) (err error) {
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(tmp.Name(), path); err != nil {
+	if err := put(tmp.Name(), path); err != nil {
 		return err
 	}
 	if err := syncDir(dir); err != nil || !freshDir {

@@ -135,7 +135,7 @@ func TestWhatACrashLeftOfAKeyFileGoesWithTheNext(t *testing.T) {
 	long := time.Now().Add(-2 * unfinishedAge)
 	require.NoError(t, os.Chtimes(left, long, long))
 	require.NoError(t, os.WriteFile(written, nil, 0o600))
-	_, err = StageFile(path)
+	_, _, err = StageFile(path)
 	require.NoError(t, err)
 	require.NoFileExists(t, left)
 	require.FileExists(t, written)
