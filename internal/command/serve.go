@@ -218,17 +218,20 @@ func askToServe(cmd *cobra.Command, cfg daemon.Config) (bctrl.Secret, error) {
 	return askNew(cmd)
 }
 
-// parseRange reads a range, or an address as the range of itself alone.
-func parseRange(text string) (netip.Prefix, error) {
+// parseRange reads a range, or an address as the range of itself alone. One that no address is
+// ever in, since they are compared without zone and IPv4 as such, is refused.
+func parseRange(text string) (p netip.Prefix, err error) {
 	if strings.Contains(text, "/") {
-		p, err := netip.ParsePrefix(text)
-		return p.Masked(), err
+		p, err = netip.ParsePrefix(text)
+	} else {
+		var a netip.Addr
+		a, err = netip.ParseAddr(text)
+		p = netip.PrefixFrom(a, a.BitLen())
 	}
-	a, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Prefix{}, err
+	if err == nil && (p.Addr().Is4In6() || strings.Contains(text, "%")) {
+		err = errors.New("IPv4 written as IPv6, or with a zone")
 	}
-	return a.Prefix(a.BitLen())
+	return p.Masked(), err
 }
 
 // listen takes the address that a flag has.
