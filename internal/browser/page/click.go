@@ -62,10 +62,7 @@ func boxesOf(quads []dom.Quad) []box {
 // frame in another process measures from its own corner.
 func (t *tab) frameOffset(ctx context.Context, tree *frameTree, f *frame) (x, y float64, err error) {
 	for range tree.order {
-		root := f
-		for up := tree.byID[root.parent]; up != nil && up.session == f.session; up = tree.byID[root.parent] {
-			root = up
-		}
+		root := tree.processRoot(f)
 		if root == tree.top {
 			return x, y, nil
 		}
@@ -85,18 +82,32 @@ func (t *tab) frameOffset(ctx context.Context, tree *frameTree, f *frame) (x, y 
 		if len(model.Model.Content) != 8 {
 			return 0, 0, protocol.ErrGone
 		}
-		x += model.Model.Content[0]
-		y += model.Model.Content[1]
+		zoom, err := parent.zoomInTab(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		x += zoom * model.Model.Content[0]
+		y += zoom * model.Model.Content[1]
 		f = parent
 	}
 	return x, y, nil
 }
 
-// boxesOfNode returns the boxes of a node in the viewport of its own process.
-func boxesOfNode(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]box, error) {
-	got, err := protocol.Call(ctx, s, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: backend})
+// boxesOfNode returns the boxes of a node of a frame, in CSS pixels of the tab, in the
+// viewport of the frame's process.
+func boxesOfNode(ctx context.Context, f *frame, backend cdp.BackendNodeID) ([]box, error) {
+	got, err := protocol.Call(ctx, f.session, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: backend})
+	if err != nil || len(got.Quads) == 0 {
+		return nil, err
+	}
+	zoom, err := f.zoomInTab(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for _, quad := range got.Quads {
+		for i := range quad {
+			quad[i] *= zoom
+		}
 	}
 	return boxesOf(got.Quads), nil
 }
@@ -113,7 +124,7 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 	defer deadline.Stop()
 	var last *box
 	for {
-		all, err := boxesOfNode(ctx, s, n.backend)
+		all, err := boxesOfNode(ctx, n.frame, n.backend)
 		if err != nil {
 			if err := n.stillThere(ctx); err != nil {
 				return nil, err
@@ -351,7 +362,7 @@ const maxBoxes = 6
 // clickPointElsewhere returns a point in another box of a node than one that is covered;
 // nil when there is none.
 func (t *tab) clickPointElsewhere(ctx context.Context, tree *frameTree, n *node, covered box) (*point, error) {
-	all, err := boxesOfNode(ctx, n.frame.session, n.backend)
+	all, err := boxesOfNode(ctx, n.frame, n.backend)
 	if err != nil {
 		return nil, ctx.Err()
 	}
@@ -406,7 +417,7 @@ func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (
 // node; empty when it hits the node. For a frame in another process it also asks the
 // process of the tab, where something may lie over the whole frame.
 func (t *tab) covering(ctx context.Context, tree *frameTree, n *node, local, inTab point) (string, error) {
-	hit, err := t.nodeAt(ctx, tree, n.frame.session, local)
+	hit, err := t.nodeAt(ctx, tree, tree.processRoot(n.frame), local)
 	if err != nil {
 		return "", err
 	}
@@ -419,7 +430,7 @@ func (t *tab) covering(ctx context.Context, tree *frameTree, n *node, local, inT
 	if err := n.callOn(ctx, &covered, jsCovers, hit); err != nil || covered != "" || n.frame.session == t.session {
 		return covered, err
 	}
-	over, err := t.nodeAt(ctx, tree, t.session, inTab)
+	over, err := t.nodeAt(ctx, tree, tree.top, inTab)
 	if err != nil {
 		return "", err
 	}
@@ -439,18 +450,22 @@ func (t *tab) covering(ctx context.Context, tree *frameTree, n *node, local, inT
 	return "another element", nil
 }
 
-// nodeAt returns the node at a point of a process's viewport, nil when there is
-// none.
-func (t *tab) nodeAt(ctx context.Context, tree *frameTree, s *session, at point) (*node, error) {
+// nodeAt returns the node at a point of the viewport of a process, whose uppermost frame is
+// root, in CSS pixels of the tab; nil when there is none.
+func (t *tab) nodeAt(ctx context.Context, tree *frameTree, root *frame, at point) (*node, error) {
 	yes := true
-	metrics, err := protocol.Call(ctx, s, page.GetLayoutMetrics, cdp.Empty{})
+	zoom, err := root.zoomInTab(ctx)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := protocol.Call(ctx, root.session, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil || metrics.CSSLayoutViewport == nil {
 		return nil, err
 	}
 	// Unlike all other commands this one measures from the top of the document.
-	at.x += float64(metrics.CSSLayoutViewport.PageX)
-	at.y += float64(metrics.CSSLayoutViewport.PageY)
-	got, err := protocol.Call(ctx, s, dom.GetNodeForLocation, dom.GetNodeForLocationParams{
+	at.x = at.x/zoom + float64(metrics.CSSLayoutViewport.PageX)
+	at.y = at.y/zoom + float64(metrics.CSSLayoutViewport.PageY)
+	got, err := protocol.Call(ctx, root.session, dom.GetNodeForLocation, dom.GetNodeForLocationParams{
 		X: int64(math.Floor(at.x)), Y: int64(math.Floor(at.y)), IgnorePointerEventsNone: &yes,
 	})
 	if err != nil {

@@ -25,6 +25,10 @@ type frame struct {
 	origin  string
 	url     string
 	session *session
+	top     *frame // of the tab
+
+	zoomMu sync.Mutex
+	zoom   float64 // see zoomInTab; 0 where it is not known yet
 }
 
 // document names the document of the frame.
@@ -82,6 +86,9 @@ func (t *tab) frameTree(ctx context.Context) (*frameTree, error) {
 	if tree.top == nil {
 		return nil, protocol.ErrGone
 	}
+	for _, f := range tree.order {
+		f.top = tree.top
+	}
 	return tree, nil
 }
 
@@ -104,6 +111,51 @@ func (t *frameTree) add(part *page.FrameTree, session *session) {
 	for _, child := range part.ChildFrames {
 		t.add(child, session)
 	}
+}
+
+// processRoot returns the uppermost frame around f of f's process.
+func (t *frameTree) processRoot(f *frame) *frame {
+	for up := t.byID[f.parent]; up != nil && up.session == f.session; up = t.byID[f.parent] {
+		f = up
+	}
+	return f
+}
+
+// zoomInTab returns how many CSS pixels of the tab one of the frame's is long. It is not 1 in
+// a frame on which, or around which, a page uses the property zoom: the browser measures what
+// is in such a frame in the frame's own pixels.
+func (f *frame) zoomInTab(ctx context.Context) (float64, error) {
+	if f == f.top {
+		return 1, nil
+	}
+	f.zoomMu.Lock()
+	defer f.zoomMu.Unlock()
+	if f.zoom == 0 {
+		own, err := f.devicePixels(ctx)
+		if err != nil {
+			return 0, err
+		}
+		around, err := f.top.devicePixels(ctx)
+		if err != nil {
+			return 0, err
+		}
+		f.zoom = own / around
+	}
+	return f.zoom, nil
+}
+
+// devicePixels returns how many pixels of the screen one of the frame's CSS pixels is long.
+func (f *frame) devicePixels(ctx context.Context) (float64, error) {
+	w, err := isolatedWorld(ctx, f)
+	if err != nil {
+		return 0, err
+	}
+	var ratio float64
+	err = evaluate(ctx, f, w, &ratio, `function () { return devicePixelRatio; }`)
+	if err == nil && ratio <= 0 {
+		err = errScript
+	}
+	return ratio, err
 }
 
 // ancestors returns f and every frame above it up to the top; nil when the

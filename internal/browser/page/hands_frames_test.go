@@ -54,3 +54,37 @@ root.append(t.content.cloneNode(true));` + acts + `</script>`,
 		said(ctx, t, p, "chosen.")
 	}
 }
+
+// TestAFrameInAZoomIsReachedAndMasked has pages zoom frames, and what is around them, by the
+// style of that name. What is in them is pressed, marked and painted over where it is drawn.
+func TestAFrameInAZoomIsReachedAndMasked(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	const inner = `<div style="height:60px"></div><input aria-label=Code style="background:#f0f">` +
+		`<button style="margin-left:60px" onclick="textContent = 'Pressed'">Press</button>`
+	other := browsertest.NewSite(t, map[string]string{"/in": inner})
+	s := browsertest.NewSite(t, map[string]string{"/in": inner})
+	another := other.LocalhostURL()
+	other.SetPages(map[string]string{"/in": inner, "/nests": `<body style="zoom:1.3"><p>above</p>` +
+		`<div style="height:700px"></div><iframe width=450 height=200 src="` + s.URL + `/in"></iframe>`})
+	for why, page := range map[string]string{
+		"a frame of the same site": `<iframe width=450 height=200 style="zoom:1.7;border:20px solid" src=/in></iframe>`,
+		"a frame of another site": `<div style="zoom:.6"><p>x</p><iframe width=450 height=200 src="` + another +
+			`/in"></iframe>`,
+		"a frame in a frame, which is scrolled to": `<body style="zoom:.9"><iframe width=700 height=300 ` +
+			`style="zoom:1.2;transform:scale(.8)" src="` + another + `/nests"></iframe>`,
+	} {
+		s.SetPages(map[string]string{"/": page, "/in": inner})
+		obs := browsertest.Open(ctx, t, p, s.URL+"/")
+		button, code := browsertest.Find(t, obs, "button", "Press").Ref, browsertest.Find(t, obs, "textbox", "Code").Ref
+		require.NoError(t, p.Click(ctx, button, browser.Click{}), why)
+		browsertest.Find(t, browsertest.Settle(ctx, t, p), "button", "Pressed")
+		plain, err := p.Picture(ctx, browser.PictureOptions{})
+		require.NoError(t, err, why)
+		require.True(t, showsMagenta(decodePicture(t, plain)), why)
+		require.NoError(t, p.Fill(ctx, code, browsertest.Login("totp", "048151", s.URL, another)), why)
+		filled, err := p.Picture(ctx, browser.PictureOptions{Marks: true})
+		require.NoError(t, err, why)
+		require.Contains(t, filled.Marked, code, why)
+		require.False(t, showsMagenta(decodePicture(t, filled)), why)
+	}
+}

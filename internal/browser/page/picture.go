@@ -138,7 +138,7 @@ func (t *tab) marks(ctx context.Context, taken *shot) ([]mark, error) {
 		slots <- struct{}{}
 		each.Go(func() {
 			defer func() { <-slots }()
-			boxes, err := boxesOfNode(ctx, f.session, e.key.Backend)
+			boxes, err := boxesOfNode(ctx, f, e.key.Backend)
 			if err == nil && len(boxes) > 0 {
 				found[i] = &mark{e.ref, taken.inPicture(around(boxes).shifted(at.x, at.y))}
 			}

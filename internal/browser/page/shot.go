@@ -229,7 +229,7 @@ func (t *tab) masks(ctx context.Context) ([]nodeMask, error) {
 		}
 		slices.Sort(backends)
 		for _, backend := range slices.Compact(backends) {
-			all, err := boxesOfNode(ctx, f.session, backend)
+			all, err := boxesOfNode(ctx, f, backend)
 			if err != nil && ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
