@@ -160,7 +160,7 @@ func swapValues(contentType string, body []byte, replace func(bodyValue) (string
 		media = strings.ToLower(strings.TrimSpace(media))
 	}
 	switch {
-	case media == "application/x-www-form-urlencoded":
+	case media == "application/x-www-form-urlencoded" && !isJSONInParts(body):
 		return swapForm(body, replace)
 	case media == "multipart/form-data":
 		return swapMultipart(body, params["boundary"], replace)
@@ -170,6 +170,13 @@ func swapValues(contentType string, body []byte, replace func(bodyValue) (string
 		return swapForm(body, replace)
 	}
 	return body, 0
+}
+
+// isJSONInParts reports whether a body is an object or a list of JSON, which libraries
+// send as a form where a page gives no type.
+func isJSONInParts(body []byte) bool {
+	start := bytes.TrimLeft(body, " \t\r\n")
+	return len(start) > 0 && (start[0] == '{' || start[0] == '[') && json.Valid(body)
 }
 
 func swapForm(body []byte, replace func(bodyValue) (string, bool)) ([]byte, int) {

@@ -93,6 +93,8 @@ func TestALoginArrivesHoweverItsPageSendsIt(t *testing.T) {
 			formValue},
 		{"XMLHttpRequest that the page waits for", script(`const x = new XMLHttpRequest();
 			x.open('POST', '/login', false); x.send(json)`), jsonValue},
+		{"XMLHttpRequest with JSON that it calls a form", script(`const x = new XMLHttpRequest(); x.open('POST', '/login');
+			x.setRequestHeader('Content-Type', 'application/x-www-form-urlencoded; charset=UTF-8'); x.send(json)`), jsonValue},
 		{"a beacon with a form", script(`navigator.sendBeacon('/login', new URLSearchParams(data))`), formValue},
 		{"a beacon with parts", script(`navigator.sendBeacon('/login', data)`), formValue},
 		{"a beacon with JSON", script(`navigator.sendBeacon('/login', new Blob([json], {type: 'text/plain'}))`), jsonValue},
