@@ -39,6 +39,10 @@ const jsInspect = `function (candidates, transparent) {
 			.call(root, 'button[formaction],input[formaction]');
 		for (const button of all) if (button.form === form) add(button, 'formaction');
 	}
+	// A form is sent in the first encoding that it names and the browser knows, else in that of its document.
+	const encodingOf = label => { try { return new TextDecoder(label).encoding; } catch { return ''; } };
+	const labels = form && attribute(form, 'accept-charset') || '';
+	const named = labels.split(/[\s,]+/).map(label => label && encodingOf(label)).find(Boolean);
 	const pattern = attribute(el, 'pattern');
 	const fits = candidate => {
 		if (!pattern) return true;
@@ -52,7 +56,7 @@ const jsInspect = `function (candidates, transparent) {
 			&& Element.prototype.checkVisibility.call(el, {opacityProperty: !transparent, visibilityProperty: true}),
 		longest: el.maxLength,
 		shortest: el.minLength,
-		charset: get(Document.prototype, 'characterSet', document),
+		charset: named || get(Document.prototype, 'characterSet', document),
 		targets,
 		fits: candidates.map(fits),
 	};
@@ -126,7 +130,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		if !field.Direct {
 			if !isASCII(value) && !strings.EqualFold(state.Charset, "UTF-8") {
 				return browser.Conflict("vault.fill_impossible",
-					"the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
+					"the page does not send UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
 			}
 			candidates := fill.Placeholders(value, code, shortest, longest)
 			if len(nodes) == 1 {

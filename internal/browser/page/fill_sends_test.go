@@ -3,6 +3,7 @@ package page_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -174,4 +175,40 @@ func requireHidden(ctx context.Context, t *testing.T, p browser.Page, b browser.
 		}
 	}
 	return obs
+}
+
+// TestAValueIsFilledWhereItsFormSendsItInUTF8 fills a password beyond ASCII into forms that are
+// sent in the encoding of their page, and in others.
+func TestAValueIsFilledWhereItsFormSendsItInUTF8(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	for _, c := range []struct {
+		why, charset, attributes string
+		value                    string
+		refused                  bool
+	}{
+		{"a page in UTF-8", "utf-8", "", browsertest.Hunter, false},
+		{"a page in another", "windows-1252", "", browsertest.Hunter, true},
+		{"ASCII on such a page", "windows-1252", "", "hunter-seventeen", false},
+		{"a form in another than its page", "utf-8", "accept-charset=iso-8859-1", browsertest.Hunter, true},
+		{"a form in UTF-8 on another page", "windows-1252", "accept-charset=UTF8", browsertest.Hunter, false},
+		{"a form that first names what nobody knows", "windows-1252", `accept-charset="none, utf-8"`,
+			browsertest.Hunter, false},
+	} {
+		s := browsertest.NewSite(t, map[string]string{"/login": "<p>Welcome"})
+		s.Handlers["/"] = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset="+c.charset)
+			_, _ = fmt.Fprintf(w, `<form method=post action=/login %s>`+passwordField+`<button>Log in</button></form>`,
+				c.attributes)
+		}
+		obs := browsertest.Open(ctx, t, p, s.URL+"/")
+		err := p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+			browsertest.Login("password", c.value, s.URL))
+		if c.refused {
+			require.ErrorContains(t, err, "vault.fill_impossible", c.why)
+			continue
+		}
+		require.NoError(t, err, c.why)
+		browsertest.ClickUntil(ctx, t, p, obs, "Log in", "Welcome")
+		require.True(t, formValue(s.RequestsTo("/login")[0]) == c.value, c.why)
+	}
 }
