@@ -18,9 +18,17 @@ import (
 const (
 	// motionTimeout is how long an action waits for an element that moves.
 	motionTimeout = time.Second
-	// motionStep is the time between two looks at where it is.
-	motionStep = 40 * time.Millisecond
+	// motionStep is the time between two looks at where it is, beside the page's next frame.
+	motionStep = 25 * time.Millisecond
 )
+
+// jsDrawn resolves once the page was drawn anew after some milliseconds. What a style moves is
+// measured where it was when the page was drawn last, which may be long ago: a page that does
+// nothing else is not asked to draw. Where it draws nothing, as behind another tab, it resolves
+// all the same.
+const jsDrawn = `function (after) {
+	return new Promise(done => setTimeout(() => { requestAnimationFrame(() => done()); setTimeout(done, 100); }, after));
+}`
 
 // point is a place in the viewport of the tab, in CSS pixels.
 type point struct{ x, y float64 }
@@ -120,8 +128,8 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 		dom.ScrollIntoViewIfNeededParams{BackendNodeID: n.backend}); err != nil && ctx.Err() != nil {
 		return nil, err
 	}
-	deadline := time.NewTimer(motionTimeout)
-	defer deadline.Stop()
+	waiting, cancel := context.WithTimeout(ctx, motionTimeout)
+	defer cancel()
 	var last *box
 	for {
 		all, err := boxesOfNode(ctx, n.frame, n.backend)
@@ -138,15 +146,13 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 			return now, nil
 		}
 		last = now
-		step := time.NewTimer(motionStep)
-		select {
-		case <-step.C:
-		case <-deadline.C:
-			step.Stop()
-			return last, nil
-		case <-ctx.Done():
-			step.Stop()
+		switch err := n.callOn(waiting, nil, jsDrawn, motionStep.Milliseconds()); {
+		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case waiting.Err() != nil:
+			return last, nil
+		case err != nil:
+			return nil, err
 		}
 	}
 }

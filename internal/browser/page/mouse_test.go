@@ -39,6 +39,20 @@ icon.onclick = () => out.textContent = 'liked';
 	said(ctx, t, p, "liked")
 }
 
+// TestAClickHitsWhatSlidesIn has pages move a button in by a style, which they do without being
+// drawn anew for whoever asks where it is.
+func TestAClickHitsWhatSlidesIn(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	for range 4 {
+		s := browsertest.NewSite(t, map[string]string{"/": `<style>div { animation: in .8s linear }
+@keyframes in { from { transform: translateX(900px) } }</style><p id=out>nothing</p>
+<div><button onclick="out.textContent = 'pressed'">Go</button></div>`})
+		obs := browsertest.Open(ctx, t, p, s.URL+"/")
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Go").Ref, browser.Click{}))
+		said(ctx, t, p, "pressed")
+	}
+}
+
 // TestAMouseDoesAllThatOneOfPlasticDoes makes each gesture and reads what the page saw.
 func TestAMouseDoesAllThatOneOfPlasticDoes(t *testing.T) {
 	ctx, p, _ := openPage(t)
