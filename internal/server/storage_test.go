@@ -120,6 +120,8 @@ func TestConditionsOfAChange(t *testing.T) {
 	require.Equal(t, 412, h.put("s", "f", "three", "If-Match", "W/"+second.ETag).Status, "a weak tag promises nothing")
 	require.Equal(t, 412, h.put("s", "f", "three", "If-Match", "").Status, "no version is meant, and not any")
 	require.Equal(t, 412, h.do("DELETE", file("s", "f"), nil, nil, "If-Match", "").Status)
+	known := `"other", W/` + second.ETag
+	require.Equal(t, 412, h.put("s", "f", "three", "If-None-Match", known).Status, "but says that it is known")
 	require.Equal(t, 412, h.do("DELETE", file("s", "f"), nil, nil, "If-Match", first.ETag).Status)
 	require.Equal(t, "two", string(h.do("GET", file("s", "f"), nil, nil).Body))
 	require.Equal(t, 1, h.kept(), "refused uploads")
@@ -194,6 +196,33 @@ func TestAJSONFileIsAFileAndNotARequest(t *testing.T) {
 	require.Equal(t, string(first.Body), string(again.Body), "one effect")
 	require.Equal(t, 422, h.put("s", "f.json", big+" ", "Content-Type", "application/json", "Idempotency-Key", "k").Status)
 	h.stored("s", "broken.json", `{"a":`, "Content-Type", "application/json")
+}
+
+func TestAKeyWasUsedForTheContentThatWasSentWithIt(t *testing.T) {
+	h := newHarness(t)
+	for what, send := range map[string]func(content string) answer{
+		"a file": func(content string) answer { return h.put("s", "f", content, "Idempotency-Key", "k") },
+		"a form": func(content string) answer {
+			return h.post([]string{"workspace", "s", "path", "form", "file", content}, "Idempotency-Key", "l")
+		},
+		"a field of a form": func(content string) answer {
+			return h.post([]string{"workspace", "s", "path", "field", "target", content, "file", "x"}, "Idempotency-Key", "m")
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			first := send("one")
+			require.Equal(t, 200, first.Status)
+			for range 2 {
+				other := send("two") // as long
+				require.Equal(t, 422, other.Status, "nothing of it is stored")
+				require.Equal(t, "request.idempotency_mismatch", other.code())
+				again := send("one")
+				require.Equal(t, string(first.Body), string(again.Body), "one effect")
+			}
+		})
+	}
+	require.Equal(t, "one", string(h.do("GET", file("s", "f"), nil, nil).Body))
+	require.Equal(t, 3, h.kept())
 }
 
 func TestADigestThatIsSentIsHeld(t *testing.T) {

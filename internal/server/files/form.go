@@ -1,6 +1,8 @@
 package files
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -15,9 +17,10 @@ import (
 // form is a multipart/form-data upload whose fields have been read. Reading it
 // reads the file.
 type form struct {
-	file  Incoming
-	parts *multipart.Reader
-	part  *multipart.Part
+	file   Incoming
+	fields map[string]string // as they were given
+	parts  *multipart.Reader
+	part   *multipart.Part
 }
 
 // The limits of a form beside its file.
@@ -36,8 +39,8 @@ func readForm(rq *web.Request) (*form, error) {
 			"or send the bytes themselves: PUT /v1/storage/namespaces/{ns}/files/{path}",
 		)
 	}
-	f := &form{parts: parts, file: Incoming{Source: bctrl.SourceUpload}}
 	given := map[string]string{}
+	f := &form{parts: parts, fields: given, file: Incoming{Source: bctrl.SourceUpload}}
 	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -49,7 +52,7 @@ func readForm(rq *web.Request) (*form, error) {
 		name := part.FormName()
 		if name == "file" {
 			f.part = part
-			return f, f.complete(given)
+			return f, f.complete()
 		}
 		if _, twice := given[name]; twice || len(given) == maxFields {
 			return nil, web.Invalid("storage.repeated_field", "",
@@ -71,9 +74,9 @@ func errForm() error {
 }
 
 // complete sets the file's fields.
-func (f *form) complete(given map[string]string) (err error) {
+func (f *form) complete() (err error) {
 	f.file.ContentType = f.part.Header.Get("Content-Type")
-	for name, value := range given {
+	for name, value := range f.fields {
 		switch name {
 		case "workspace":
 			f.file.Namespace = value
@@ -104,6 +107,15 @@ func (f *form) complete(given map[string]string) (err error) {
 	}
 	f.file.Path, err = CanonicalPath(f.file.Path)
 	return err
+}
+
+// sum is a hash of all that a form says, made of its file's: whatever its boundary is.
+func (f *form) sum(file []byte) []byte {
+	h := sha256.New()
+	h.Write(file) // as long as every other
+	said := json.NewEncoder(h)
+	_ = errors.Join(said.Encode(f.part.Header.Get("Content-Type")), said.Encode(f.fields)) // texts are encoded, and hashed
+	return h.Sum(nil)
 }
 
 // errFieldMissing is the refusal of a form that lacks a field, or has it where

@@ -20,7 +20,7 @@ func (s *Service) objectRoutes() []web.Route {
 		object  = objects + "/{id}"
 	)
 	return []web.Route{
-		web.Streamed("POST "+objects, bctrl.PutStorage, s.postObject),
+		web.Streamed("POST "+objects, bctrl.PutStorage, s.postObject, s.formContent),
 		web.Endpoint("GET "+objects, bctrl.ListStorage, s.listObjects,
 			"workspace", "runtimeId", "source", "driver", "target", "pathPrefix", "limit", "offset", "cursor"),
 		web.Endpoint("GET "+object, bctrl.GetStorage, s.getObject),
@@ -167,13 +167,17 @@ func (s *Service) postObject(w http.ResponseWriter, rq *web.Request) error {
 	}
 	rq.Object = objectKey(f.Namespace, f.Path)
 	content := newUpload(rq.Context(), w, form)
-	_, err = s.writeFile(rq.Context(), rq.Caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
-		return web.Change(rq.Context(), rq, fn)
-	})
-	if err == nil {
-		rq.WriteAnswer(w)
+	return s.storeUpload(w, rq, f, content, form.sum)
+}
+
+// formContent is the [form.sum] of the form that a POST brings.
+func (s *Service) formContent(w http.ResponseWriter, rq *web.Request) ([]byte, error) {
+	form, err := readForm(rq)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	sum, err := s.sumOf(newUpload(rq.Context(), w, form))
+	return form.sum(sum), err
 }
 
 func describeObject(o store.Object) bctrl.StorageObject {

@@ -29,7 +29,8 @@ func (p preconditions) check(now store.Object) error {
 	if p.ifMatch != "" && !(exists && matches(p.ifMatch, etag(now))) {
 		return web.ErrStale
 	}
-	if p.ifNoneMatch != "" && exists && matches(p.ifNoneMatch, etag(now)) {
+	anyStrength := strings.ReplaceAll(p.ifNoneMatch, "W/", "") // RFC 9110 §13.1.2, for If-None-Match alone
+	if anyStrength != "" && exists && matches(anyStrength, etag(now)) {
 		return web.PreconditionFailed("storage.exists", "there is a file at this path already")
 	}
 	return nil

@@ -30,7 +30,7 @@ func (s *Service) Put(
 	if f.Path, err = CanonicalPath(f.Path); err != nil {
 		return bctrl.StorageObject{}, err
 	}
-	return s.writeFile(ctx, org, f, r, func(fn fileChange) (out bctrl.StorageObject, err error) {
+	return s.writeFile(ctx, org, f, r, func(_ []byte, fn fileChange) (out bctrl.StorageObject, err error) {
 		err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
 			ev := e // this may be run twice
 			if out, err = fn(tx, &ev); err != nil {
@@ -43,12 +43,13 @@ func (s *Service) Put(
 	})
 }
 
-// writeFile stores the bytes, then has record write their row, and last drops
-// what nothing refers to any more: the version that was replaced, or the new
-// bytes when there is no row. A crash in between leaves bytes without a row,
-// never a row without bytes; [Service.SweepBlobs] removes those.
+// writeFile stores the bytes, then has record, which is told their SHA-256, write
+// their row, and last drops what nothing refers to any more: the version that was
+// replaced, or the new bytes when there is no row. A crash in between leaves bytes
+// without a row, never a row without bytes; [Service.SweepBlobs] removes those.
 func (s *Service) writeFile(
-	ctx context.Context, org string, f Incoming, r io.Reader, record func(fileChange) (bctrl.StorageObject, error),
+	ctx context.Context, org string, f Incoming, r io.Reader,
+	record func(sum []byte, fn fileChange) (bctrl.StorageObject, error),
 ) (out bctrl.StorageObject, err error) {
 	if err := f.check(); err != nil {
 		return out, err
@@ -94,7 +95,7 @@ func (s *Service) writeFile(
 		CreatedAt:   store.Now(),
 	}
 	var replaced string
-	out, err = record(func(tx *store.Tx, ev *audit.Event) (bctrl.StorageObject, error) {
+	out, err = record(bytes.SHA256[:], func(tx *store.Tx, ev *audit.Event) (bctrl.StorageObject, error) {
 		o := made // this may be run twice, and finds a path each time
 		now, err := tx.Object(ctx, org, o.Namespace, o.Path)
 		switch {

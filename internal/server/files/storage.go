@@ -18,7 +18,7 @@ func (s *Service) storageRoutes() []web.Route {
 		file      = namespace + "/files/{path}"
 	)
 	return []web.Route{
-		web.Streamed("PUT "+file, bctrl.PutStorage, s.putFile),
+		web.Streamed("PUT "+file, bctrl.PutStorage, s.putFile, s.putContent),
 		web.Raw("GET "+file, bctrl.GetStorage, s.getFile),
 		web.Raw("HEAD "+file, bctrl.GetStorage, s.getFile),
 		web.Endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteFile),
@@ -71,13 +71,15 @@ func (s *Service) putFile(w http.ResponseWriter, rq *web.Request) error {
 		return s.tooLarge()
 	}
 	content := newUpload(rq.Context(), w, rq.Body)
-	_, err = s.writeFile(rq.Context(), rq.Caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
-		return web.Change(rq.Context(), rq, fn)
-	})
-	if err == nil {
-		rq.WriteAnswer(w)
+	return s.storeUpload(w, rq, f, content, func(sum []byte) []byte { return sum })
+}
+
+// putContent is the SHA-256 of the file that a PUT brings.
+func (s *Service) putContent(w http.ResponseWriter, rq *web.Request) ([]byte, error) {
+	if sum, err := digestOf(rq.Header); sum != nil || err != nil {
+		return sum, err // the first was held to it
 	}
-	return err
+	return s.sumOf(newUpload(rq.Context(), w, rq.Body))
 }
 
 func (s *Service) getFile(w http.ResponseWriter, rq *web.Request) error {

@@ -50,6 +50,32 @@ func (u upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// storeUpload stores the file of a request and answers it. What is kept of the request's content for
+// its idempotency key is made of the file's SHA-256.
+func (s *Service) storeUpload(
+	w http.ResponseWriter, rq *web.Request, f Incoming, content upload, kept func(sum []byte) []byte,
+) error {
+	_, err := s.writeFile(rq.Context(), rq.Caller.Org, f, content,
+		func(sum []byte, fn fileChange) (bctrl.StorageObject, error) {
+			rq.KeepContent(kept(sum))
+			return web.Change(rq.Context(), rq, fn)
+		})
+	if err == nil {
+		rq.WriteAnswer(w)
+	}
+	return err
+}
+
+// sumOf is the SHA-256 of an upload of which nothing is stored.
+func (s *Service) sumOf(content upload) ([]byte, error) {
+	h := sha256.New()
+	n, err := io.Copy(h, io.LimitReader(content, s.maxFile+1))
+	if err == nil && n > s.maxFile {
+		err = s.tooLarge()
+	}
+	return h.Sum(nil), err
+}
+
 // digestOf reads the SHA-256 that a client sends with a file (RFC 9530); nil
 // when it sends none. Other algorithms are not checked.
 func digestOf(h http.Header) ([]byte, error) {

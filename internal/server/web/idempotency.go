@@ -32,6 +32,8 @@ const answersKeptFor = 24 * time.Hour
 type idempotencyKey struct {
 	store.AnswerKey
 	fingerprint []byte
+	// content is a hash of a body that is streamed, which the fingerprint lacks.
+	content []byte
 }
 
 // AnswerKey is what the answer to a request is kept by, for another node that keeps it: see
@@ -41,6 +43,7 @@ type AnswerKey struct {
 	// Order is for a server that has its database to itself: nodes share one on PostgreSQL.
 	Order       string `json:"-"`
 	Fingerprint []byte
+	Content     []byte `json:"-"` // what is streamed is not passed on
 	Permitted   []access.Action
 }
 
@@ -53,7 +56,7 @@ func (rq *Request) AnswerKey() *AnswerKey {
 }
 
 func (rq *Request) answerKey(id *idempotencyKey) AnswerKey {
-	return AnswerKey{id.Own, id.Order, id.fingerprint, rq.Granted.actionsSoFar()}
+	return AnswerKey{id.Own, id.Order, id.fingerprint, id.content, rq.Granted.actionsSoFar()}
 }
 
 // KeepAnswerOf keeps in tx the answer to a request of an organization that another node answers.
@@ -108,6 +111,25 @@ func orderOf(key string) string {
 type firstAnswer struct {
 	status int
 	body   []byte
+	// content is a hash of the body that was streamed; nil where none was.
+	content []byte
+}
+
+// checkContent refuses a request whose body, which is streamed, is another than the one that was
+// answered so.
+func (a *firstAnswer) checkContent(w http.ResponseWriter, rq *Request) error {
+	if a.content == nil {
+		return nil
+	}
+	content, err := rq.Route.content(w, rq)
+	if err == nil && subtle.ConstantTimeCompare(content, a.content) != 1 {
+		err = errOtherRequest()
+	}
+	return err
+}
+
+func errOtherRequest() error {
+	return Unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
 }
 
 // inFlight are the names that are held on this node, for whom [store.DB.Hold] holds them
@@ -236,7 +258,11 @@ func (k *Kernel) serveOnce(w http.ResponseWriter, rq *Request) error {
 		return err
 	}
 	if before {
-		if first, err := k.findFirstAnswer(rq.Context(), rq, id); first != nil || err != nil {
+		first, err := k.findFirstAnswer(rq.Context(), rq, id)
+		if first != nil && err == nil {
+			err = first.checkContent(w, rq)
+		}
+		if first != nil || err != nil {
 			return k.giveFirstAnswer(w, rq, first, err)
 		}
 		if !rq.Route.atomic {
@@ -300,19 +326,20 @@ func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request, id *idempoten
 		return nil, Tampered("request.tampered")
 	}
 	if subtle.ConstantTimeCompare(answered.Fingerprint, id.fingerprint) != 1 {
-		return nil, Unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
+		return nil, errOtherRequest()
 	}
 	for _, permitted := range answered.Permitted { // then, and now?
 		if err := rq.authorizeAs(permitted.Verb, permitted.Object); err != nil {
 			return nil, err
 		}
 	}
-	return &firstAnswer{a.Status, answered.Body}, nil
+	return &firstAnswer{a.Status, answered.Body, answered.Content}, nil
 }
 
 // keptAnswer is a first answer as it is sealed.
 type keptAnswer struct {
 	Fingerprint []byte
+	Content     []byte `json:",omitempty"`
 	// Permitted is what a runtime caller was permitted for it.
 	Permitted []access.Action
 	Body      []byte
@@ -329,12 +356,12 @@ func (rq *Request) leave() {
 }
 
 // Fingerprint is a hash of what the request asks for, by which it is told from
-// another with its idempotency key. The bytes of a stream are not part of it; its
-// conditions and its declared length are. It reads a JSON body, and fails as
-// [Request.ReadBody] does. Whoever has it can try guesses at what was sent, so it
-// is stored sealed only.
+// another with its idempotency key. The bytes of a stream are not part of it, see
+// [Request.KeepContent]; its conditions and its declared length are. It reads a JSON
+// body, and fails as [Request.ReadBody] does. Whoever has it can try guesses at what
+// was sent, so it is stored sealed only.
 func (rq *Request) Fingerprint() ([]byte, error) {
-	length, isText := rq.ContentLength, !rq.Route.streams && IsJSON(rq.Header.Get("Content-Type"))
+	length, isText := rq.ContentLength, rq.Route.content == nil && IsJSON(rq.Header.Get("Content-Type"))
 	if isText {
 		body, err := rq.ReadBody()
 		if err != nil {
@@ -384,6 +411,14 @@ func (rq *Request) KeepAnswer(ctx context.Context, tx *store.Tx, out any) error 
 	return nil
 }
 
+// KeepContent has a hash of the streamed body kept with the answer, by which the request is told
+// from another with its idempotency key and as long a body.
+func (rq *Request) KeepContent(hash []byte) {
+	if rq.idempotent != nil {
+		rq.idempotent.content = hash
+	}
+}
+
 // KeepRefusal keeps in tx, where the request has an idempotency key, how it is
 // refused when it comes again. What this one is answered is not kept then. As all that a
 // transaction does it may be done again, in another one.
@@ -416,7 +451,7 @@ func (rq *Request) keepFor(ctx context.Context, tx *store.Tx, id *idempotencyKey
 func (k *Kernel) keepAnswer(
 	ctx context.Context, tx *store.Tx, org string, key AnswerKey, status int, body []byte,
 ) error {
-	plain, err := json.Marshal(keptAnswer{key.Fingerprint, key.Permitted, body})
+	plain, err := json.Marshal(keptAnswer{key.Fingerprint, key.Content, key.Permitted, body})
 	if err != nil {
 		return err
 	}

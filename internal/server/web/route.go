@@ -18,8 +18,8 @@ type Route struct {
 	Verb access.Verb
 	// query names the parameters it takes; any other is refused.
 	query []string
-	// streams is set where the body is a file, which nobody holds.
-	streams bool
+	// content is set where the body is a file, which nobody holds: see [Streamed].
+	content func(http.ResponseWriter, *Request) ([]byte, error)
 	// Foreign is set where the request is in a provider's form; nil where it is in
 	// that of the contract.
 	Foreign *ForeignForm
@@ -101,12 +101,15 @@ func Raw(
 	}
 }
 
-// Streamed makes a raw route whose body is a file, which nobody holds in memory.
+// Streamed makes a raw route whose body is a file, which nobody holds in memory. Where the request
+// was answered before, content reads the body in place of serve, and returns what serve then told
+// [Request.KeepContent] of such a body.
 func Streamed(
-	pattern string, verb access.Verb, serve func(http.ResponseWriter, *Request) error, query ...string,
+	pattern string, verb access.Verb, serve func(http.ResponseWriter, *Request) error,
+	content func(http.ResponseWriter, *Request) ([]byte, error),
 ) Route {
-	rt := Raw(pattern, verb, serve, query...)
-	rt.streams = true
+	rt := Raw(pattern, verb, serve)
+	rt.content = content
 	return rt
 }
 
