@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -210,7 +211,7 @@ func (c *cli) invoking(
 		return err
 	}
 	if f.timeoutMs != 0 {
-		f.timeout = time.Duration(f.timeoutMs) * time.Millisecond
+		f.timeout = ofMillis(f.timeoutMs)
 	}
 	if f.timeout < 0 {
 		return usagef("--timeout %s: want a time ahead", f.timeout)
@@ -311,6 +312,12 @@ func (f *invocationFlags) content(cmd *cobra.Command, inv *bctrl.Invocation) (cl
 	return closers, nil
 }
 
+// ofMillis is the longest time there is for more milliseconds than it has, which is refused as too long.
+func ofMillis(ms int64) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Millisecond)
+	return time.Duration(max(-longest, min(ms, longest))) * time.Millisecond
+}
+
 // fromRequest fills in what a whole request says and no flag does.
 func (f *invocationFlags) fromRequest(inv *bctrl.Invocation) error {
 	text := []byte(f.request)
@@ -340,7 +347,7 @@ func (f *invocationFlags) fromRequest(inv *bctrl.Invocation) error {
 	if inv.Context.IsZero() {
 		inv.Context = in.Context
 	}
-	inv.Query, inv.Timeout = in.Query, time.Duration(in.TimeoutMs)*time.Millisecond
+	inv.Query, inv.Timeout = in.Query, ofMillis(in.TimeoutMs)
 	for name, value := range in.Headers {
 		if inv.Header == nil {
 			inv.Header = http.Header{}

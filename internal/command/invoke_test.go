@@ -38,6 +38,8 @@ func TestInvokeTellsTheProvidersErrorsFromItsOwn(t *testing.T) {
 			exitUsage, "", "invoke.repeated_header"},
 		{"two bodies", append([]string{"invoke", "github/repos", "--body", "{}", "--multipart-field", "a=b"}, site...),
 			exitUsage, "", "body"},
+		{"a time beyond all times", append([]string{"invoke", "github/repos", "--timeout-ms", "18446744073710"}, site...),
+			exitUsage, "", "--timeout-ms"},
 		{"a group alone", []string{"invoke", "github/repos", "--group-id", "g"}, exitUsage, "",
 			"scope.group_without_workspace"},
 		{"a file that is not there", []string{"invoke", "github/repos", "--body-file", "none"}, exitUsage, "", "none"},

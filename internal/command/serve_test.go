@@ -254,7 +254,8 @@ func TestATakenPortLeavesNothingBehind(t *testing.T) {
 func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
 	for _, args := range [][]string{
 		{"--no-such-flag", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"},
-		{"--allow-address", "::ffff:10.0.0.1"}, {"--allow-address", "::ffff:10.0.0.0/104"}, {"--allow-address", "fe80::1%eth0"},
+		{"--allow-address", "::ffff:10.0.0.1"}, {"--allow-address", "::ffff:10.0.0.0/104"},
+		{"--allow-address", "fe80::1%eth0"},
 		{"--public-url", "bctrl.example.com"}, {"extra"},
 		// Variables that are not set: the data would be elsewhere, or new.
 		{"--data-dir", ""}, {"--key-file", ""}, {"--database-file", ""}, {"--files", ""}, {"--node-address", ""},
