@@ -2,6 +2,7 @@ package bctrl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -88,6 +89,27 @@ func TestAReaderThatWasAskedForBytesIsNotAskedForThemAgain(t *testing.T) {
 	_, err := clientOn(t, rt, WithRetryWait(0, 0)).Storage("ns").Upload(t.Context(), "a.csv", s)
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.Equal(t, 1, sends, "two reads at once would each get parts")
+}
+
+// TestWhatAFailedAttemptStillReadsIsNotCountedForTheNext: net/http goes on sending what was answered early.
+func TestWhatAFailedAttemptStillReadsIsNotCountedForTheNext(t *testing.T) {
+	const text = "a file that is sent twice"
+	var first io.Reader
+	rt := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if first == nil {
+			first = r.Body
+			return answered(503, ""), nil
+		}
+		_, stale := first.Read(make([]byte, 5))
+		sent, err := io.ReadAll(r.Body)
+		if err := errors.Join(stale, err); err != nil {
+			return nil, err
+		}
+		return answered(200, fmt.Sprintf(`{"sizeBytes":%d}`, len(sent))), nil
+	})
+	o, err := clientOn(t, rt, WithRetryWait(0, 0)).Storage("ns").Upload(t.Context(), "a.csv", strings.NewReader(text))
+	require.NoError(t, err)
+	require.EqualValues(t, len(text), o.SizeBytes)
 }
 
 func TestWhatIsOpenedTooLateIsClosed(t *testing.T) {

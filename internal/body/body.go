@@ -33,8 +33,8 @@ type Source struct {
 	// prompt says that no read waits for anybody: memory, or a file on a disk.
 	prompt bool
 	// begun is set when a source of one reading was first asked for bytes.
-	begun atomic.Bool
-	sent  atomic.Int64
+	begun  atomic.Bool
+	newest atomic.Pointer[counted]
 }
 
 // Of returns the body that r is, once it is known how r can be read again.
@@ -75,7 +75,12 @@ func Reopened(size int64, open func() (io.Reader, error)) *Source {
 }
 
 // Sent is how many bytes the newest reading has given.
-func (s *Source) Sent() int64 { return s.sent.Load() }
+func (s *Source) Sent() int64 {
+	if c := s.newest.Load(); c != nil {
+		return c.sent.Load()
+	}
+	return 0
+}
 
 // prompt reports whether no read of r, which can seek, waits for anybody.
 func prompt(r io.Reader) bool {
@@ -111,12 +116,13 @@ func (s *Source) Rereadable() bool { return s.open != nil && !s.shared }
 
 // Reading starts one reading, which ends when ctx does.
 func (s *Source) Reading(ctx context.Context) (io.Reader, error) {
-	s.sent.Store(0)
+	c := &counted{s: s}
+	s.newest.Store(c)
 	r, err := s.next(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	c := &counted{r: r, s: s}
+	c.r = r
 	if closer, ok := r.(io.Closer); ok && s.open != nil {
 		c.closer = closer
 	}
@@ -160,18 +166,20 @@ func (s *Source) next(ctx context.Context) (io.Reader, error) {
 // errSize is the error of a reader that holds another number of bytes than its size.
 var errSize = errors.New("it holds more or fewer bytes than was said")
 
-// counted notes what was read, marks the reader's own errors, and fails a source
-// that is longer or shorter than it said.
+// counted is one reading. It notes what was read, marks the reader's own errors, and
+// fails a source that is longer or shorter than it said. Net/http may still read for
+// an attempt that has failed when the next one reads, so each counts for itself.
 type counted struct {
 	r      io.Reader
 	s      *Source
+	sent   atomic.Int64
 	closer io.Closer // of what was opened for a reading; the caller's own stays open
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	c.s.begun.Store(true)
 	n, err := c.r.Read(p)
-	switch sent := c.s.sent.Add(int64(n)); {
+	switch sent := c.sent.Add(int64(n)); {
 	case c.s.Size < 0:
 	case sent > c.s.Size:
 		n, err = 0, errSize
