@@ -80,15 +80,15 @@ type Field struct {
 	StillPermitted func(context.Context) error
 	// Report is told what became of the fill; nil is nobody.
 	Report func(context.Context, *bctrl.Error)
-	// Element is the field in its document.
+	// Element is the field in its document. It changes with [Guards.Move] alone.
 	Element protocol.Element
 	// Process is the session of the process that shows the document, and Tab that
 	// of its tab. Both are empty in tests of requests alone, which have no page.
 	Process, Tab target.SessionID
-	// Look reads the state of the field and of the fields beside it, where held is
-	// what the page holds: the placeholder or the value. It reports whether the
-	// page has answered. It is nil in tests of requests alone.
-	Look func(ctx context.Context, held string) (FormState, bool)
+	// Look reads the state of the field, which is Element, and of the fields beside
+	// it, where held is what the page holds: the placeholder or the value. It reports
+	// whether the page has answered. It is nil in tests of requests alone.
+	Look func(ctx context.Context, field protocol.Element, held string) (FormState, bool)
 }
 
 // Guard watches the requests of a browser for one filled field, as long as the
@@ -192,6 +192,14 @@ func (gs *Guards) Arm(g *Guard) {
 	gs.filled.remember(g.Value)
 	gs.mu.Unlock()
 	gs.applyInterception()
+}
+
+// Move has a guard watch the element that the page has put in the place of its field, in
+// the same document.
+func (gs *Guards) Move(g *Guard, to protocol.Element) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g.Element = to
 }
 
 // Drop ends a guard whose fill failed. The page may have read the placeholder that

@@ -110,7 +110,10 @@ func (gs *Guards) Update(ctx context.Context, g *Guard) {
 	if held == "" {
 		held = g.Value.Expose() // the page holds it itself
 	}
-	now, ok := g.Look(ctx, held)
+	gs.mu.Lock()
+	field := g.Element
+	gs.mu.Unlock()
+	now, ok := g.Look(ctx, field, held)
 	if !ok {
 		return
 	}

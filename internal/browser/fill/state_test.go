@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // TestAFieldThatWasMadeAnewIsStillTheLogins tells pages that draw their form again from
@@ -38,7 +40,7 @@ func TestAFieldThatWasMadeAnewIsStillTheLogins(t *testing.T) {
 			} else {
 				now.Submission = was // it is told of while a script keeps it
 			}
-			g.Look = func(context.Context, string) (FormState, bool) { return now, true }
+			g.Look = func(context.Context, protocol.Element, string) (FormState, bool) { return now, true }
 			var switched []bool
 			gs := guards(&switched)
 			gs.Update(t.Context(), g)

@@ -69,17 +69,8 @@ func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error)
 	}
 	nodes := make([]*node, count)
 	for i, object := range objects {
-		backend, err := backendOf(ctx, n.frame.session, object)
-		if err != nil {
+		if nodes[i], err = n.beside(ctx, object); err != nil {
 			return nil, err
-		}
-		nodes[i] = &node{
-			ref:     n.ref,
-			frame:   n.frame,
-			world:   n.world,
-			object:  object,
-			backend: backend,
-			group:   n.group,
 		}
 	}
 	return nodes, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // jsInspect describes an input and where its form would send it. Names of form
@@ -113,7 +114,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		}
 		if field.Field == fill.Username {
 			t.setFilled(n)
-			return t.typeFilled(ctx, []*node{n}, value, asSameText)
+			return t.typeFilled(ctx, []*node{n}, value, asSameText, t.setAllFilled)
 		}
 		nodes := []*node{n}
 		longest, shortest := max(state.Longest, 0), max(state.Shortest, 0)
@@ -194,10 +195,8 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 	} else {
 		t.setDirect(nodes[0])
 	}
-	for _, n := range nodes {
-		t.setFilled(n)
-	}
-	f, key, direct := nodes[0].frame, nodes[0].key(), placeholder == ""
+	t.setAllFilled(nodes)
+	f, direct := nodes[0].frame, placeholder == ""
 	filled := fill.Field{
 		Name:           field.Field,
 		Value:          field.Value,
@@ -206,10 +205,10 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 		MayGoTo:        func(at string) bool { return fill.MayGoTo(field, at) },
 		StillPermitted: field.StillPermitted,
 		Report:         field.Report,
-		Element:        key,
+		Element:        nodes[0].key(),
 		Process:        f.session.ID,
 		Tab:            t.session.ID,
-		Look: func(ctx context.Context, held string) (fill.FormState, bool) {
+		Look: func(ctx context.Context, key protocol.Element, held string) (fill.FormState, bool) {
 			return t.readFormState(ctx, f, key, held, direct)
 		},
 	}
@@ -232,7 +231,11 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 	if field.Field == fill.TOTP && len(nodes) == 1 && !direct {
 		how = asGroups
 	}
-	if err := t.typeFilled(ctx, nodes, text, how); err != nil {
+	moved := func(now []*node) {
+		t.setAllFilled(now)
+		s.guards.Move(guard, now[0].key())
+	}
+	if err := t.typeFilled(ctx, nodes, text, how, moved); err != nil {
 		if placeholder != "" && !errors.Is(err, errScript) {
 			s.guards.Drop(guard)
 		} else if errors.Is(err, errScript) {
@@ -246,30 +249,26 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 	return nil
 }
 
-// typeFilled types text into one node, or a character of it into each of several.
-// When it fails it leaves nothing of the text in the page.
-func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string, how typed) error {
-	pieces := []string{text}
-	if len(nodes) > 1 {
-		pieces = strings.Split(text, "")
+// typeFilled types text into one node, or a character of it into each of several. Where a
+// page makes them anew, moved is told of those that came in their place. When it fails it
+// leaves nothing of the text in the page.
+func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string, how typed, moved func([]*node)) error {
+	w := &typing{nodes: nodes, text: text, moved: moved}
+	if err := w.findRoot(ctx); err != nil {
+		return err
 	}
-	for i, n := range nodes {
-		if err := n.writeText(ctx, pieces[i], how); err != nil {
-			clearFilled(ctx, nodes, text)
-			return err
-		}
+	if err := w.write(ctx, how); err != nil {
+		w.clear(ctx)
+		return err
 	}
-	return t.pressShift(ctx)
-}
-
-// clearFilled takes a text whose fill failed out of the page, also when the context of
-// the fill has ended.
-func clearFilled(ctx context.Context, nodes []*node, text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
-	defer cancel()
-	for _, n := range nodes {
-		_ = n.callOn(ctx, nil, jsClear, text) // a node that is gone holds nothing
+	if err := t.pressShift(ctx); err != nil {
+		return err
 	}
+	if err := w.settle(ctx); err != nil {
+		w.clear(ctx)
+		return err
+	}
+	return nil
 }
 
 // checkOrigins refuses a fill unless the login may be used in the element's frame, in

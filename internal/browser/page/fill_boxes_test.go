@@ -33,7 +33,30 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 		d.value = d.value.slice(-1); d.value && all[i + 1] && all[i + 1].focus() })</script>`
 	grouped := `<script>document.querySelector('input').oninput = e => { const d = e.target.value.replace(/\D/g, '');
 		e.target.value = d.length > 3 ? d.slice(0, 3) + ' ' + d.slice(3) : d }</script>`
+	// A page that makes its boxes anew at each digit, and when they get the focus.
+	anew := func(into, then string) string {
+		return form(`<div></div><input type=hidden name=code>`) + `<script>{ const state = Array(6).fill(''); let at = 0;
+			const root = document.querySelector('div')` + into + `; const draw = () => {
+				root.innerHTML = state.map(d => '<input maxlength=1` + small + ` value="' + d + '">').join('');
+				const all = [...root.children];
+				all.forEach((d, i) => {
+					d.onfocus = () => { if (at !== i) { at = i; draw(); root.children[i].focus() } };
+					d.oninput = e => { state[i] = e.target.value; document.forms[0].code.value = state.join(''); ` + then + ` } }) };
+			draw() }</script>`
+	}
 	for _, c := range []struct{ path, why, page, want string }{
+		{"/anew", "all boxes are made anew at each digit", anew("", "draw(); all[i + 1] && root.children[i + 1].focus()"),
+			"code=" + code},
+		{"/soon", "they are made anew a moment later", anew("", "setTimeout(draw)"), "code=" + code},
+		{"/hidden", "they are made anew in a component", anew(".attachShadow({mode: 'closed'})", "draw()"), "code=" + code},
+		{"/next", "the next box alone is made anew", anew("", "root.children[i + 1]?.replaceWith("+
+			"Object.assign(root.children[i + 1].cloneNode(), {oninput: root.children[i + 1].oninput}))"), "code=" + code},
+		{"/single", "a field without a name is made anew at once", `<form><div></div><button>Verify</button></form>
+			<script>{ let state = ''; const draw = () => { const at = document.querySelector('div');
+			at.innerHTML = '<input aria-label=Code value="' + state + '">';
+			at.firstChild.oninput = e => { state = e.target.value; draw() } }; draw();
+			document.forms[0].onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST',
+			body: JSON.stringify({code: state})}) } }</script>`, `{"code":"` + code + `"}`},
 		{"/named", "each box has a name of its own", form(boxes(`<input name=dN maxlength=1` + small + `>`)),
 			"d1=0&d2=4&d3=8&d4=1&d5=5&d6=1"},
 		{"/between", "other fields are sent between them",
@@ -79,6 +102,9 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, browsertest.Login("totp", code, s.URL)), c.why)
 		filled := browsertest.Observe(ctx, t, p)
 		browsertest.RequireUnseen(t, code, browsertest.InputValues(ctx, t, b), filled.Outline)
+		for _, e := range filled.Elements {
+			require.True(t, e.Role == "button" || e.Value == "[secret]", "%s: what was filled is not shown", c.why)
+		}
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Verify").Ref, browser.Click{}), c.why)
 		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) > 0 }, 10*time.Second, 10*time.Millisecond,
 			c.why)

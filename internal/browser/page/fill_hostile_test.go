@@ -78,6 +78,10 @@ func TestAFailedFillLeavesNothing(t *testing.T) {
 		`<input name=p class=d maxlength=1><input name=p class=d maxlength=1>` +
 		`<input name=p class=d maxlength=1><input name=p class=d maxlength=1 onkeydown="" oninput="this.value = ''">` +
 		`<button>Send</button></form>`
+	anew := strings.Replace(row, "this.value = ''", "", 1) + `<script>{ const state = Array(6).fill('');
+		const all = () => [...document.querySelectorAll('.d')]; const follow = () => all().forEach((d, i) => {
+			d.value = state[i]; d.oninput = () => { state[i] = i === 4 ? '' : d.value;
+				all().forEach(d => d.replaceWith(d.cloneNode())); follow() } }); follow() }</script>`
 	for _, c := range []struct {
 		why, page, field, value string
 		direct                  bool
@@ -95,6 +99,8 @@ func TestAFailedFillLeavesNothing(t *testing.T) {
 		{"a username cut short", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.slice(0, 3) }`),
 			"username", "robot@example.com", false},
 		{"the last box of a row", row, "totp", "048151", false},
+		{"a box of a row that is made anew without its digit", anew, "totp", "048151", false},
+		{"a box of a row that is made anew, itself", anew, "totp", "048151", true},
 	} {
 		s := browsertest.NewSite(t, map[string]string{"/": c.page, "/login": "sent"})
 		obs := browsertest.Open(ctx, t, p, s.URL+"/")

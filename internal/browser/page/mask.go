@@ -21,6 +21,13 @@ func (t *tab) setFilled(n *node) {
 	delete(t.typed, n.key())
 }
 
+// setAllFilled is setFilled for several.
+func (t *tab) setAllFilled(nodes []*node) {
+	for _, n := range nodes {
+		t.setFilled(n)
+	}
+}
+
 // setDirect remembers that a document holds a value itself.
 func (t *tab) setDirect(n *node) {
 	t.mu.Lock()

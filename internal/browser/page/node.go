@@ -66,6 +66,23 @@ func (s *Set) objectGroup() string { return "bctrl-" + strconv.FormatInt(s.group
 // key names the node for as long as its document lives.
 func (n *node) key() protocol.Element { return n.frame.element(n.backend) }
 
+// beside returns the node of an object in the same document, which is released with n and
+// goes by its reference.
+func (n *node) beside(ctx context.Context, object runtime.RemoteObjectID) (*node, error) {
+	backend, err := backendOf(ctx, n.frame.session, object)
+	if err != nil {
+		return nil, err
+	}
+	return &node{
+		ref:     n.ref,
+		frame:   n.frame,
+		world:   n.world,
+		object:  object,
+		backend: backend,
+		group:   n.group,
+	}, nil
+}
+
 // related returns the element that fn finds for a node, nil when it finds none. It goes
 // by the node's reference, and is released by itself.
 func (t *tab) related(ctx context.Context, n *node, fn string, args ...any) (*node, error) {

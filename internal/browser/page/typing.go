@@ -132,9 +132,14 @@ func (n *node) writeText(ctx context.Context, text string, how typed) error {
 	case "focus":
 		return notFocused(n)
 	case "value":
-		return browser.Conflict(codeNotTyped, name+" did not take the text", "it may want another format")
+		return errNotTyped(n)
 	}
 	return browser.BadRequest("page.not_editable", name+" is not a text field", "")
+}
+
+func errNotTyped(n *node) error {
+	return browser.Conflict(codeNotTyped, "the element "+string(n.ref)+" did not take the text",
+		"it may want another format")
 }
 
 // pressShift presses a key that writes nothing: many forms check a field only when a
