@@ -185,11 +185,12 @@ const eventRound = 20 * time.Second
 
 // WaitEvent waits for the next event in the runtime of one of these types, for as long as
 // the context allows. A [GapEvent] ends it too: what was waited for may be in it. Where
-// the runtime ends, and that is not waited for, it is an error.
+// the runtime ends, and that is not waited for, it is an error. No event is lost with an
+// answer that is.
 //
 // Access: runtime.read
 func (rt *Runtime) WaitEvent(ctx context.Context, o WaitEventOptions, opts ...CallOption) (*Event, error) {
-	in := wire.EventWait{TimeoutMs: millis(eventRound)}
+	var in wire.EventWait
 	for _, t := range o.Types {
 		in.Types = append(in.Types, string(t))
 	}
@@ -199,18 +200,16 @@ func (rt *Runtime) WaitEvent(ctx context.Context, o WaitEventOptions, opts ...Ca
 	ctx, cancel := bounded(ctx, opts)
 	defer cancel()
 	for {
-		var out wire.EventWaited[Event]
-		err := rt.via().call(ctx, &request{
-			method: http.MethodPost,
-			path:   pathRuntimeEvents + "/wait",
-			params: []string{rt.workspaceID, rt.Alias},
-			as:     rt.limits,
-			in:     in,
-			out:    &out,
-			safe:   true,
-			slow:   true,
-			opts:   opts,
-		})
+		// Where an answer is lost, the question that follows has to begin at the same event. So
+		// the first asks only after which one that is.
+		in.TimeoutMs = millis(eventRound)
+		if in.After == nil {
+			in.TimeoutMs = 1
+		}
+		out, err := rt.askForEvent(ctx, in, rt.limits, opts)
+		if in.After != nil && rt.limits != nil && hasEnded(err) {
+			return rt.missedEvent(ctx, in, err, opts)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -222,4 +221,35 @@ func (rt *Runtime) WaitEvent(ctx context.Context, o WaitEventOptions, opts ...Ca
 		}
 		in.After = &out.After
 	}
+}
+
+func (rt *Runtime) askForEvent(
+	ctx context.Context, in wire.EventWait, as *limits, opts []CallOption,
+) (out wire.EventWaited[Event], err error) {
+	err = rt.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathRuntimeEvents + "/wait",
+		params: []string{rt.workspaceID, rt.Alias},
+		as:     as,
+		in:     in,
+		out:    &out,
+		safe:   true,
+		slow:   true,
+		opts:   opts,
+	})
+	return out, err
+}
+
+// missedEvent returns what was waited for where it came before the runtime had ended, as its end
+// itself, and else ended. As that runtime nobody can ask; the key itself may.
+func (rt *Runtime) missedEvent(
+	ctx context.Context, in wire.EventWait, ended error, opts []CallOption,
+) (*Event, error) {
+	in.TimeoutMs = 1
+	out, err := rt.askForEvent(ctx, in, nil, opts)
+	if err != nil || out.Event == nil || out.Event.RuntimeID != "" && out.Event.RuntimeID != rt.ID {
+		return nil, ended // or a later runtime has the alias
+	}
+	seen := out.Event.Within(rt.limits.mounts())
+	return &seen, nil
 }
