@@ -3,6 +3,8 @@ package bctrl
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"io"
 	"net/http"
 	"strings"
@@ -12,10 +14,11 @@ import (
 type RuntimeFiles struct{ rt *Runtime }
 
 // Stage puts bytes where the runtime's pages can be given them, under a name that they see:
-// in the mounted storage namespace, below "staged/", in a folder of its own, so that it
-// never replaces anything. An agent uploads it by its LogicalPath, and a client that drives
-// the browser by [ClientPath] of that. What streams, and what is sent again, is as in
-// [Storage.Upload]. It stays until it is deleted.
+// in the mounted storage namespace, below "staged/", in a folder of its own, with
+// [WithIdempotencyKey] in that of the key, so that it never replaces anything. An agent
+// uploads it by its LogicalPath, and a client that drives the browser by [ClientPath] of
+// that. What streams, and what is sent again, is as in [Storage.Upload]. It stays until it
+// is deleted.
 //
 // Access: storage.put
 func (f *RuntimeFiles) Stage(
@@ -25,5 +28,29 @@ func (f *RuntimeFiles) Stage(
 		return nil, refusal(http.StatusBadRequest, "files.invalid_name", "name",
 			"the name must be one segment of a storage path, as q1.pdf")
 	}
-	return f.rt.Storage.Upload(ctx, "staged/"+f.rt.Alias+"/"+rand.Text()+"/"+name, r, opts...)
+	folder := rand.Text()
+	if key, ok := idempotencyKeyOf(opts); ok { // the same path each time, or it were another request
+		folder = f.folderOf(key)
+		opts = append([]UploadOption{WithIfAbsent()}, opts...) // the key may be a day old, or another caller's too
+	}
+	return f.rt.Storage.Upload(ctx, "staged/"+f.rt.Alias+"/"+folder+"/"+name, r, opts...)
+}
+
+// folderOf names the folder of what is staged in the runtime under an idempotency key.
+func (f *RuntimeFiles) folderOf(key string) string {
+	sum := sha256.Sum256([]byte(f.rt.ID + " " + key))
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])
+}
+
+// idempotencyKeyOf is that of an upload which has one of its caller's.
+func idempotencyKeyOf(opts []UploadOption) (key string, ok bool) {
+	var u upload
+	for _, o := range opts {
+		o.applyUpload(&u)
+	}
+	var s callSettings
+	for _, o := range u.opts {
+		o.apply(&s)
+	}
+	return s.idempotencyKey, s.hasKey
 }
