@@ -121,9 +121,9 @@ func (i TokenInfo) caveats(m Mounts, expiry time.Time) (added []token.Caveat, er
 		}
 		added = append(added, token.Caveat{Kind: token.Mounts, Body: text})
 	}
-	switch at := time.UnixMilli(expiry.UnixMilli()); { // rounded down, as a token has it
+	switch {
 	case expiry.IsZero():
-	case at.After(i.ExpiresAt):
+	case expiry.Truncate(time.Millisecond).After(i.ExpiresAt): // rounded down, as a token has it
 		e := refusal(http.StatusBadRequest, codeExpiryWidening, "expiry", "the token ends before that")
 		e.Witness = expiry.UTC().Format(time.RFC3339Nano)
 		return nil, e.hinted("leave the expiry out to keep " + i.ExpiresAt.Format(time.RFC3339))

@@ -139,6 +139,8 @@ func TestAnExpiryOnlyComesCloser(t *testing.T) {
 		{"long ago", time.Unix(1, 0), ""},
 		{"a millisecond more", tokenExpires.Add(time.Millisecond), "2026-01-02T03:04:05.001Z"},
 		{"a year more", tokenExpires.AddDate(1, 0, 0), "2027-01-02T03:04:05Z"},
+		{"the last time that there is", time.Unix(1<<63-62135596801, 999999999), "292277024627-12-06T15:30:07.999999999Z"},
+		{"in 1970, in 64 bits of milliseconds", time.Unix(18446744073710552, 0), "584556019-04-03T14:42:32Z"},
 	} {
 		weaker, err := bctrl.Attenuate(tok, bctrl.Mounts{}, tc.at)
 		if tc.witness == "" {
