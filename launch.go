@@ -9,6 +9,10 @@ import (
 
 // BrowserLauncher launches one browser. Its methods return changed copies, so
 // that a launcher can be kept and reused. See [RuntimesService.Browser].
+//
+// A launch whose context ends while it waits for room is given up. One whose browser starts
+// goes on without its caller: the same launch with the same [WithIdempotencyKey] gives the
+// runtime, and [RuntimesService.Get] finds it by its alias, to stop it for example.
 type BrowserLauncher struct {
 	ws     *Workspace
 	alias  string
