@@ -16,6 +16,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/sample"
 )
@@ -136,4 +137,36 @@ func conform(t *testing.T, next http.Handler) http.Handler {
 			Body:                   io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
 		}), "%s %s answered %d", r.Method, r.URL.Path, rec.Code)
 	})
+}
+
+// TestAZeroIsAsDescribedWhereItStandsForADefault sends the zeros that the SDK leaves out, as
+// clients in other languages do not.
+func TestAZeroIsAsDescribedWhereItStandsForADefault(t *testing.T) {
+	c := newCallers(t, func(http.ResponseWriter, *http.Request) {})
+	ws := c.workspace("sales", sales())
+	c.launch(ws, "crm", nil)
+	router, err := describedRoutes()
+	require.NoError(t, err)
+	runtimes := "/v1/workspaces/" + ws.ID + "/runtimes"
+	for _, tc := range []struct{ path, body string }{
+		{runtimes + "/crm/tokens", `{"ttlMs":0}`},
+		{runtimes + "/crm/embed/live", `{"ttlMs":0}`},
+		{runtimes, `{"alias":"zeros","kind":"browser","driver":"stagehand","launch":{"config":{"idleTimeoutMs":0,"maxLifeMs":0,` +
+			`"maxMemoryBytes":0,"deviceScaleFactor":0,"downloads":{"maxBytes":0}}}}`},
+		{"/v1/workspaces/" + ws.ID + "/execute", `{"runtime":"crm","steps":[{"call":"pages","args":{},"timeoutMs":0},` +
+			`{"call":"page.pdf","args":{"width":0,"height":0,"scale":0}}]}`},
+		{"/v1/capabilities/acme%2Fthings/invoke", `{"timeoutMs":0}`},
+	} {
+		asked := httptest.NewRequestWithContext(t.Context(), "POST", tc.path, strings.NewReader(tc.body))
+		asked.Header.Set("Content-Type", "application/json")
+		route, params, err := router.FindRoute(asked)
+		require.NoError(t, err)
+		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), &openapi3filter.RequestValidationInput{
+			Request: asked, PathParams: params, Route: route,
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+		}), tc.body)
+		got := c.send("POST", tc.path, strings.NewReader(tc.body), "Content-Type", "application/json",
+			"Authorization", "Bearer "+c.key)
+		require.Equal(t, http.StatusOK, got.Status, "%s: %s", tc.body, got.Body)
+	}
 }
