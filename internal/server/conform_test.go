@@ -151,8 +151,8 @@ func TestAZeroIsAsDescribedWhereItStandsForADefault(t *testing.T) {
 	for _, tc := range []struct{ path, body string }{
 		{runtimes + "/crm/tokens", `{"ttlMs":0}`},
 		{runtimes + "/crm/embed/live", `{"ttlMs":0}`},
-		{runtimes, `{"alias":"zeros","kind":"browser","driver":"stagehand","launch":{"config":{"idleTimeoutMs":0,"maxLifeMs":0,` +
-			`"maxMemoryBytes":0,"deviceScaleFactor":0,"downloads":{"maxBytes":0}}}}`},
+		{runtimes, `{"alias":"zeros","kind":"browser","driver":"stagehand","launch":{"config":{"idleTimeoutMs":0,` +
+			`"maxLifeMs":0,"maxMemoryBytes":0,"deviceScaleFactor":0,"downloads":{"maxBytes":0}}}}`},
 		{"/v1/workspaces/" + ws.ID + "/execute", `{"runtime":"crm","steps":[{"call":"pages","args":{},"timeoutMs":0},` +
 			`{"call":"page.pdf","args":{"width":0,"height":0,"scale":0}}]}`},
 		{"/v1/capabilities/acme%2Fthings/invoke", `{"timeoutMs":0}`},
