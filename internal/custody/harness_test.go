@@ -160,10 +160,10 @@ func (p *place) image() string {
 	p.Helper()
 	to := filepath.Join(p.TempDir(), "image")
 	assert.NoError(p, os.CopyFS(to, os.DirFS(p.dir)))
-	for _, name := range []string{"key", "key.next"} { // copies are made more open
-		if err := os.Chmod(filepath.Join(to, name), 0o600); !os.IsNotExist(err) {
-			assert.NoError(p, err)
-		}
+	keys, err := filepath.Glob(filepath.Join(to, "key*"))
+	assert.NoError(p, err)
+	for _, file := range keys { // copies are made more open
+		assert.NoError(p, os.Chmod(file, 0o600))
 	}
 	return to
 }

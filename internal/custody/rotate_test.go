@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -80,7 +82,18 @@ func TestACrashAtAnyPointOfARotationLeavesTheDataReadable(t *testing.T) {
 				require.NoError(t, q.tryOpen(), i.at)
 				require.Equal(t, want, q.c.key.Load().ID(), i.at)
 				q.verified(i.at)
-				require.NoFileExists(t, q.keyFile()+".next", "%s: it was finished or undone", i.at)
+				staged, err := filepath.Glob(q.keyFile() + ".next*")
+				require.NoError(t, err)
+				if after {
+					require.Empty(t, staged, "%s: it was finished", i.at)
+				}
+				for _, file := range staged { // it was undone
+					long := time.Now().Add(-48 * time.Hour)
+					require.NoError(t, os.Chtimes(file, long, long))
+					q.close()
+					require.NoError(t, q.tryOpen(), i.at)
+					require.NoFileExists(t, file, i.at)
+				}
 				q.note(1)
 				if source == bctrl.SealPassphrase && i.at != pointStaged {
 					q.close() // deriving keys is slow
@@ -107,10 +120,10 @@ func TestARotationKeepsItsKeyWhateverOthersDoWithItsFile(t *testing.T) {
 			return other.Close()
 		},
 		"another node begins to rotate": func(p *place) error {
-			_, _, err := seal.StageFile(p.keyFile())
+			_, err := seal.StageFile(p.keyFile())
 			return err
 		},
-		"another node has finished it": func(p *place) error { return seal.CommitFile(p.keyFile()) },
+		"another node has finished it": func(p *place) error { return seal.CommitFile(p.keyFile(), stagedID(p)) },
 	} {
 		t.Run(why, func(t *testing.T) {
 			p := newPlace(t, bctrl.SealFile)
@@ -120,7 +133,13 @@ func TestARotationKeepsItsKeyWhateverOthersDoWithItsFile(t *testing.T) {
 				}
 				return nil
 			}
-			require.NoError(t, p.rotate(""))
+			killed := ""
+			done := func(ctx context.Context, write func(*store.Tx) error) error {
+				err := p.db.Write(ctx, write)
+				killed = p.image()
+				return err
+			}
+			require.NoError(t, p.c.Rotate(t.Context(), bctrl.Secret{}, done))
 			id := p.c.key.Load().ID()
 			kept, err := seal.FromFile(p.keyFile())
 			require.NoError(t, err)
@@ -128,8 +147,20 @@ func TestARotationKeepsItsKeyWhateverOthersDoWithItsFile(t *testing.T) {
 			p.close()
 			p.open()
 			p.verified("started anew")
+			q := &place{T: t, dir: killed, source: bctrl.SealFile, sealed: p.sealed}
+			require.NoError(t, q.tryOpen(), "it was killed when it had committed")
+			require.Equal(t, id, q.c.key.Load().ID())
+			q.close()
 		})
 	}
+}
+
+// stagedID is the id of the key that is staged beside a place's key file.
+func stagedID(p *place) string {
+	staged, err := filepath.Glob(p.keyFile() + ".next-*")
+	require.NoError(p, err)
+	require.Len(p, staged, 1)
+	return strings.TrimPrefix(staged[0], p.keyFile()+".next-")
 }
 
 func TestRotationsInARowKeepTheDataAndTheLog(t *testing.T) {
@@ -197,6 +228,7 @@ func TestWhatFailsOnTheWayLeavesTheOldKeyInUse(t *testing.T) {
 	full := fmt.Errorf("writing: %w", store.ErrFull)
 	for why, tc := range map[string]struct {
 		prepare func(p *place)
+		restore func(p *place)
 		commit  func(p *place) func(context.Context, func(*store.Tx) error) error
 		want    error
 	}{
@@ -215,9 +247,11 @@ func TestWhatFailsOnTheWayLeavesTheOldKeyInUse(t *testing.T) {
 			want: store.ErrFull,
 		},
 		"the new key cannot be written": {
-			prepare: func(p *place) { // a folder in its place, which root cannot write to either
-				require.NoError(p, os.MkdirAll(filepath.Join(p.keyFile()+".next", "x"), 0o700))
+			prepare: func(p *place) { // a link to itself, beside which root cannot write either
+				require.NoError(p, os.Rename(p.keyFile(), p.keyFile()+".kept"))
+				require.NoError(p, os.Symlink("key", p.keyFile()))
 			},
+			restore: func(p *place) { require.NoError(p, os.Rename(p.keyFile()+".kept", p.keyFile())) },
 		},
 		"the head of the log cannot be written": {
 			prepare: func(p *place) {
@@ -259,7 +293,9 @@ func TestWhatFailsOnTheWayLeavesTheOldKeyInUse(t *testing.T) {
 			require.False(t, p.c.Locked())
 			require.Equal(t, old, p.c.key.Load().ID())
 			p.verified("goes on")
-			require.NoError(t, os.RemoveAll(p.keyFile()+".next"))
+			if tc.restore != nil {
+				tc.restore(p)
+			}
 			p.note(2)
 			p.close()
 			p.open()

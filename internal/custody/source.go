@@ -92,10 +92,10 @@ func (f file) open(s state, given bctrl.Secret) (opened, error) {
 		key, err = seal.CreateFile(string(f))
 		return opened{key: key}, err
 	case err == nil && (!s.sealed() || key.ID() == s.id):
-		return opened{key: key, putInPlace: func() error { return seal.DropNext(string(f)) }}, nil
+		return opened{key: key, putInPlace: func() error { return seal.DropStaged(string(f)) }}, nil
 	}
-	if next, nextErr := seal.NextFile(string(f)); nextErr == nil && next.ID() == s.id {
-		return opened{key: next, putInPlace: func() error { return seal.CommitFile(string(f)) }}, nil
+	if next, nextErr := seal.StagedFile(string(f), s.id); nextErr == nil {
+		return opened{key: next, putInPlace: f.commit(next)}, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("the data is sealed, and its key file %s is missing: %w", string(f), err)
@@ -110,8 +110,12 @@ func (f file) next(given bctrl.Secret) (opened, error) {
 	if !given.IsZero() {
 		return opened{}, ErrNotTaken
 	}
-	key, commit, err := seal.StageFile(string(f))
-	return opened{key: key, putInPlace: commit}, err
+	key, err := seal.StageFile(string(f))
+	return opened{key: key, putInPlace: f.commit(key)}, err
+}
+
+func (f file) commit(key seal.Key) func() error {
+	return func() error { return seal.CommitFile(string(f), key.ID()) }
 }
 
 // environment is a variable that holds the text of the key.

@@ -44,82 +44,103 @@ func FromFile(path string) (Key, error) {
 // It is kept apart from [FromFile] for the sake of whoever lost a key: create
 // one only where nothing has been sealed yet.
 func CreateFile(path string) (Key, error) {
-	if err := writePrivate(path, Generate(), os.Link); err != nil {
+	if err := writePrivate(path, Generate()); err != nil {
 		return Key{}, fmt.Errorf("create key file: %w", err)
 	}
 	return FromFile(path)
 }
 
-// nextSuffix names the file beside a key file that a rotation left, or is in.
-const nextSuffix = ".next"
+const (
+	// stagedSuffix ends, with the key's id behind it, the name of a file beside a key file
+	// that a rotation is in, or left. Each has its own, so that servers with one key file
+	// never take the key of another's rotation away; versions before had one name for all.
+	stagedSuffix = ".next"
+	// stagedAge is after how long no rotation is in a staged file any more.
+	stagedAge = 24 * time.Hour
+)
 
-// NextFile reads the key that is to replace the one in the key file at path.
-// Where there is none, it is [fs.ErrNotExist].
-func NextFile(path string) (Key, error) {
+// StagedFile reads the key of an id that is to replace the one in the key file at
+// path. Where there is none, it is [fs.ErrNotExist].
+func StagedFile(path, id string) (Key, error) {
+	_, key, err := staged(path, id)
+	return key, err
+}
+
+// staged finds the staged file of a key.
+func staged(path, id string) (file string, key Key, err error) {
+	path, err = resolved(path)
+	if err != nil {
+		return "", Key{}, err
+	}
+	for _, file = range []string{path + stagedSuffix + "-" + id, path + stagedSuffix} {
+		key, err = FromFile(file)
+		if err == nil && key.ID() == id {
+			return file, key, nil
+		}
+		key.Forget()
+	}
+	if err == nil {
+		err = fmt.Errorf("key file: %w", fs.ErrNotExist)
+	}
+	return "", Key{}, err
+}
+
+// StageFile makes a new random key and puts it into a file beside the key file
+// at path. When it returns, the file is on disk. The key file itself, which may be a
+// symbolic link, stays as it is until [CommitFile].
+func StageFile(path string) (Key, error) {
 	path, err := resolved(path)
 	if err != nil {
 		return Key{}, err
 	}
-	return FromFile(path + nextSuffix)
-}
-
-// StageFile makes a new random key and puts it into a file beside the key file
-// at path, in place of one that is there already. When it returns, the file is
-// on disk. The key file itself, which may be a symbolic link, stays as it is
-// until commit, which is [CommitFile] also where another server with the same
-// key file has taken the staged one away: by then nobody else may have the key.
-func StageFile(path string) (key Key, commit func() error, err error) {
-	path, err = resolved(path)
+	text := Generate()
+	key, err := FromText(text)
 	if err != nil {
-		return Key{}, nil, err
+		return Key{}, err
 	}
-	next, text := path+nextSuffix, Generate()
-	if err := ignoreMissing(os.Remove(next)); err != nil {
-		return Key{}, nil, fmt.Errorf("stage a key file: %w", err)
+	if err := writePrivate(path+stagedSuffix+"-"+key.ID(), text); err != nil {
+		key.Forget()
+		return Key{}, fmt.Errorf("stage a key file: %w", err)
 	}
-	if err := writePrivate(next, text, os.Link); err != nil {
-		return Key{}, nil, fmt.Errorf("stage a key file: %w", err)
-	}
-	key, err = FromFile(next)
-	return key, func() error { return commitKey(path, key.ID(), text) }, err
+	return key, nil
 }
 
-// commitKey has the key file at path hold a key that was staged beside it.
-func commitKey(path, id string, text bctrl.Secret) error {
-	if staged, err := FromFile(path + nextSuffix); err == nil && staged.ID() == id {
-		if err := CommitFile(path); err != nil {
-			return err
-		}
-	}
-	if now, err := FromFile(path); err == nil && now.ID() == id {
-		return nil
-	}
-	if err := writePrivate(path, text, os.Rename); err != nil {
-		return fmt.Errorf("replace the key file: %w", err)
-	}
-	return nil
-}
-
-// CommitFile puts the staged key in the place of the one in the key file at
-// path, which is then gone. When it returns, that is on disk.
-func CommitFile(path string) error {
+// CommitFile puts the staged key of an id in the place of the one in the key file
+// at path, which is then gone. When it returns, that is on disk. Nothing is left to
+// do where another server with the same key file has done it.
+func CommitFile(path, id string) error {
 	path, err := resolved(path)
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(path+nextSuffix, path); err != nil {
+	file, key, err := staged(path, id)
+	key.Forget()
+	if err == nil {
+		err = os.Rename(file, path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if now, nowErr := FromFile(path); nowErr == nil && now.ID() == id {
+			now.Forget()
+			err = nil
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("replace the key file: %w", err)
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-// DropNext removes a staged key that seals nothing, if there is one.
-func DropNext(path string) error {
+// DropStaged removes staged keys of rotations that did not come to their end, once none
+// can be in one of them any more.
+func DropStaged(path string) error {
 	path, err := resolved(path)
 	if err != nil {
 		return err
 	}
-	return ignoreMissing(os.Remove(path + nextSuffix))
+	before := filepath.Base(path) + stagedSuffix
+	return removeOld(filepath.Dir(path), stagedAge, func(name string) bool {
+		return name == before || strings.HasPrefix(name, before+"-")
+	})
 }
 
 // resolved follows the symbolic links to where the key file is, or is to be.
@@ -160,10 +181,10 @@ func readPrivate(path string) ([]byte, error) {
 }
 
 // writePrivate makes the file at path whole or not at all. The key is
-// written beside it first and then put there, by [os.Link] or [os.Rename], so that neither a crash nor a
+// written beside it first and then linked, so that neither a crash nor a
 // second server that starts at the same moment leaves half a key. What a crash leaves beside it, the
 // next one removes: it may be the same key.
-func writePrivate(path string, key bctrl.Secret, put func(from, to string) error) (err error) {
+func writePrivate(path string, key bctrl.Secret) (err error) {
 	text := []byte(key.Expose() + "\n")
 	defer clear(text)
 	dir := filepath.Dir(path)
@@ -172,7 +193,8 @@ func writePrivate(path string, key bctrl.Secret, put func(from, to string) error
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := removeUnfinished(dir); err != nil {
+	isOurs := func(name string) bool { return strings.HasPrefix(name, unfinished) }
+	if err := removeOld(dir, unfinishedAge, isOurs); err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(dir, unfinished+"*") // mode 0600
@@ -189,7 +211,7 @@ func writePrivate(path string, key bctrl.Secret, put func(from, to string) error
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
 	}
-	if err := put(tmp.Name(), path); err != nil {
+	if err := os.Link(tmp.Name(), path); err != nil {
 		return err
 	}
 	if err := syncDir(dir); err != nil || !freshDir {
@@ -205,18 +227,18 @@ const (
 	unfinishedAge = time.Minute
 )
 
-// removeUnfinished removes what a crash has left in a directory.
-func removeUnfinished(dir string) error {
+// removeOld removes what a crash has left in a directory: files of an age, by their names.
+func removeOld(dir string, age time.Duration, isOurs func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), unfinished) || !e.Type().IsRegular() {
+		if !isOurs(e.Name()) || !e.Type().IsRegular() {
 			continue
 		}
 		info, err := e.Info()
-		if err == nil && time.Since(info.ModTime()) > unfinishedAge {
+		if err == nil && time.Since(info.ModTime()) > age {
 			err = os.Remove(filepath.Join(dir, e.Name()))
 		}
 		if err := ignoreMissing(err); err != nil {

@@ -135,9 +135,42 @@ func TestWhatACrashLeftOfAKeyFileGoesWithTheNext(t *testing.T) {
 	long := time.Now().Add(-2 * unfinishedAge)
 	require.NoError(t, os.Chtimes(left, long, long))
 	require.NoError(t, os.WriteFile(written, nil, 0o600))
-	_, _, err = StageFile(path)
+	staged, err := StageFile(path)
 	require.NoError(t, err)
 	require.NoFileExists(t, left)
 	require.FileExists(t, written)
-	require.NoError(t, CommitFile(path))
+	require.NoError(t, CommitFile(path, staged.ID()))
+}
+
+func TestAStagedKeyIsDroppedWhenNoRotationIsInItAnyMore(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "key")
+	now, err := CreateFile(path)
+	require.NoError(t, err)
+	old, err := StageFile(path)
+	require.NoError(t, err)
+	fresh, err := StageFile(path)
+	require.NoError(t, err)
+	long := time.Now().Add(-2 * stagedAge)
+	for _, name := range []string{"key.next", "key.next.mine", "key.nextcloud"} {
+		require.NoError(t, os.Link(path, filepath.Join(dir, name)))
+	}
+	require.NoError(t, os.Chtimes(path+".next-"+old.ID(), long, long))
+	require.NoError(t, os.Chtimes(path, long, long)) // and all that are linked to it
+	before, err := StagedFile(path, now.ID())
+	require.NoError(t, err, "as versions before named it")
+	require.Equal(t, now.ID(), before.ID())
+	require.NoError(t, DropStaged(path))
+	_, err = StagedFile(path, old.ID())
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorIs(t, CommitFile(path, old.ID()), fs.ErrNotExist)
+	got, err := StagedFile(path, fresh.ID())
+	require.NoError(t, err)
+	require.Equal(t, fresh.ID(), got.ID())
+	require.NoFileExists(t, path+".next")
+	for _, name := range []string{"key", "key.next.mine", "key.nextcloud"} {
+		require.FileExists(t, filepath.Join(dir, name))
+	}
+	require.NoError(t, CommitFile(path, fresh.ID()))
+	require.NoError(t, CommitFile(path, fresh.ID()), "another server has done it")
 }
