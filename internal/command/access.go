@@ -104,7 +104,6 @@ A verb and its object are one of` + verbsHelp(),
 	f := cmd.Flags()
 	workspace := f.String("workspace", "", "`name` or id of a workspace")
 	runtime := f.String("runtime", "", "a runtime as `workspace/alias`")
-	wantFilled(cmd, "workspace", "runtime")
 	files := f.StringArray("mounts", nil,
 		"`file` with the mounts of a level as JSON; may be repeated, - is standard input")
 	for flag, from := range map[string]source{"workspace": workspaceNames, "runtime": runtimeNames} {

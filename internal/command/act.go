@@ -33,7 +33,6 @@ mount flags lower what this one act may use.` + mountsHelp,
 	var o bctrl.ActOptions
 	f := cmd.Flags()
 	observed := f.String("observed", "", "`file` with what observe found, - for standard input")
-	wantFilled(cmd, "observed")
 	f.IntVar(&o.MaxSteps, "max-steps", 0, "how often the model is asked at most (default: the server's)")
 	f.DurationVar(&o.Timeout, "timeout", 0, "when to give up, such as 10m (default: the server's)")
 	newModelFlags(cmd, &o.Provider, &o.Model, &o.Credential)
@@ -58,14 +57,12 @@ mount flags lower what this one act may use.` + mountsHelp,
 func newVisionFlag(cmd *cobra.Command, mode *bctrl.VisionMode) {
 	cmd.Flags().StringVar((*string)(mode), "vision", "", "whether the model is shown pictures of the page: auto, on or "+
 		"off (default: auto)")
-	wantFilled(cmd, "vision")
 	completeWords(cmd, "vision", "auto", "on", "off")
 }
 
 func newCacheFlag(cmd *cobra.Command, mode *bctrl.CacheMode) {
 	cmd.Flags().StringVar((*string)(mode), "cache", "", "whether to do again what went well before: auto or off "+
 		"(default: off)")
-	wantFilled(cmd, "cache")
 	completeWords(cmd, "cache", "auto", "off")
 }
 

@@ -55,6 +55,7 @@ an --endpoint, for the others it replaces the public one.` + secretsHelp,
 	f.StringVar(&in.Label, "label", "", "what it is for, for people")
 	f.StringVar(&in.BaseURL, "endpoint", "", "`URL` where the provider is reached")
 	f.StringVar(&in.DefaultModel, "default-model", "", "`model` of calls that name none")
+	mayBeEmpty(cmd, "label")
 	disabled := f.Bool("disabled", false, "keep it from being used until it is enabled")
 	completeWords(cmd, "provider", providers...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -143,6 +144,7 @@ provider of a credential never changes.` + secretsHelp,
 	endpoint := f.String("endpoint", "", "`URL` where the provider is reached; empty for its public one")
 	model := f.String("default-model", "", "`model` of calls that name none")
 	key := f.Bool("key", false, "read a new API key")
+	mayBeEmpty(cmd, "label", "endpoint", "default-model")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		given := func(name string, value *string) *string {
 			if !cmd.Flags().Changed(name) {

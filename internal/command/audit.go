@@ -89,7 +89,6 @@ func selecting(cmd *cobra.Command) (filter func() (bctrl.AuditFilter, error)) {
 	flags.BoolVar(&denied, "denied", false, "only what was refused")
 	flags.StringVar(&since, "since", "", "from a `time` on: RFC 3339, or how long ago, such as 90m or 24h")
 	flags.StringVar(&until, "until", "", "up to a `time`")
-	wantFilled(cmd, "workspace", "runtime", "action", "object", "outcome", "capability", "credential", "since", "until")
 	return func() (_ bctrl.AuditFilter, err error) {
 		if denied {
 			f.Decision = bctrl.AuditDenied

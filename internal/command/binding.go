@@ -32,7 +32,6 @@ func (c *cli) addBindingFlags(cmd *cobra.Command) *bindingFlags {
 			"invocation says"),
 		scope: c.addScopeFlags(cmd),
 	}
-	wantFilled(cmd, "capability", "credential", "consumer")
 	completeFlag(cmd, "credential", func(
 		cmd *cobra.Command, _ []string, typed string,
 	) ([]string, cobra.ShellCompDirective) {
@@ -43,7 +42,6 @@ func (c *cli) addBindingFlags(cmd *cobra.Command) *bindingFlags {
 
 func (b *bindingFlags) addField(cmd *cobra.Command) {
 	b.field = cmd.Flags().String("field", "", "`field` whose secret it is, where there are several")
-	wantFilled(cmd, "field")
 }
 
 // binding is what the flags say; it is global unless they name a scope.

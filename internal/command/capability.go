@@ -46,7 +46,6 @@ any, for calls that name none.`,
 	f := cmd.Flags()
 	f.StringVar(&filter.Provider, "provider", "", "those of one `provider`")
 	f.StringVar((*string)(&filter.Status), "status", "", "those that are ready, or available")
-	wantFilled(cmd, "provider", "status")
 	f.BoolVarP(&c.json, "verbose", "v", false, "print all that is known of each, as --json does")
 	c.addGroupFlags(cmd, where)
 	completeWords(cmd, "status", string(bctrl.CapabilityReady), string(bctrl.CapabilityAvailable))
@@ -189,6 +188,7 @@ without --credential every credential that a call finds.`,
 	f.StringArrayVar(&in.Paths, "path", nil, "`path` that it permits; may be repeated (required)")
 	f.StringVar(&in.Host, "host", "", "the only `host` that it goes to")
 	f.StringVar(&in.Description, "description", "", "what it is for, for people")
+	mayBeEmpty(cmd, "description")
 	completeFlag(cmd, "credential", func(
 		cmd *cobra.Command, _ []string, typed string,
 	) ([]string, cobra.ShellCompDirective) {

@@ -132,6 +132,30 @@ func TestExitCodesAndOneLineSayWhatWentWrong(t *testing.T) {
 			says: `there is no command "bctrl vault lst"`,
 		},
 		{
+			why:  "the help of a command with more behind it",
+			args: "help vault list x",
+			code: exitUsage,
+			says: `there is no command "bctrl vault list x"`,
+		},
+		{
+			why:  "the help of a shell that is none",
+			args: "help completion bsh",
+			code: exitUsage,
+			says: `there is no command "bctrl completion bsh"`,
+		},
+		{
+			why:  "more than a shell",
+			args: "completion bash x",
+			code: exitUsage,
+			says: "want: bctrl completion bash",
+		},
+		{
+			why:  "a kind of authentication that is none, with a flag of the one that was meant",
+			args: "credential create x --provider github --auth heder --header-name X",
+			code: exitUsage,
+			says: "--auth is none of header",
+		},
+		{
 			why:  "a shell that is none, whose help would be run as its script",
 			args: "completion bsh",
 			code: exitUsage,

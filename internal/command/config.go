@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/spf13/pflag"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/blob"
@@ -27,8 +26,6 @@ type dirs struct {
 	// HeadFile is where the audit log's head is kept.
 	HeadFile      string `env:"BCTRL_HEAD_FILE"`
 	byEnvironment databaseAt
-	// given has the flags, which may have been given without a text.
-	given flags
 	// Passphrase is not a flag: other users see a command's flags.
 	Passphrase bctrl.Secret `env:"-"`
 }
@@ -62,7 +59,6 @@ func (d *dirs) addKeyFlags(to flags) {
 // flags are a command's own, or those that its subcommands share.
 type flags interface {
 	StringVar(p *string, name, value, usage string)
-	Lookup(name string) *pflag.Flag
 }
 
 // newDataDir reads the environment and adds the flag for the data alone.
@@ -85,7 +81,7 @@ func readDirs(to flags) *dirs {
 	}
 	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the "+
 		"user's data directory)")
-	d.Passphrase, d.given = bctrl.NewSecret(os.Getenv(passphraseVariable)), to
+	d.Passphrase = bctrl.NewSecret(os.Getenv(passphraseVariable))
 	return &d
 }
 
@@ -126,9 +122,6 @@ func newFilesFlag(to flags) func() (*blob.S3Config, error) {
 	var at string
 	to.StringVar(&at, "files", "", "bucket of a cluster's nodes, which keep the head of the audit log there (BCTRL_FILES)")
 	return func() (*blob.S3Config, error) {
-		if err := filled(to, "files"); err != nil {
-			return nil, err
-		}
 		if at = cmp.Or(at, os.Getenv("BCTRL_FILES")); at == "" {
 			return nil, nil //nolint:nilnil // the head is in its file
 		}
@@ -142,10 +135,6 @@ func newFilesFlag(to flags) func() (*blob.S3Config, error) {
 
 // data says where the data is, and nothing of its key.
 func (d dirs) data() (cfg daemon.Config, err error) {
-	// An empty one would be another server's data, or new one.
-	if err := filled(d.given, "data-dir", "key-file", "head-file", "database", "database-file"); err != nil {
-		return cfg, err
-	}
 	if cfg.DataDir, err = d.dataDir(); err != nil {
 		return cfg, err
 	}

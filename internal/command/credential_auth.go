@@ -44,6 +44,7 @@ func addAuthFlags(cmd *cobra.Command) *authFlags {
 	f.StringVar(&a.service, "aws-service", "", "`name` that AWS signs for, such as s3")
 	f.StringVar(&a.region, "aws-region", "", "`region`, such as us-east-1; else the host's")
 	f.StringVar(&a.algorithm, "hmac-algorithm", "sha256", "sha256 or sha512")
+	mayBeEmpty(cmd, "username-template", "password-template")
 	completeWords(cmd, "auth", authKinds...)
 	completeWords(cmd, "grant-type", bctrl.GrantRefreshToken, bctrl.GrantClientCredentials)
 	completeWords(cmd, "hmac-algorithm", "sha256", "sha512")
@@ -52,6 +53,9 @@ func addAuthFlags(cmd *cobra.Command) *authFlags {
 
 // fits refuses flags that are no part of the kind of authentication, and would change nothing.
 func (a *authFlags) fits(cmd *cobra.Command) error {
+	if a.kind != "" && !slices.Contains(authKinds, a.kind) {
+		return usageError{errors.New("--auth is none of " + joined(authKinds))}
+	}
 	for _, part := range []struct {
 		flag  string
 		kinds []string
@@ -62,8 +66,6 @@ func (a *authFlags) fits(cmd *cobra.Command) error {
 		{"path-prefix-template", []string{"path"}},
 		{"username-template", []string{"basic"}},
 		{"password-template", []string{"basic"}},
-		{"auth-header", authKinds},
-		{"auth-query", authKinds},
 		{"grant-type", []string{"oauth2"}},
 		{"token-endpoint", []string{"oauth2"}},
 		{"oauth-scope", []string{"oauth2"}},
@@ -73,6 +75,11 @@ func (a *authFlags) fits(cmd *cobra.Command) error {
 	} {
 		if cmd.Flags().Changed(part.flag) && !slices.Contains(part.kinds, a.kind) {
 			return usagef("--%s goes with --auth %s", part.flag, strings.Join(part.kinds, " or "))
+		}
+	}
+	for _, flag := range []string{"auth-header", "auth-query"} {
+		if cmd.Flags().Changed(flag) && a.kind == "" {
+			return usagef("--%s needs --auth", flag)
 		}
 	}
 	return nil

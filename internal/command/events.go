@@ -107,7 +107,6 @@ kept. --json prints a line for each event.`,
 	types, after, lines := eventFlags(cmd)
 	workspace := cmd.Flags().String("workspace", "", "id or `name` of a workspace")
 	all := cmd.Flags().Bool("all", false, "begin with the oldest event that is kept")
-	wantFilled(cmd, "workspace")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o := bctrl.UpdatesOptions{Types: types(), After: *after}
 		if *all && o.After == 0 {

@@ -85,6 +85,9 @@ func complaint(ctx context.Context, cmd *cobra.Command, err error) string {
 	case err == nil, err == errDenied:
 		return ""
 	case interrupted(ctx, err):
+		if a, ok := errors.AsType[*advice](err); ok { // something is left of it
+			return oneLine(a.text)
+		}
 		return "interrupted"
 	case usage:
 		return oneLine(plain(cmd, err)) + " (see '" + cmd.CommandPath() + " --help')"
@@ -177,16 +180,21 @@ func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		text := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			text += "; did you mean " + strings.Join(near, " or ") + "?"
-		}
-		return usageError{errors.New(text)}
+		return noCommand(cmd, args[0])
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(below...)
 	return cmd
+}
+
+// noCommand is the refusal of a command that is none, with those of nearly its name.
+func noCommand(of *cobra.Command, name string) error {
+	text := fmt.Sprintf("there is no command %q", of.CommandPath()+" "+name)
+	if near := of.SuggestionsFor(name); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError{errors.New(text)}
 }
 
 // arguments wants as many as the command's usage line names.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestAnEmptyChoiceIsNotAllOfThem: a variable that is not set must neither list
@@ -29,9 +30,27 @@ func TestAnEmptyChoiceIsNotAllOfThem(t *testing.T) {
 		"--data-dir":   {"keys", "list"},
 		"--to-files":   {"move"},
 		"--files":      {"audit", "verify"},
+		"--deny-vault": {"workspace", "update", "sales", "--allow-vault", "prod/crm/"},
+		"--deny-host":  {"workspace", "create", "other"},
+		"--type":       {"webhook", "add", "http://localhost:9/in"},
+		"--base-url":   {"vault", "list"},
+		"--key-source": {"serve"},
+		"--endpoint":   {"ai", "add", "x", "--provider", "openai"},
+		"--origin":     {"vault", "set", "prod/other", "--username", "u"},
+		"--output":     {"workspace", "list"},
 	} {
 		got := d.run("", append(line, flag, "")...)
 		assert.Equal(t, exitUsage, got.code, "%s %s", line, flag)
 		assert.Contains(t, got.stderr, flag+" is empty", "%s", line)
 	}
+}
+
+// TestWhatIsForPeopleMayBeEmpty, and what is taken away so.
+func TestWhatIsForPeopleMayBeEmpty(t *testing.T) {
+	d := furnished(t)
+	d.run("key-0123456789", "ai", "add", "x", "--provider", "openai", "--label", "")
+	got := d.run("", "ai", "update", "x", "--label", "", "--endpoint", "", "--default-model", "")
+	require.Zero(t, got.code, got.stderr)
+	got = d.run("", "profile", "create", "p", "--label", "")
+	require.Zero(t, got.code, got.stderr)
 }

@@ -170,8 +170,6 @@ func (c *cli) addInvocationFlags(cmd *cobra.Command) *invocationFlags {
 	flags.StringVar(&f.inv.Method, "method", "", "HTTP `method`")
 	flags.StringVar(&f.inv.Path, "path", "", "`path` at the provider, percent-encoded; a query may follow")
 	flags.StringVar(&f.inv.Host, "host", "", "`host`, where the provider has several")
-	wantFilled(cmd, "credential", "consumer", "method", "path", "host", "body-file", "body-file-path", "request",
-		"request-file")
 	flags.StringArrayVar(&f.query, "query", nil, "a parameter of the query, as `name=value`")
 	flags.StringArrayVar(&f.headers, "header", nil, "a header, as `\"Name: value\"`")
 	flags.StringVar(&f.body, "body", "", "the body, as `JSON`")

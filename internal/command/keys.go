@@ -43,6 +43,7 @@ only what it needs to know the key again.`,
 		Args: arguments(0, 0),
 	})
 	label := cmd.Flags().String("label", "", "what the key is for")
+	mayBeEmpty(cmd, "label")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return c.withKeys(cmd, where, func(ring keyring) error {
 			k, err := ring.Create(cmd.Context(), *label)

@@ -55,8 +55,6 @@ func newLaunchFlags(cmd *cobra.Command) *launchFlags {
 	f.DurationVar(&c.MaxLife, "max-life", 0, "stop after so long, such as 8h")
 	f.StringVar(&l.memory, "max-memory", "", "`size` that it may take of memory, such as 512MiB or 2GiB")
 	f.BoolVar(&c.Headful, "headful", false, "show a window, on a display of its own")
-	wantFilled(cmd, "launch-config", "locale", "timezone", "user-agent", "geolocation", "color-scheme", "proxy",
-		"proxy-key", "max-memory")
 	completeWords(cmd, "color-scheme", string(bctrl.ColorSchemeLight), string(bctrl.ColorSchemeDark))
 	return l
 }

@@ -134,9 +134,10 @@ Exit codes:
   3    denied: by the key, by mounts, or by a ceiling above them
   4    there is no such thing
   130  interrupted`,
-		Version:       bctrl.Version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Version:           bctrl.Version,
+		PersistentPreRunE: refuseEmpty,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 	})
 	cmd.SetUsageTemplate(usage(cmd.UsageTemplate()))
 	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
@@ -157,8 +158,8 @@ func refuseUnknown(root *cobra.Command, args []string) {
 		root.InitDefaultHelpCmd()
 		help, _, _ := root.Find(args[:1])
 		help.Args = func(_ *cobra.Command, args []string) error {
-			if of, rest, _ := root.Find(args); of.HasSubCommands() {
-				return of.Args(of, rest)
+			if of, rest, _ := root.Find(args); len(rest) > 0 {
+				return noCommand(of, rest[0])
 			}
 			return nil
 		}
@@ -166,6 +167,9 @@ func refuseUnknown(root *cobra.Command, args []string) {
 		root.InitDefaultCompletionCmd(args...)
 		completion, _, _ := root.Find(args[:1])
 		group(completion)
+		for _, shell := range completion.Commands() {
+			shell.Args = arguments(0, 0)
+		}
 	}
 }
 

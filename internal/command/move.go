@@ -48,7 +48,6 @@ until they are deleted.`,
 	f.StringVar(&m.files, "to-files", "", "bucket for the bytes of files, s3://bucket/prefix?endpoint=…&region=…, with "+
 		"credentials as for 'bctrl serve --files'")
 	f.BoolVar(&m.yes, "yes", false, "copy, rather than say what would be copied")
-	wantFilled(cmd, "to-database", "to-database-file", "to-files")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := where.config()
 		if err != nil {

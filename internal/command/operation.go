@@ -79,7 +79,6 @@ func listOperations(c *cli) *cobra.Command {
 	flags.StringVar(&runtime, "runtime", "", "a runtime, as `workspace/alias`")
 	flags.StringVar((*string)(&f.Status), "status", "", "a `status`: "+joined(statuses()))
 	flags.StringVar((*string)(&f.Call), "call", "", "a `call` that it has made: "+joined(calls()))
-	wantFilled(cmd, "workspace", "runtime", "status", "call")
 	completeWords(cmd, "status", statuses()...)
 	completeWords(cmd, "call", calls()...)
 	for flag, from := range map[string]source{"workspace": workspaceNames, "runtime": runtimeNames} {

@@ -29,7 +29,6 @@ has to be put in.`,
 	}
 	asGo := cmd.Flags().Bool("go", false, "as a Go program; required, there is no other form")
 	file := cmd.Flags().String("file", "", "`file` to write (default: standard output); none of the name may be there")
-	wantFilled(cmd, "file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !*asGo {
 			return usagef("want --go: a Go program is what an operation is exported as")

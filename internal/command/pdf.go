@@ -38,7 +38,6 @@ not printed.
 	f.StringVar(&o.Header, "header", "", "`HTML` of the top margin; the class pageNumber and others are filled")
 	f.StringVar(&o.Footer, "footer", "", "`HTML` of the bottom margin")
 	output := f.String("file", "", "`file` to write instead of storing, which is not overwritten")
-	wantFilled(cmd, "file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.Paper, o.Path, o.Inline = bctrl.PaperSize(*paper), strings.Join(args[1:], ""), *output != ""
 		if f.Changed("margin") {

@@ -43,6 +43,7 @@ func createProfile(c *cli) *cobra.Command {
 	})
 	var in bctrl.BrowserProfileCreate
 	cmd.Flags().StringVar(&in.Label, "label", "", "what it is, for people")
+	mayBeEmpty(cmd, "label")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in.ID = args[0]
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
@@ -122,6 +123,7 @@ and its site data as they were saved last, also where a live runtime uses it.
 	})
 	var in bctrl.BrowserProfileCreate
 	cmd.Flags().StringVar(&in.Label, "label", "", "what the new one is, for people")
+	mayBeEmpty(cmd, "label")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in.ID = args[1]
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {

@@ -2,10 +2,12 @@ package command
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/bctrl-go/bctrl"
@@ -158,7 +160,6 @@ workspace may is refused, with an action that shows it.` + mountsHelp + launchHe
 	f.StringVar((*string)(&launch.Mode), "mode", "", "ephemeral or profile (default ephemeral, with --profile profile)")
 	f.StringVar(&launch.ProfileID, "profile", "", "browser profile to keep cookies in")
 	group := f.String("group", "", "group of the workspace that it belongs to")
-	wantFilled(cmd, "mode", "profile", "group")
 	config := newLaunchFlags(cmd)
 	newModelFlags(cmd, &launch.Provider, &launch.Model, &launch.Credential)
 	f.BoolVar(&launch.Record, "record", false, "record what the browser shows, into the mounted storage")
@@ -188,7 +189,10 @@ workspace may is refused, with an action that shows it.` + mountsHelp + launchHe
 			if mounts != nil {
 				l = l.Narrow(*mounts)
 			}
-			rt, err := launchedOrStopped(ctx, l, bctrl.Driver(*driver), launch)
+			same := bctrl.WithIdempotencyKey(uuid.Must(uuid.NewV7()).String())
+			rt, err := launchedOrStopped(ctx, ws, alias, func(ctx context.Context) (*bctrl.Runtime, error) {
+				return launched(ctx, l, bctrl.Driver(*driver), launch, same)
+			})
 			if err != nil {
 				return err
 			}
@@ -201,25 +205,62 @@ workspace may is refused, with an action that shows it.` + mountsHelp + launchHe
 // launchedOrStopped launches a runtime, and stops it where it is interrupted meanwhile: the server goes on with a
 // launch that has begun, whose caller may only have lost the connection.
 func launchedOrStopped(
-	ctx context.Context, l *bctrl.BrowserLauncher, driver bctrl.Driver, launch bctrl.Launch,
+	ctx context.Context, ws *bctrl.Workspace, alias string, launch func(context.Context) (*bctrl.Runtime, error),
 ) (*bctrl.Runtime, error) {
-	same := bctrl.WithIdempotencyKey(rand.Text())
-	rt, err := launched(ctx, l, driver, launch, same)
+	rt, err := launch(ctx)
 	if ctx.Err() == nil {
 		return rt, err
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
+	if err := stopLaunch(end, ws, alias, launch); err != nil {
+		name := printable(ws.Latest().Name + "/" + alias)
+		return nil, &advice{fmt.Sprintf("interrupted: whether %s still starts is not known (%s): see 'bctrl runtime get %[1]s'",
+			name, err), ctx.Err()}
+	}
+	return nil, ctx.Err()
+}
+
+// stopLaunch stops the runtime of a launch that nobody waits for any more. One that is still queued the server
+// ends itself: launched anew, it would be queued once more.
+func stopLaunch(
+	ctx context.Context, ws *bctrl.Workspace, alias string, launchAgain func(context.Context) (*bctrl.Runtime, error),
+) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
 	for {
-		rt, err = launched(end, l, driver, launch, same)
-		if e, ok := errors.AsType[*bctrl.Error](err); !ok || e.Code != "request.in_progress" || end.Err() != nil {
-			break
+		rt, err := ws.Runtimes.Get(ctx, alias)
+		if errors.Is(err, bctrl.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch rt.Status {
+		case bctrl.RuntimeStarting, bctrl.RuntimeActive: // of this launch, or of another that has the alias
+			rt, err = launchAgain(ctx)
+			if err == nil {
+				return rt.Stop(ctx)
+			}
+			switch e, ok := errors.AsType[*bctrl.Error](err); {
+			case !ok:
+				return err
+			case e.Code == "request.in_progress":
+			case e.Retryable:
+				return err
+			default: // it was refused, or it failed: there is no browser
+				return nil
+			}
+		case bctrl.RuntimeQueued:
+		default:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
 		}
 	}
-	if err == nil {
-		err = rt.Stop(end)
-	}
-	return nil, errors.Join(ctx.Err(), err)
 }
 
 func launched(
@@ -245,7 +286,6 @@ func newModelFlags(cmd *cobra.Command, provider *bctrl.AIProvider, model, creden
 		"can serve)")
 	f.StringVar(model, "model", "", "`model` to ask (default: the credential's)")
 	f.StringVar(credential, "credential", "", "`id` of the AI credential to use (default: as the mounts say)")
-	wantFilled(cmd, "provider", "model", "credential")
 	completeWords(cmd, "provider", providers...)
 }
 

@@ -137,7 +137,6 @@ live in exactly one scope.`,
 	})
 	scope := c.addScopeFlags(cmd)
 	name := cmd.Flags().String("name", "", "those with this `name` or alias")
-	wantFilled(cmd, "name")
 	cmd.Flags().BoolVarP(&c.json, "verbose", "v", false, "print all that is known of each, as --json does")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		in, err := scope.scope(cmd)

@@ -84,7 +84,6 @@ machine or of a private network, unless --allow-address names it.`,
 	}
 	where := newDirs(cmd.Flags())
 	s := newServing(cmd)
-	wantFilled(cmd, "address", "files", "node-address")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := where.config()
 		if err != nil {
@@ -212,10 +211,14 @@ func (s *serving) configureFiles(cfg *daemon.Config) (err error) {
 // askToServe asks for the passphrase of the data, or for a new one where there
 // is none.
 func askToServe(cmd *cobra.Command, cfg daemon.Config) (bctrl.Secret, error) {
-	if daemon.HasData(cfg) {
+	err := cfg.FindData()
+	switch {
+	case err == nil:
 		return ask(cmd, passphraseName)
+	case errors.Is(err, daemon.ErrNoData):
+		return askNew(cmd)
 	}
-	return askNew(cmd)
+	return bctrl.Secret{}, err
 }
 
 // parseRange reads a range, or an address as the range of itself alone. One that no address is

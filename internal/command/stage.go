@@ -29,7 +29,11 @@ by the path in storage, a program over a connect URL by the one that begins with
 			return usageError{err}
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
-		if info, err := f.Stat(); err != nil || info.IsDir() {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
 			return usagef("%s is a directory: want a file", printable(args[1]))
 		}
 		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {

@@ -63,6 +63,7 @@ standard input as the password as it is, its last line end too.`,
 	f.StringSliceVar(&in.MatchOrigins, "origin", nil, "`origin` where it may be filled in; may be repeated")
 	f.StringVar(&in.Label, "label", "", "what it is, for people")
 	f.StringVar(&in.Notes, "notes", "", "anything else to know about it")
+	mayBeEmpty(cmd, "label", "notes")
 	direct := f.Bool("direct", false, "type the value into the page")
 	totp := f.Bool("totp", false, "read the seed of one-time codes too")
 	noPassword := f.Bool("no-password", false, "store no password")

@@ -92,8 +92,8 @@ with. It is shown this once.`,
 	var in bctrl.WebhookCreate
 	cmd.Flags().StringSliceVar(&types, "type", nil, "a `type` of events, such as runtime.failed; none is all")
 	cmd.Flags().StringVar(&in.Description, "description", "", "what it is for, for people")
+	mayBeEmpty(cmd, "description")
 	workspace := cmd.Flags().String("workspace", "", "id or `name` of a workspace; none is all")
-	wantFilled(cmd, "workspace")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in.URL = args[0]
 		for _, t := range types {

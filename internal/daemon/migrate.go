@@ -14,7 +14,7 @@ func Schema(ctx context.Context, cfg Config) (store.Schema, error) {
 	if !cfg.Database.IsZero() {
 		return store.PostgresSchema(ctx, cfg.Database.Expose())
 	}
-	if err := cfg.findData(); err != nil {
+	if err := cfg.FindData(); err != nil {
 		return store.Schema{}, err
 	}
 	return store.FileSchema(ctx, databaseIn(cfg.DataDir))
@@ -28,7 +28,7 @@ func Migrate(ctx context.Context, cfg Config) (before store.Schema, err error) {
 	if !cfg.Database.IsZero() {
 		return store.MigratePostgres(ctx, cfg.Database.Expose())
 	}
-	if err := cfg.findData(); err != nil {
+	if err := cfg.FindData(); err != nil {
 		return before, err
 	}
 	lock, err := lockData(cfg.DataDir)

@@ -71,7 +71,7 @@ func OpenMover(
 ) (_ *Mover, err error) {
 	m := &Mover{cfg: cfg, to: to, tell: tell, rows: &seal.Rows{}}
 	m.cfg.Database = bctrl.Secret{}
-	if err := m.cfg.findData(); err != nil {
+	if err := m.cfg.FindData(); err != nil {
 		return nil, err
 	}
 	if err := m.cfg.completeFiles(); err != nil {

@@ -22,24 +22,28 @@ var ErrNoData = errors.New("there is no data of a server")
 // ErrNotReadable is returned when this user may not look into a data directory.
 var ErrNotReadable = errors.New("this user may not read the data of a server: be the one that it runs as")
 
-// HasData reports whether a server has made data in a directory. Where the database is
-// elsewhere it has left its lock there.
-func HasData(cfg Config) bool { return cfg.findData() == nil }
-
-// findData is nil where a server has made data. Its error wraps [ErrNoData] where none has, and
+// FindData is nil where a server has made data in a directory: where the database is
+// elsewhere it has left its lock there. Its error wraps [ErrNoData] where none has, and
 // [ErrNotReadable] where this user cannot tell.
-func (cfg Config) findData() error {
+func (cfg Config) FindData() error {
 	file := databaseIn(cfg.DataDir)
 	if !cfg.Database.IsZero() {
 		file = lockIn(cfg.DataDir)
 	}
-	switch _, err := os.Stat(file); {
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s: %w", cfg.DataDir, ErrNotReadable)
-	case err != nil:
-		return fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
+	_, err := os.Stat(file)
+	if err == nil { // the directory may be open to all: the files are their owner's
+		var lock *os.File
+		if lock, err = os.Open(lockIn(cfg.DataDir)); err == nil {
+			return lock.Close()
+		}
+		if !errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
 	}
-	return nil
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: %w", cfg.DataDir, ErrNotReadable)
+	}
+	return fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
 }
 
 // offline is the data directory of a server that does not run, opened for what
@@ -82,7 +86,7 @@ func withKey(ctx context.Context, cfg Config, fn func(*offline, seal.Key) error)
 // error wraps [ErrInUse] while a server runs, and [ErrNoData] where none ever
 // did; then nothing is made.
 func openOffline(ctx context.Context, cfg Config) (*offline, error) {
-	if err := cfg.findData(); err != nil {
+	if err := cfg.FindData(); err != nil {
 		return nil, err
 	}
 	lock, err := lockData(cfg.DataDir)

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -15,14 +16,19 @@ func TestAnotherUsersDataIsNotTakenForNone(t *testing.T) {
 	_, err := SealStatus(t.Context(), cfg)
 	require.ErrorIs(t, err, ErrNoData)
 
-	require.NoError(t, os.Chmod(cfg.DataDir, 0))
 	runtime.LockOSThread() // whose file system user is nobody for a moment, for root may read all
 	defer runtime.UnlockOSThread()
-	self, err := unix.SetfsuidRetUid(65534)
-	require.NoError(t, err)
-	_, statusErr := SealStatus(t.Context(), cfg)
-	_, schemaErr := Schema(t.Context(), cfg)
-	require.NoError(t, unix.Setfsuid(self))
-	require.ErrorIs(t, statusErr, ErrNotReadable)
-	require.ErrorIs(t, schemaErr, ErrNotReadable)
+	for _, name := range []string{"bctrl.db", "lock"} {
+		require.NoError(t, os.WriteFile(filepath.Join(cfg.DataDir, name), nil, 0o600))
+	}
+	for _, mode := range []os.FileMode{0o755, 0} { // the server makes a directory only where there is none
+		require.NoError(t, os.Chmod(cfg.DataDir, mode))
+		self, err := unix.SetfsuidRetUid(65534)
+		require.NoError(t, err)
+		_, statusErr := SealStatus(t.Context(), cfg)
+		_, schemaErr := Schema(t.Context(), cfg)
+		require.NoError(t, unix.Setfsuid(self))
+		require.ErrorIs(t, statusErr, ErrNotReadable, mode)
+		require.ErrorIs(t, schemaErr, ErrNotReadable, mode)
+	}
 }
