@@ -167,13 +167,14 @@ func millis(d time.Duration) int64 { return d.Milliseconds() }
 // millisOrMore is for what zero means something else of, such as a default: it
 // rounds away from zero, so that what is none stays none.
 func millisOrMore(d time.Duration) int64 {
-	switch {
-	case d > 0:
-		d += time.Millisecond - 1
-	case d < 0:
-		d -= time.Millisecond - 1
+	ms := millis(d)
+	switch rest := d % time.Millisecond; {
+	case rest > 0:
+		ms++
+	case rest < 0:
+		ms--
 	}
-	return millis(d)
+	return ms
 }
 
 // fromMillis is the longest duration there is for more than one holds.

@@ -60,8 +60,9 @@ type ConnectURLInfo struct {
 // Access: runtime.connect
 func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, error) {
 	var out wire.Connection
-	err := rt.via().call(ctx, rt.request(http.MethodGet, "/connect", &out, opts))
-	return out.URL.Reveal(), err
+	r := rt.request(http.MethodGet, "/connect", &out, opts)
+	err := rt.via().call(ctx, r)
+	return r.said(out.URL.Reveal(), err)
 }
 
 // Connect is [Runtime.ConnectURL] with the name and the end of the URL.
@@ -69,10 +70,13 @@ func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, 
 // Access: runtime.connect
 func (rt *Runtime) Connect(ctx context.Context, opts ...CallOption) (*Connection, error) {
 	var out wire.Connection
-	if err := rt.via().call(ctx, rt.request(http.MethodGet, "/connect", &out, opts)); err != nil {
+	r := rt.request(http.MethodGet, "/connect", &out, opts)
+	err := rt.via().call(ctx, r)
+	url, err := r.said(out.URL.Reveal(), err)
+	if err != nil {
 		return nil, err
 	}
-	return &Connection{ID: out.ID, URL: NewSecret(out.URL.Reveal()), ExpiresAt: out.ExpiresAt}, nil
+	return &Connection{ID: out.ID, URL: NewSecret(url), ExpiresAt: out.ExpiresAt}, nil
 }
 
 // ConnectURLs lists the connect URLs of the runtime that open it now, the oldest first.

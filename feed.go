@@ -86,8 +86,11 @@ func (f *feed[T]) failed(e *Error) error {
 // follow reads one connection to its end. More is false when the caller has
 // enough; err says why there was no connection.
 func (f *feed[T]) follow(ctx context.Context, yield func(T, error) bool) (more bool, err error) {
+	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	watch := time.AfterFunc(silence, cancel)
+	defer watch.Stop()
 	r := f.request
 	if f.last != "" {
 		r.header = maps.Clone(r.header)
@@ -98,12 +101,14 @@ func (f *feed[T]) follow(ctx context.Context, yield func(T, error) bool) (more b
 	}
 	resp, err := f.via().open(ctx, &r)
 	if err != nil {
+		if e, is := errors.AsType[*Error](err); is && ctx.Err() != nil && outer.Err() == nil { // by the watch
+			e.Code, e.Message, e.Retryable, e.cause = "transport.timeout", "no answer in time", true, context.DeadlineExceeded
+		}
 		return true, err
 	}
 	defer resp.Body.Close()
 	f.connected = true
-	watch := time.AfterFunc(silence, cancel)
-	defer watch.Stop()
+	watch.Reset(silence)
 	for data, err := range f.messages(resp.Body, watch) {
 		var item T
 		if err == nil {

@@ -88,6 +88,7 @@ func (l *BrowserLauncher) launch(
 		method: http.MethodPost,
 		path:   pathRuntimes,
 		params: []string{l.ws.id},
+		slow:   true, // it may be queued, and wait for its browser
 		opts:   opts,
 	}
 	effective, declared, err := l.mounts()

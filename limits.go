@@ -48,11 +48,6 @@ func (s *limits) lower(m Mounts) (*limits, error) {
 	}
 	lower := newLimits(s.runtimeID, effective)
 	lower.declared, lower.narrowed = declared, base64.RawURLEncoding.EncodeToString(text)
-	if len(lower.narrowed) > maxNarrowed {
-		return nil, refusal(http.StatusBadRequest, "mounts.too_long", "mounts",
-			"the mounts would take more than 60 KiB of the header of each request").
-			hinted("name prefixes instead of keys, or narrow the runtime when it is launched")
-	}
 	return lower, nil
 }
 

@@ -130,13 +130,13 @@ func (m *RecordingMark) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
-	*m = RecordingMark{At: time.Duration(in.AtMs) * time.Millisecond, Kind: in.Kind, Text: in.Text}
+	*m = RecordingMark{At: fromMillis(in.AtMs), Kind: in.Kind, Text: in.Text}
 	return nil
 }
 
 // MarshalJSON implements [json.Marshaler].
 func (m RecordingMark) MarshalJSON() ([]byte, error) {
-	return json.Marshal(wire.RecordingMark{AtMs: m.At.Milliseconds(), Kind: m.Kind, Text: m.Text})
+	return json.Marshal(wire.RecordingMark{AtMs: millis(m.At), Kind: m.Kind, Text: m.Text})
 }
 
 // Recording is what was shown in a runtime's browser, from its first page on.
@@ -164,7 +164,7 @@ func (r Recording) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		plain
 		DurationMs int64 `json:"durationMs"`
-	}{plain(r), r.Duration.Milliseconds()})
+	}{plain(r), millis(r.Duration)})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -222,7 +222,7 @@ func (rt *Runtime) RecordingWith(ctx context.Context, o RecordingOptions, opts .
 		URL:       out.URL.Reveal(),
 		ExpiresAt: out.ExpiresAt,
 		StartedAt: out.StartedAt,
-		Duration:  time.Duration(out.DurationMs) * time.Millisecond,
+		Duration:  fromMillis(out.DurationMs),
 		Bytes:     out.Bytes,
 		Truncated: out.Truncated,
 		Marks:     out.Marks,

@@ -107,6 +107,11 @@ func (rt *Runtime) Mounts() Mounts { return rt.limits.mounts().clone() }
 // than 60 KiB of the header of each call are refused, too (mounts.too_long).
 func (rt *Runtime) Narrow(m Mounts) (*Runtime, error) {
 	lower, err := rt.limits.lower(m)
+	if err == nil && len(lower.narrowed) > maxNarrowed {
+		err = refusal(http.StatusBadRequest, "mounts.too_long", "mounts",
+			"the mounts would take more than 60 KiB of the header of each request").
+			hinted("name prefixes instead of keys, or narrow the runtime when it is launched")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +197,8 @@ func hasEnded(err error) bool {
 // too. As that runtime nothing can be asked any more; the key itself may still
 // read what became of it.
 func callOfEnded(ctx context.Context, via via, r *request) error {
+	ctx, cancel := bounded(ctx, r.opts)
+	defer cancel()
 	err := via().call(ctx, r)
 	if r.as == nil || !hasEnded(err) {
 		return err

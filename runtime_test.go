@@ -239,6 +239,8 @@ func TestAHandleIsRefusedMountsThatNoHeaderTakes(t *testing.T) {
 		require.Equal(t, "mounts.too_long", refusal.Code)
 		require.Equal(t, "mounts", refusal.Field)
 	}
+	_, err = rt.Token(t.Context(), TokenRequest{Mounts: keys(5000)})
+	require.ErrorIs(t, err, ErrNotFound, "asked of the server: it is in no header") // which this one does not know
 }
 
 func TestARuntimeIsWaitedForUntilItIsActive(t *testing.T) {

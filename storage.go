@@ -197,7 +197,7 @@ func (s *Storage) DownloadURL(ctx context.Context, path string, ttl time.Duratio
 		return "", err
 	}
 	err := s.via().call(ctx, r)
-	return out.URL.Reveal(), err
+	return r.said(out.URL.Reveal(), err)
 }
 
 // Browse ranges over files and folders in the order of their paths.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -429,5 +430,24 @@ func TestAnAnswerWithoutFilesIsNotAnEmptyFolder(t *testing.T) {
 		for _, err := range c.Vault.List(t.Context(), "") {
 			requireRoute(t, err, "transport.bad_answer", answer)
 		}
+	}
+}
+
+func TestAnAnswerWithoutTheTextThatWasAskedForIsNone(t *testing.T) {
+	c := clientOn(t, always(200, `{"ok":true}`))
+	f := crmServer(map[string]string{
+		"GET /v1/workspaces/ws-1/runtimes/crm/connect": `{}`,
+		"POST /v1/workspaces/ws-1/runtimes/crm/tokens": `{}`,
+	})
+	_, rt := crm(t, f)
+	for what, ask := range map[string]func() (string, error){
+		"DownloadURL": func() (string, error) { return c.Storage("ns").DownloadURL(t.Context(), "a.csv", time.Minute) },
+		"TOTP":        func() (string, error) { return c.Vault.TOTP(t.Context(), "k") },
+		"ConnectURL":  func() (string, error) { return rt.ConnectURL(t.Context()) },
+		"Connect":     func() (string, error) { _, err := rt.Connect(t.Context()); return "", err },
+		"Token":       func() (string, error) { _, err := rt.Token(t.Context(), TokenRequest{}); return "", err },
+	} {
+		_, err := ask()
+		requireRoute(t, err, "transport.bad_answer", what)
 	}
 }

@@ -3,7 +3,9 @@ package bctrl
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,6 +155,45 @@ func requireRoute(t *testing.T, err error, code, name string) {
 	require.NotEmpty(t, e.PathTemplate, name)
 }
 
+func TestAStreamIsAskedForAnewWhereNoAnswerComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{answer: func(n int, r *http.Request) (*http.Response, error) {
+			if n == 2 {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			resp := answered(200, "")
+			resp.ContentLength, resp.Body = -1, io.NopCloser(strings.NewReader(
+				"id: "+strconv.Itoa(n)+"\ndata: {\"seq\":"+strconv.Itoa(n)+"}\n\n"))
+			return resp, nil
+		}}
+		var got []int64
+		for e, err := range clientOn(t, f).Audit.Tail(t.Context(), AuditFilter{}) {
+			require.NoError(t, err)
+			if got = append(got, e.Seq); len(got) == 2 {
+				break
+			}
+		}
+		require.Equal(t, []int64{1, 3}, got)
+		require.Equal(t, []string{"1"}, f.requests()[2].header["Last-Event-Id"])
+	})
+}
+
+func TestAStreamThatIsNeverAnsweredIsAnErrorInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{answer: func(_ int, r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}}
+		for _, err := range clientOn(t, f).Audit.Tail(t.Context(), AuditFilter{}) {
+			requireRoute(t, err, "transport.timeout", "")
+			require.ErrorIs(t, err, ErrUnavailable)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		require.Len(t, f.requests(), 1)
+	})
+}
+
 func TestANegativeCallTimeoutIsRefused(t *testing.T) {
 	f := always(200, `{}`)
 	c := clientOn(t, f)
@@ -189,4 +230,38 @@ func TestATimeOfLessThanAMillisecondIsNotTheDefault(t *testing.T) {
 	sent := f.requests()
 	require.Contains(t, sent[len(sent)-2].body, `"ttlMs":1`)
 	require.Contains(t, sent[len(sent)-1].body, `"ttlMs":-1`)
+
+	hooks := always(200, `{"id":"wh-1"}`)
+	for overlap, sent := range map[time.Duration]string{3600: `"overlapMs":1`, -1: `"overlapMs":0`, 0: `{}`} {
+		_, err := clientOn(t, hooks).Webhooks.RotateSecret(t.Context(), "wh-1", WebhookRotation{Overlap: overlap})
+		require.NoError(t, err)
+		all := hooks.requests()
+		require.Contains(t, all[len(all)-1].body, sent)
+	}
+	require.Equal(t, millis(math.MaxInt64)+1, millisOrMore(math.MaxInt64))
+	require.Equal(t, millis(math.MinInt64)-1, millisOrMore(math.MinInt64))
+}
+
+// TestALaunchWaitsForItsBrowser for as long as the server lets it be queued and start.
+func TestALaunchWaitsForItsBrowser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		soon := endless().answer
+		c := clientOn(t, &fake{answer: func(n int, r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodPost {
+				return soon(n, r)
+			}
+			select {
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			case <-time.After(80 * time.Second):
+			}
+			return answered(200, runtimeBody), nil
+		}})
+		ws, err := c.Workspaces.Get(t.Context(), "ws-1")
+		require.NoError(t, err)
+		_, err = ws.Runtimes.Browser("crm").Stagehand(t.Context(), Launch{})
+		require.NoError(t, err)
+		_, err = ws.Runtimes.Browser("crm").Stagehand(t.Context(), Launch{}, WithCallTimeout(70*time.Second))
+		requireRoute(t, err, "transport.timeout", "")
+	})
 }

@@ -65,7 +65,8 @@ func (rt *Runtime) Token(ctx context.Context, req TokenRequest, opts ...CallOpti
 	}
 	r.in = wire.TokenCreate[Mounts]{RuntimeID: rt.ID, Mounts: &lower.declared, TTLMs: millis(req.TTL)}
 	err = rt.via().call(ctx, r)
-	return NewSecret(out.Token.Reveal()), err
+	token, err := r.said(out.Token.Reveal(), err)
+	return NewSecret(token), err
 }
 
 // RevokeToken ends a runtime token and every one attenuated from it, from the

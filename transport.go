@@ -121,6 +121,14 @@ func (t *transport) callHeader(ctx context.Context, r *request) (http.Header, er
 	return resp.Header, nil
 }
 
+// said returns the one text that was asked for, which no answer of ours leaves out.
+func (r *request) said(text string, err error) (string, error) {
+	if err == nil && text == "" {
+		err = (&exchange{r: r}).fail(errNotAsExpected())
+	}
+	return text, err
+}
+
 func errNotAsExpected() *Error {
 	return &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
 		Message: "the answer is not the JSON that was expected"}

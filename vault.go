@@ -182,14 +182,15 @@ func (s *VaultService) TOTP(ctx context.Context, key string, opts ...CallOption)
 
 func totp(ctx context.Context, via via, as *limits, key string, opts []CallOption) (string, error) {
 	var w wire.TOTPCode
-	err := callKey(ctx, via, key, &request{
+	r := &request{
 		method: http.MethodGet,
 		path:   pathVaultKey + "/totp",
 		as:     as,
 		out:    &w,
 		opts:   opts,
-	})
-	return w.Code.Reveal(), err
+	}
+	err := callKey(ctx, via, key, r)
+	return r.said(w.Code.Reveal(), err)
 }
 
 func vaultKeys(via via, as *limits, prefix string) listing[string] {

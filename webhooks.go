@@ -224,7 +224,7 @@ func (s *WebhooksService) RotateSecret(
 ) (*NewWebhook, error) {
 	in := wire.WebhookRotate{}
 	if r.Overlap != 0 {
-		in.OverlapMs = new(max(millis(r.Overlap), 0))
+		in.OverlapMs = new(max(millisOrMore(r.Overlap), 0))
 	}
 	return s.made(ctx, &request{
 		method: http.MethodPost,
