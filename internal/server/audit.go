@@ -50,13 +50,15 @@ func auditFilter(rq *web.Request) (f bctrl.AuditFilter, err error) {
 		if *to, err = time.Parse(time.RFC3339, q.Get(name)); err != nil {
 			return f, web.Invalid("request.parameter", name, name+" must be a time, as RFC 3339 has it")
 		}
-	}
-	for name, to := range map[string]*int64{"after": &f.After, "before": &f.Before} {
-		if *to, err = rq.Integer(name, 0, 0, 1<<53); err != nil {
-			return f, err
+		if to.IsZero() {
+			*to = to.Add(1) // the zero time is no bound
 		}
 	}
-	return f, nil
+	if f.After, err = rq.Integer("after", 0, 0, 1<<53); err != nil {
+		return f, err
+	}
+	f.Before, err = rq.Integer("before", 0, 1, 1<<53) // before the first event there is none
+	return f, err
 }
 
 func (s *Server) listAudit(

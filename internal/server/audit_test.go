@@ -99,10 +99,12 @@ func TestFiltersSelectAndPagesMeet(t *testing.T) {
 		lines := strings.Count(exported.String(), "\n")
 		require.Equal(t, len(want), lines, "%s: exported", tc.why)
 	}
-	for _, query := range []string{"decision=maybe", "since=yesterday", "before=-1", "cursor=!", "limit=0",
+	for _, query := range []string{"decision=maybe", "since=yesterday", "before=-1", "before=0", "cursor=!", "limit=0",
 		"workspace=x"} {
 		require.Equal(t, 400, h.send("GET", "/v1/audit?"+query, nil, "Authorization", "Bearer "+h.key).Status, query)
 	}
+	none := h.send("GET", "/v1/audit?until=0001-01-01T00:00:00Z", nil, "Authorization", "Bearer "+h.key)
+	require.JSONEq(t, `{"events":[],"nextCursor":null}`, string(none.Body))
 }
 
 func TestAnOrganizationSeesNoOthersEvents(t *testing.T) {

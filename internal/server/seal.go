@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -255,7 +256,7 @@ func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 func (s *Server) sealError(rq *web.Request, err error) error {
 	logged := func(e *bctrl.Error) error {
 		s.Log.Error("the key could not be changed", "requestId", rq.ID, "error", err)
-		return web.WithHint(e, "the server's log says more")
+		return web.WithHint(e, cmp.Or(e.Hint, "the server's log says more"))
 	}
 	_, ofFile := errors.AsType[*fs.PathError](err)
 	switch {
@@ -275,7 +276,8 @@ func (s *Server) sealError(rq *web.Request, err error) error {
 	case errors.Is(err, custody.ErrSameKey):
 		return web.Conflict("seal.same_key", "the new key is the one in use")
 	case errors.Is(err, audit.ErrHeadMissing), errors.Is(err, audit.ErrHeadForged), errors.Is(err, audit.ErrOlder):
-		return logged(web.Conflict("seal.log_refused", "the audit log is not the one that was signed last"))
+		return logged(web.WithHint(web.Conflict("seal.log_refused", "the audit log is not the one that was signed last"),
+			"where that was meant, as after a restore, stop the server and run 'bctrl audit accept'"))
 	case errors.Is(err, seal.ErrTampered):
 		return logged(web.Fault("seal.tampered", "a data key was changed outside the server"))
 	case errors.Is(err, seal.ErrBadKey):

@@ -290,7 +290,7 @@ func TestABodyThatBreaksOffIsNoFaultOfTheServer(t *testing.T) {
 }
 
 // TestEveryPathTakesTheMethodsThatAreDescribed: HEAD too, which the mux would
-// give to a route for GET.
+// give to a route for GET, and those that HTTP does not name.
 func TestEveryPathTakesTheMethodsThatAreDescribed(t *testing.T) {
 	h := newHarness(t)
 	described := map[string][]string{}
@@ -298,7 +298,7 @@ func TestEveryPathTakesTheMethodsThatAreDescribed(t *testing.T) {
 		described[rt.Path] = append(described[rt.Path], rt.Method)
 	}
 	for path, methods := range described {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE", "get"} {
 			if slices.Contains(methods, method) || methods[0] == "ANY" {
 				continue
 			}
@@ -308,5 +308,22 @@ func TestEveryPathTakesTheMethodsThatAreDescribed(t *testing.T) {
 				require.Contains(t, strings.Split(got.Header.Get("Allow"), ", "), m)
 			}
 		}
+	}
+	for _, method := range []string{"GET", "PURGE", "OPTIONS"} {
+		got := h.send(method, "/v1/nothing", nil, "Authorization", "Bearer "+h.key)
+		require.Equal(t, http.StatusNotFound, got.Status, method)
+	}
+}
+
+// TestWhoIsNobodyIsToldHowToSayWho holds every 401 to RFC 9110, 15.5.2.
+func TestWhoIsNobodyIsToldHowToSayWho(t *testing.T) {
+	h := newHarness(t)
+	for _, ask := range []struct{ path, header, value string }{
+		{"/v1/self", "Accept", "*/*"}, {"/v1/self", "Authorization", "Bearer nobody's"},
+		{"/v1/audit/stream", "Authorization", "Bearer nobody's"}, {"/v1/vault/k", "Authorization", "Basic bm9ib2R5Og=="},
+	} {
+		got := h.send("GET", ask.path, nil, ask.header, ask.value)
+		require.Equal(t, http.StatusUnauthorized, got.Status, ask)
+		require.Equal(t, "Bearer", got.Header.Get("WWW-Authenticate"), ask)
 	}
 }

@@ -45,6 +45,9 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 	if (later || e.Code == wire.CodeInProgress) && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "1")
 	}
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110, 15.5.2, and RFC 6750, 3
+	}
 	if rq.Route.Foreign != nil {
 		rq.Route.Foreign.Refuse(w, rq, e)
 		return

@@ -31,7 +31,7 @@ func NewRouter(k *Kernel, routes []Route) *Router {
 	for i := range routes {
 		rr.add(&routes[i], k.handler(&routes[i]), taken[routes[i].Path])
 	}
-	rr.mux.HandleFunc("/", noRoute)
+	rr.mux.HandleFunc("/", rr.noRoute)
 	for path, methods := range taken {
 		if methods[0] != anyMethod {
 			rr.refuseOthers(path, methods)
@@ -75,8 +75,15 @@ func (rr *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// noRoute is the answer where no other route is.
-func noRoute(w http.ResponseWriter, _ *http.Request) {
+// noRoute is the answer where no other route is. A path that has routes comes here too
+// with a method that HTTP does not name, and no route takes one of those.
+func (rr *Router) noRoute(w http.ResponseWriter, r *http.Request) {
+	named := *r
+	named.Method = http.MethodOptions
+	if wrong, pattern := rr.mux.Handler(&named); pattern != "/" {
+		wrong.ServeHTTP(w, r)
+		return
+	}
 	refuse(w, w.Header().Get(wire.HeaderRequestID), NotFound("request.no_route", "there is no such route"))
 }
 
