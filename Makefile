@@ -69,17 +69,19 @@ test: browser window sdks postgres s3server
 
 test-long: PACKAGES := $(LONG)
 test-long:
-	$(GO_TEST) -p=$$(( $$(nproc) + 1 ))
+	@$(GO_TEST) -p=$$(( $$(nproc) + 1 ))
 
-test-short: miniwob-sample otlp
-	$(GO_TEST) -p=1
+# What fails first does not keep the rest from being tested.
+test-short:
+	@failed=0; $(MAKE) --no-print-directory miniwob-sample || failed=1; \
+		$(MAKE) --no-print-directory otlp || failed=1; $(GO_TEST) -p=1 || failed=1; exit $$failed
 test-short: private PACKAGES = $(shell go list ./... | grep -vxF "$$(go list $(LONG))")
 
 # A module of its own: nobody who uses bctrl gets these SDKs. What it has of `make soak` takes
 # the time of many other tests, and runs at night.
 compat: PACKAGES := . ./clients
 compat: browser sdks postgres s3server
-	cd compat && $(GO_TEST)
+	@cd compat && $(GO_TEST)
 
 compat-agents: browser sdks
 	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=5m -run InARuntime .
@@ -93,7 +95,7 @@ clients: browser
 # A module of its own, as compat is. The sample is twenty tasks at one seed.
 miniwob-sample: browser
 	@scripts/install-miniwob
-	cd miniwob && $(GO_TEST)
+	@cd miniwob && $(GO_TEST)
 
 miniwob: browser
 	@scripts/install-miniwob
@@ -155,7 +157,7 @@ sdks:
 
 # A module of its own: nobody who uses bctrl gets OpenTelemetry.
 otlp:
-	cd otlp && $(GO_TEST)
+	@cd otlp && $(GO_TEST)
 
 # Built once, since several packages ask for it at the same time.
 s3server:
