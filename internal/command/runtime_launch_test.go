@@ -13,28 +13,33 @@ import (
 
 // TestALaunchThatIsInterrupted has the server say what has become of it, in turns.
 func TestALaunchThatIsInterrupted(t *testing.T) {
-	const conflict = `{"error":"no","code":"runtimes.alias_in_use","reasonClass":"conflict"}`
-	gone := `{"error":"no","code":"runtimes.not_found","reasonClass":"not_found"}`
-	state := func(status string) string {
-		return `{"id":"rt-1","workspaceId":"ws-1","alias":"late","status":"` + status + `"}`
-	}
 	type answer struct {
 		status int
 		body   string
 	}
+	is := func(status string) answer {
+		return answer{200, `{"id":"rt-1","workspaceId":"ws-1","alias":"late","status":"` + status + `"}`}
+	}
+	gone := answer{404, `{"error":"no","code":"runtimes.not_found","reasonClass":"not_found"}`}
+	conflict := answer{409, `{"error":"no","code":"runtimes.alias_in_use","reasonClass":"conflict"}`}
+	noKey := answer{401, `{"error":"no","code":"auth.required","reasonClass":"unauthorized"}`}
 	for why, tc := range map[string]struct {
 		reads    []answer // the last one is given again
 		launches []answer // after the one that is interrupted
 		stops    int
 		says     string
 	}{
-		"it never began":            {reads: []answer{{404, gone}}},
-		"it was queued":             {reads: []answer{{200, state("queued")}, {200, state("queued")}, {200, state("stopped")}}},
-		"it failed":                 {reads: []answer{{200, state("failed")}}},
-		"its browser runs":          {reads: []answer{{200, state("active")}}, launches: []answer{{200, state("active")}}, stops: 1},
-		"another has the alias":     {reads: []answer{{200, state("active")}}, launches: []answer{{409, conflict}}},
-		"it waited, and now starts": {reads: []answer{{200, state("queued")}, {200, state("starting")}}, launches: []answer{{200, state("active")}}, stops: 1},
-		"nobody can say":            {reads: []answer{{401, `{"error":"no","code":"auth.required","reasonClass":"unauthorized"}`}}, says: "whether sales/late still starts"},
+		"it never began":        {reads: []answer{gone}},
+		"it was queued":         {reads: []answer{is("queued"), is("queued"), is("stopped")}},
+		"it failed":             {reads: []answer{is("failed")}},
+		"its browser runs":      {reads: []answer{is("active")}, launches: []answer{is("active")}, stops: 1},
+		"another has the alias": {reads: []answer{is("active")}, launches: []answer{conflict}},
+		"it waited, and now starts": {
+			reads:    []answer{is("queued"), is("starting")},
+			launches: []answer{is("active")},
+			stops:    1,
+		},
+		"nobody can say": {reads: []answer{noKey}, says: "whether sales/late still starts"},
 	} {
 		t.Run(why, func(t *testing.T) {
 			ctx, interrupt := context.WithCancel(t.Context())
@@ -48,7 +53,7 @@ func TestALaunchThatIsInterrupted(t *testing.T) {
 				switch path := r.URL.Path; {
 				case strings.HasSuffix(path, "/stop"):
 					stops++
-					say(answer{200, state("stopped")})
+					say(is("stopped"))
 				case r.Method == http.MethodPost && strings.HasSuffix(path, "/runtimes"):
 					launches++
 					if launches == 1 {

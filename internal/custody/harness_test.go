@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -159,12 +160,13 @@ func (p *place) note(n int) {
 func (p *place) image() string {
 	p.Helper()
 	to := filepath.Join(p.TempDir(), "image")
-	assert.NoError(p, os.CopyFS(to, os.DirFS(p.dir)))
-	keys, err := filepath.Glob(filepath.Join(to, "key*"))
-	assert.NoError(p, err)
+	err := os.CopyFS(to, os.DirFS(p.dir))
+	keys, globErr := filepath.Glob(filepath.Join(to, "key*"))
+	err = errors.Join(err, globErr)
 	for _, file := range keys { // copies are made more open
-		assert.NoError(p, os.Chmod(file, 0o600))
+		err = errors.Join(err, os.Chmod(file, 0o600))
 	}
+	assert.NoError(p, err)
 	return to
 }
 
