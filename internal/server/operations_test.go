@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -200,6 +201,44 @@ func TestWhatAServerLeavesRunningIsInterrupted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, bctrl.RuntimeFailed, ended.Status)
 	require.False(t, ended.Live)
+}
+
+func TestAnOperationThatIsCancelledAsItBeginsEnds(t *testing.T) {
+	h := newHarness(t)
+	ws, _, loading := h.slow()
+	org := h.org()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	watching.Go(func() {
+		cancelled := map[string]bool{}
+		for {
+			select {
+			case <-over:
+				return
+			case <-loading: // of one that was cancelled a moment later
+			default:
+			}
+			list, err := h.db.Read().UnfinishedOperations(context.WithoutCancel(t.Context()), org, ws.ID)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, op := range list {
+				if !cancelled[op.ID] {
+					cancelled[op.ID] = true
+					h.do("POST", []string{"operations", op.ID, "cancel"}, nil, nil)
+				}
+			}
+		}
+	})
+	for range 50 {
+		op := h.begin(ws, visits("a.example"))
+		var waited wire.Waited[bctrl.OperationInfo]
+		h.ok("POST", []string{"operations", op.ID, "wait"}, object{"timeoutMs": 10000}, &waited)
+		require.Equal(t, bctrl.OperationCancelled, waited.Operation.Status)
+	}
 }
 
 func TestAnExecutionWhoseCallerLeftIsNotRunTwice(t *testing.T) {

@@ -33,7 +33,7 @@ func (s *Service) operationRoutes() []web.Route {
 // They end with their runtime; their rows stay.
 type operations struct {
 	mu   sync.Mutex
-	open map[string]*operation // by id
+	open map[string]*operation // by id; from before their rows are written
 	wg   sync.WaitGroup        // counts those that run
 }
 
@@ -78,6 +78,14 @@ func (s *Service) startOperation(
 		CreatedAt:   now,
 		UpdatedAt:   now,
 	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	op := &operation{
+		org:    x.org,
+		cancel: cancel,
+		ended:  make(chan struct{}),
+		info:   info,
+	}
+	s.operations.add(x.id, op) // whoever finds its row may cancel it
 	ev, done, err := s.Audit.BeginChanging(ctx, func(tx *store.Tx) (e audit.Event, err error) {
 		e = rq.Event()
 		e.Workspace, e.Group, e.Runtime, e.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
@@ -90,22 +98,11 @@ func (s *Service) startOperation(
 		return e, rq.KeepAnswer(ctx, tx, info)
 	})
 	if err != nil {
+		s.operations.remove(x.id)
+		cancel()
 		return info, err
 	}
 	rq.MarkRecorded()
-	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	op := &operation{
-		org:    x.org,
-		cancel: cancel,
-		ended:  make(chan struct{}),
-		info:   info,
-	}
-	s.operations.mu.Lock()
-	if s.operations.open == nil {
-		s.operations.open = map[string]*operation{}
-	}
-	s.operations.open[x.id] = op
-	s.operations.mu.Unlock()
 	s.operations.wg.Go(func() {
 		s.runOperation(life, op, x, steps, func(outcome string) { s.RecordOutcome(ev, done, audit.End{Outcome: outcome}) })
 		close(op.ended)
@@ -151,9 +148,7 @@ func (s *Service) runOperation(
 	recordOutcome(outcome)
 	s.events.Flush() // what was told of it comes before its end
 	s.saveOperation(op, op.update(conclude))
-	s.operations.mu.Lock()
-	delete(s.operations.open, x.id)
-	s.operations.mu.Unlock()
+	s.operations.remove(x.id)
 }
 
 // concludeOperation gives an operation the status, result and error that runSteps
@@ -352,6 +347,21 @@ func (s *Service) Operations() int {
 	s.operations.mu.Lock()
 	defer s.operations.mu.Unlock()
 	return len(s.operations.open)
+}
+
+func (o *operations) add(id string, op *operation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.open == nil {
+		o.open = map[string]*operation{}
+	}
+	o.open[id] = op
+}
+
+func (o *operations) remove(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.open, id)
 }
 
 func (o *operations) cancelAll() {
