@@ -215,7 +215,7 @@ func launchedOrStopped(
 	defer cancel()
 	if err := stopLaunch(end, ws, alias, launch); err != nil {
 		name := printable(ws.Latest().Name + "/" + alias)
-		text := fmt.Sprintf("interrupted: whether %s still starts is not known (%s): see 'bctrl runtime get %[1]s'", name, err)
+		text := fmt.Sprintf("interrupted: %s may still start (%s): see 'bctrl runtime get %[1]s'", name, err)
 		return nil, &advice{text, ctx.Err()}
 	}
 	return nil, ctx.Err()

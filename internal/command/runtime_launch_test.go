@@ -39,7 +39,7 @@ func TestALaunchThatIsInterrupted(t *testing.T) {
 			launches: []answer{is("active")},
 			stops:    1,
 		},
-		"nobody can say": {reads: []answer{noKey}, says: "whether sales/late still starts"},
+		"nobody can say": {reads: []answer{noKey}, says: "sales/late may still start"},
 	} {
 		t.Run(why, func(t *testing.T) {
 			ctx, interrupt := context.WithCancel(t.Context())
