@@ -14,11 +14,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
+	"github.com/bctrl-go/bctrl/examples/internal/ending"
 	"github.com/bctrl-go/bctrl/examples/internal/stage"
 	"github.com/bctrl-go/bctrl/extract"
 )
@@ -31,7 +31,7 @@ type Deal struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := ending.Context()
 	err := run(ctx, script, os.Stdout)
 	stop()
 	if err != nil {

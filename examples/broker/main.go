@@ -16,16 +16,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/examples/internal/ending"
 )
 
 func main() {
 	script := flag.Bool("script", false, "run broker.sh in place of the program")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := ending.Context()
 	what := program
 	if *script {
 		what = runScript

@@ -17,11 +17,11 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
+	"github.com/bctrl-go/bctrl/examples/internal/ending"
 	"github.com/bctrl-go/bctrl/examples/internal/stage"
 )
 
@@ -33,7 +33,7 @@ const schema = `{
 }`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := ending.Context()
 	err := run(ctx, script, os.Stdout)
 	stop()
 	if err != nil {

@@ -18,18 +18,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/examples/internal/ending"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := ending.Context()
 	err := run(ctx, os.Stdout)
 	stop()
 	if err != nil {
@@ -43,7 +42,11 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	fmt.Fprintln(out, "Starting PostgreSQL, an S3 server and three servers of bctrl.")
 	m, err := startMachines(ctx, 3)
 	defer func() {
-		if err != nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			err = errors.New("interrupted")
+		default:
 			m.explain(os.Stderr)
 		}
 		err = errors.Join(err, m.close())

@@ -20,11 +20,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
+	"github.com/bctrl-go/bctrl/examples/internal/ending"
 	"github.com/bctrl-go/bctrl/examples/internal/stage"
 )
 
@@ -41,7 +41,7 @@ func main() {
 	flag.StringVar(&o.movie, "movie", "recording.mov", "file to write the recording to")
 	flag.BoolVar(&o.keep, "keep", false, "keep the page that plays the recording until Ctrl-C")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := ending.Context()
 	err := run(ctx, o, os.Stdout)
 	stop()
 	if err != nil {

@@ -22,18 +22,18 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
+	"github.com/bctrl-go/bctrl/examples/internal/ending"
 	"github.com/bctrl-go/bctrl/examples/internal/stage"
 )
 
 func main() {
 	command := flag.String("run", "", "program to run with SELENIUM_REMOTE_URL and SITE, in place of the built-in one")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := ending.Context()
 	err := run(ctx, strings.Fields(*command), os.Stdout)
 	stop()
 	if err != nil {
