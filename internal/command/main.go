@@ -36,10 +36,20 @@ type Tracing func(ctx context.Context, log *slog.Logger) (t trace.Tracer, stop f
 
 // Main runs the command line that this process was started with, and ends the process.
 func (p Program) Main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	log.SetOutput(io.Discard)    // libraries write there alone, and can quote what came over the network
 	context.AfterFunc(ctx, stop) // a second signal does not wait for what the first one ends
 	os.Exit(p.execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// endings are the signals that ask the process to end: a terminal that is closed does too, as an
+// ssh session that breaks off, except below nohup.
+func endings() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // execute runs one command line and returns its exit code.

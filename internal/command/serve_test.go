@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -317,6 +318,21 @@ func TestAPriceTableIsCheckedBeforeAnythingIsMade(t *testing.T) {
 // TestStoppingFinishesWhatRuns stops the server in the middle of a request,
 // which must be answered and its effect kept.
 func TestStoppingFinishesWhatRuns(t *testing.T) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // so that the server does not inherit that it is ignored, as below nohup
+	defer signal.Stop(hangup)
+	for _, c := range []struct {
+		why string
+		end os.Signal
+	}{
+		{"it is told to stop", syscall.SIGTERM},
+		{"its terminal is closed", syscall.SIGHUP},
+	} {
+		t.Run(c.why, func(t *testing.T) { stopsInTheMiddle(t, c.end) })
+	}
+}
+
+func stopsInTheMiddle(t *testing.T, end os.Signal) {
 	where := newPlace(t)
 	srv := where.start(t)
 	key, host := srv.firstKey, strings.TrimPrefix(srv.url, "http://")
@@ -332,7 +348,7 @@ func TestStoppingFinishesWhatRuns(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusContinue, first.StatusCode, "now the handler reads the body")
 
-	require.NoError(t, srv.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, srv.cmd.Process.Signal(end))
 	require.Eventually(t, func() bool { // until it takes nobody else
 		other, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", host)
 		if err == nil {

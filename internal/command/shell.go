@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"strings"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -88,7 +87,7 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 	ctx, leave := context.WithCancel(context.WithoutCancel(ctx))
 	defer leave()
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, endings()...)
 	defer signal.Stop(signals)
 	go func() {
 		for {
