@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chromedp/cdproto"
+
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
@@ -85,7 +87,7 @@ func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *
 	defer t.endAction()
 	t.updateFields(ctx)
 	err = action(ctx, t)
-	if _, told := errors.AsType[*bctrl.Error](err); err != nil && !told && context.Cause(ctx) == errActionTime {
+	if isUntold(err) && context.Cause(ctx) == errActionTime {
 		t.stopLoading(ctx) // the browser passes nothing on to a page while another is awaited
 		t.endHangingScript(context.WithoutCancel(ctx))
 		t.addNote("%s: what kept this page busy, a script or another page that never loads, was ended", codeNotAnswering)
@@ -93,10 +95,33 @@ func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *
 			"what kept it busy, a script or another page that never loads, was ended: observe the page again, or navigate "+
 				"to another")
 	}
-	if errors.Is(err, protocol.ErrGone) && t.isGone() && s.ctx.Err() == nil {
+	return t.explainEnd(ctx, err)
+}
+
+// explainEnd returns the error of an action that ended with err: that of a tab that has
+// ended meanwhile says so. What Chromium answers then for a page that has crashed is of many
+// kinds, and comes before it tells of the crash.
+func (t *tab) explainEnd(ctx context.Context, err error) error {
+	if t.set.ctx.Err() != nil {
+		return err
+	}
+	if _, answered := errors.AsType[*cdproto.Error](err); answered || hasCode(err, codeNavigation) {
+		_, _ = t.info(ctx) // once this is answered it has told
+	}
+	switch {
+	case t.hasCrashed() && (isUntold(err) || hasCode(err, codeNavigation)):
+		return browser.Conflict("page.crashed", "the page has crashed, and its tab was closed",
+			"open it once more; where it crashes again it may want more memory than there is")
+	case errors.Is(err, protocol.ErrGone) && t.isGone():
 		return browser.Conflict("page.closed", "the page has closed itself", "observe: another tab is in front")
 	}
 	return err
+}
+
+// isUntold reports whether err is a failure that is no refusal.
+func isUntold(err error) bool {
+	_, told := errors.AsType[*bctrl.Error](err)
+	return err != nil && !told
 }
 
 // codeNotAnswering is the code of a page that keeps an action from ending.

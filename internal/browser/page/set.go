@@ -237,8 +237,12 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 			}
 			continue
 		}
+		ready := t.session.ready
+		if t.hasCrashed() {
+			ready = nil // it is being closed
+		}
 		select {
-		case <-t.session.ready:
+		case <-ready:
 			return t, nil
 		case <-t.session.gone:
 		case <-changed:

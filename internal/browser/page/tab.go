@@ -65,6 +65,7 @@ type tab struct {
 	lastTraffic   time.Time // when traffic last changed
 	dialogs       int       // how many there were since the agent's last action
 	notes         []string
+	crashed       bool                        // its page has, and it is being closed
 	shownDocument bool                        // a document of an address was shown
 	expected      bool                        // its end was asked for, or told of already
 	origins       map[cdp.FrameID]frameOrigin // of the documents that frames show
@@ -238,6 +239,9 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		protocol.Event(params, func(ev input.EventDragIntercepted) { t.noteDrag(ev.Data) })
 	case inspector.TargetCrashed.Method:
 		if session == t.session && !t.isClients() {
+			t.mu.Lock()
+			t.crashed = true
+			t.mu.Unlock()
 			t.set.spawn(func(ctx context.Context) { t.set.closeCrashed(ctx, t) })
 		}
 	}

@@ -128,6 +128,12 @@ func (t *tab) isGone() bool {
 	}
 }
 
+func (t *tab) hasCrashed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.crashed
+}
+
 // Tabs lists the agent's tabs. See [browser.Page].
 func (s *Set) Tabs(ctx context.Context) ([]browser.Tab, error) {
 	return s.listTabs(ctx, s.frontTab, func(t *tab) bool { return !s.isClients(t) })
