@@ -220,3 +220,27 @@ func TestALaunchForSeleniumSaysWhatToInstall(t *testing.T) {
 	got = h.do("GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil, nil)
 	require.Equal(t, http.StatusNotFound, got.Status, "nothing was begun")
 }
+
+// TestARuntimeThatIsActiveTakesCalls has somebody else than its launcher look for it.
+func TestARuntimeThatIsActiveTakesCalls(t *testing.T) {
+	h := newHarness(t)
+	ws, org := h.workspace("sales", sales()), h.org()
+	for n := range 60 {
+		alias := fmt.Sprint("r", n)
+		executed := make(chan answer, 1)
+		go func() {
+			for t.Context().Err() == nil {
+				rt, err := h.db.Read().RuntimeByAlias(t.Context(), org, ws.ID, alias)
+				if err == nil && rt.Status == bctrl.RuntimeActive {
+					break
+				}
+			}
+			executed <- h.do("POST", []string{"workspaces", ws.ID, "execute"}, nil,
+				object{"runtime": alias, "steps": []object{{"call": "pages", "args": object{}}}})
+		}()
+		rt := h.launch(ws, alias, nil)
+		got := <-executed
+		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+		h.ok("POST", []string{"workspaces", ws.ID, "runtimes", rt.Alias, "stop"}, nil, nil)
+	}
+}

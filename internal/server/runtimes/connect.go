@@ -20,7 +20,7 @@ func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.Non
 	if err != nil {
 		return out, err
 	}
-	lr, ok := s.startedRuntime(rt.ID)
+	lr, ok := s.activeRuntime(ctx, rt)
 	if !ok {
 		return out, web.ErrNotActive
 	}

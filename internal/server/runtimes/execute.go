@@ -99,7 +99,7 @@ func (s *Service) newExecution(
 
 // executionOn is an execution of the caller's in a runtime, which has to be live.
 func (s *Service) executionOn(rq *web.Request, rt store.Runtime, ws store.Workspace) (*execution, error) {
-	lr, ok := s.startedRuntime(rt.ID)
+	lr, ok := s.activeRuntime(rq.Context(), rt)
 	if !ok {
 		return nil, web.ErrNotActive
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -119,6 +120,25 @@ func (s *Service) startedRuntime(id string) (*liveRuntime, bool) {
 		return lr, true
 	default:
 		return nil, false
+	}
+}
+
+// activeRuntime is [Service.startedRuntime] after [Service.awaitLaunch].
+func (s *Service) activeRuntime(ctx context.Context, rt store.Runtime) (*liveRuntime, bool) {
+	s.awaitLaunch(ctx, rt)
+	return s.startedRuntime(rt.ID)
+}
+
+// awaitLaunch waits for the end of the launch of a runtime that is active by its row: it comes a
+// moment after it was put on record.
+func (s *Service) awaitLaunch(ctx context.Context, rt store.Runtime) {
+	lr, ok := s.fleet.find(rt.ID)
+	if !ok || rt.Status != bctrl.RuntimeActive {
+		return
+	}
+	select {
+	case <-lr.started:
+	case <-ctx.Done():
 	}
 }
 

@@ -66,6 +66,7 @@ func (s *Service) makeRecordingView(
 	if err != nil {
 		return out, err
 	}
+	s.awaitLaunch(ctx, rt)
 	if err := s.recordingCovered(rt.ID, rq.Caller); err != nil {
 		return out, err
 	}

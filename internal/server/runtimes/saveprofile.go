@@ -33,7 +33,7 @@ func (s *Service) saveProfile(ctx context.Context, rq *web.Request, _ web.None) 
 	if rt.ProfileUID == "" {
 		return out, errNoProfile
 	}
-	lr, ok := s.startedRuntime(rt.ID)
+	lr, ok := s.activeRuntime(ctx, rt)
 	if !ok || lr.browser == nil || lr.life.Err() != nil {
 		return out, web.ErrNotActive
 	}

@@ -241,7 +241,7 @@ func (s *Service) makeLiveView(
 		return out, err
 	}
 	v.interactive = in.Interactive
-	lr, ok := s.startedRuntime(rt.ID)
+	lr, ok := s.activeRuntime(ctx, rt)
 	if !ok || lr.life.Err() != nil {
 		return out, web.ErrNotActive
 	}
