@@ -178,6 +178,13 @@ func TestAStopFreesTheAliasWhileTheRecordingIsKept(t *testing.T) {
 	require.Eventually(t, func() bool { return len(w.recordings()) == 1 }, 10*time.Second, time.Millisecond)
 	require.Equal(t, w.rt.ID, w.recordings()[0].RuntimeID)
 	require.Equal(t, http.StatusOK, w.send("GET", "/embed/"+path+"/frames/0", nil).Status, "and after")
+	part := w.send("GET", "/embed/"+path+"/file", nil, "Range", "bytes=0-3")
+	require.Equal(t, http.StatusPartialContent, part.Status)
+	require.Len(t, part.Body, 4)
+	for _, none := range []string{"bytes=-0", "bytes=999999999-", "bytes=x"} {
+		got := w.send("GET", "/embed/"+path+"/file", nil, "Range", none)
+		refused(t, got, http.StatusRequestedRangeNotSatisfiable, "recordings.invalid_range", none)
+	}
 	require.Equal(t, []string{"allow ok"}, w.outcomes("recording.kept", ""))
 }
 

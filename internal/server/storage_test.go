@@ -66,6 +66,8 @@ func TestRangesAndConditionsOfADownload(t *testing.T) {
 		{"past the end is cut", []string{"Range", "bytes=8-99"}, 206, "89"},
 		{"nothing of it", []string{"Range", "bytes=10-"}, 416, ""},
 		{"the last none", []string{"Range", "bytes=-0"}, 416, ""},
+		{"the last none of the same version", []string{"Range", "bytes=-0", "If-Range", o.ETag}, 416, ""},
+		{"the last none of what is known already", []string{"Range", "bytes=-0", "If-None-Match", o.ETag}, 304, ""},
 		{"not a range", []string{"Range", "bytes=a-b"}, 416, ""},
 		{"another unit is no range", []string{"Range", "lines=1-2"}, 200, "0123456789"},
 		{"the rest of the same version", []string{"Range", "bytes=5-", "If-Range", o.ETag}, 206, "56789"},

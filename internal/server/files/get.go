@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -120,8 +119,8 @@ func (s *Service) serveContent(
 	if sum, err := hex.DecodeString(o.SHA256); err == nil {
 		h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":") // RFC 9530
 	}
-	if !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
-		r.Header.Del("Range") // RFC 9110 §14.2: a unit that is not understood is ignored
+	if !web.SettleRange(r.Header, etag(o), o.SizeBytes) {
+		r.Header.Set("Range", "none") // which http.ServeContent refuses, after the conditions
 	}
 	// http.ServeContent looks at the first line of each, and takes an empty one for none.
 	for name, tags := range map[string]string{
@@ -136,11 +135,6 @@ func (s *Service) serveContent(
 	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(web.PastDeadline) })
 	defer ended()
 	cw := &contentWriter{ResponseWriter: w}
-	// What has no bytes is no range: http.ServeContent would invent one.
-	if nothing := isLastOfNone(r.Header); nothing || o.SizeBytes == 0 {
-		cw.beyond, cw.size = nothing || rangeBeginsBehind(r.Header), o.SizeBytes
-		r.Header.Del("Range")
-	}
 	// Without a date: within one second two versions share theirs, and a
 	// download resumed by date could join them.
 	http.ServeContent(cw, r, "", time.Time{}, content)
@@ -161,6 +155,7 @@ func (s *Service) serveContent(
 	if cw.refused == http.StatusPreconditionFailed {
 		return web.ErrStale
 	}
+	h.Set("Content-Range", web.NoneOf(o.SizeBytes))
 	return web.Refusal(cw.refused, "storage.invalid_range", "the file has no such range")
 }
 
@@ -169,9 +164,6 @@ func (s *Service) serveContent(
 type contentWriter struct {
 	http.ResponseWriter
 	refused int
-	// beyond is set where a range has none of the size bytes of the file.
-	beyond bool
-	size   int64
 	// broken is set when not all of the content went out, and failed is why it could not be
 	// copied.
 	broken bool
@@ -179,10 +171,6 @@ type contentWriter struct {
 }
 
 func (w *contentWriter) WriteHeader(status int) {
-	if w.beyond && status == http.StatusOK {
-		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(w.size, 10))
-		status = http.StatusRequestedRangeNotSatisfiable
-	}
 	if status >= 400 {
 		w.refused = status
 		return
@@ -201,29 +189,9 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 
 // ReadFrom lets the kernel send a file without it passing through here.
 func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
-	if w.refused != 0 {
-		return io.Copy(io.Discard, r)
-	}
 	n, err := io.Copy(w.ResponseWriter, r)
 	w.broken, w.failed = w.broken || err != nil, err
 	return n, err
-}
-
-// rangeBeginsBehind reports whether a range begins behind the first byte, whatever
-// version of the file there is.
-func rangeBeginsBehind(h http.Header) bool {
-	spec, ranged := strings.CutPrefix(h.Get("Range"), "bytes=")
-	first, _, _ := strings.Cut(spec, "-")
-	at, err := strconv.ParseUint(strings.TrimSpace(first), 10, 63)
-	number := err == nil || errors.Is(err, strconv.ErrRange) // then at is the largest
-	return ranged && number && at > 0 && h.Get("If-Range") == ""
-}
-
-// isLastOfNone reports whether a range is the last zero bytes, of whatever version of the file there is.
-func isLastOfNone(h http.Header) bool {
-	last, ranged := strings.CutPrefix(h.Get("Range"), "bytes=-")
-	n, err := strconv.ParseUint(strings.TrimSpace(last), 10, 63)
-	return ranged && err == nil && n == 0 && h.Get("If-Range") == ""
 }
 
 // attachment is the Content-Disposition of a file to be saved under a name

@@ -359,6 +359,11 @@ func (s *Service) serveRecordingFile(w http.ResponseWriter, rq *web.Request) err
 		if err != nil {
 			return err
 		}
+		if film.file != nil && !web.SettleRange(rq.Header, "", size) {
+			w.Header().Set("Content-Range", web.NoneOf(size))
+			return web.Refusal(http.StatusRequestedRangeNotSatisfiable, "recordings.invalid_range",
+				"the recording has no such range")
+		}
 		begun := false
 		err = s.WhileGranted(rq.Context(), asked, func(ctx context.Context) error {
 			begun = true

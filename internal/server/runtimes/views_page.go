@@ -30,6 +30,7 @@ func (s *Service) serveAsset(w http.ResponseWriter, rq *web.Request) error {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
 	h.Set("X-Content-Type-Options", "nosniff")
+	rq.Header.Del("Range") // no page asks for parts
 	http.ServeContent(w, rq.Request, "", time.Time{}, bytes.NewReader(data))
 	return nil
 }
