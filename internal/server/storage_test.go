@@ -233,9 +233,12 @@ func TestADigestThatIsSentIsHeld(t *testing.T) {
 	digest := "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 	for _, name := range []string{"Repr-Digest", "Content-Digest"} {
 		h.stored("s", "f", "content", name, "md5=:AAAA:, "+digest)
-		refused := h.put("s", "f", "c0ntent", name, digest)
-		require.Equal(t, 400, refused.Status)
-		require.Equal(t, "storage.digest_mismatch", refused.code())
+		h.stored("s", "f", "content", name, digest, "Idempotency-Key", name)
+		for _, headers := range [][]string{{name, digest}, {name, digest, "Idempotency-Key", name}} {
+			refused := h.put("s", "f", "c0ntent", headers...)
+			require.Equal(t, 400, refused.Status)
+			require.Equal(t, "storage.digest_mismatch", refused.code(), "also of content that the key was not used for")
+		}
 	}
 	require.Equal(t, 400, h.put("s", "f", "content", "Repr-Digest", "sha-256=:AAAA:").Status)
 	require.Equal(t, 400, h.put("s", "f", "content", "Repr-Digest", "sha-256="+strings.Trim(digest[8:], ":")).Status)

@@ -75,9 +75,8 @@ func (s *Service) writeFile(
 			s.DropUnusedBlob(ctx, unused)
 		}
 	}()
-	if f.SHA256 != nil && string(f.SHA256) != string(bytes.SHA256[:]) {
-		return out, web.Invalid("storage.digest_mismatch", "",
-			"the content does not have the SHA-256 that was sent with it: nothing was stored")
+	if err := checkDigest(f.SHA256, bytes.SHA256[:]); err != nil {
+		return out, err
 	}
 	made := store.Object{
 		ID:          web.NewID(),

@@ -76,10 +76,15 @@ func (s *Service) putFile(w http.ResponseWriter, rq *web.Request) error {
 
 // putContent is the SHA-256 of the file that a PUT brings.
 func (s *Service) putContent(w http.ResponseWriter, rq *web.Request) ([]byte, error) {
-	if sum, err := digestOf(rq.Header); sum != nil || err != nil {
-		return sum, err // the first was held to it
+	said, err := digestOf(rq.Header)
+	if err != nil {
+		return nil, err
 	}
-	return s.sumOf(newUpload(rq.Context(), w, rq.Body))
+	sum, err := s.sumOf(newUpload(rq.Context(), w, rq.Body))
+	if err != nil {
+		return nil, err
+	}
+	return sum, checkDigest(said, sum)
 }
 
 func (s *Service) getFile(w http.ResponseWriter, rq *web.Request) error {

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -94,4 +95,13 @@ func digestOf(h http.Header) ([]byte, error) {
 		}
 	}
 	return nil, nil
+}
+
+// checkDigest refuses content whose SHA-256 is not the one that was said of it, if any.
+func checkDigest(said, sum []byte) error {
+	if said != nil && !bytes.Equal(said, sum) {
+		return web.Invalid("storage.digest_mismatch", "",
+			"the content does not have the SHA-256 that was sent with it: nothing was stored")
+	}
+	return nil
 }
