@@ -135,6 +135,9 @@ func TestACapabilityOfOnesOwn(t *testing.T) {
 	body := object{"methods": []string{"GET", "POST"}, "paths": []string{"/v1/users/{id}"}, "host": "api.acme.example"}
 	h.ok("PUT", []string{"capabilities", "acme/users"}, body, &c, "If-None-Match", "*")
 	require.Equal(t, []string{"acme", "available"}, []string{c.Provider, string(c.Status)})
+	second := []string{"If-None-Match", "", "If-None-Match", "*"}
+	refused(t, h.do("PUT", []string{"capabilities", "acme/users"}, nil, body, second...), 400,
+		"request.if_none_match", "it is not replaced for an empty first line")
 	refused(t, h.do("PUT", []string{"capabilities", "acme/users"}, nil, body, "If-None-Match", "*"), 409,
 		"capabilities.exists", "it is there")
 	body["paths"] = []string{"/v2"}

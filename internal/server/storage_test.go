@@ -227,6 +227,18 @@ func TestAKeyWasUsedForTheContentThatWasSentWithIt(t *testing.T) {
 	require.Equal(t, 3, h.kept())
 }
 
+func TestAKeyIsNotUsedForOtherConditions(t *testing.T) {
+	h := newHarness(t)
+	h.stored("s", "f", "x", "If-None-Match", `"other"`, "Idempotency-Key", "k")
+	h.stored("s", "f", "x", "If-None-Match", `"other"`, "Idempotency-Key", "k")
+	for why, more := range map[string][]string{
+		"an empty one": {"If-Match", ""}, "a second line": {"If-None-Match", "*"},
+	} {
+		got := h.put("s", "f", "x", append([]string{"If-None-Match", `"other"`, "Idempotency-Key", "k"}, more...)...)
+		refused(t, got, 422, "request.idempotency_mismatch", why)
+	}
+}
+
 func TestADigestThatIsSentIsHeld(t *testing.T) {
 	h := newHarness(t)
 	sum := sha256.Sum256([]byte("content"))

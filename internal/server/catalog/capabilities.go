@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -146,7 +147,7 @@ func (s *Service) StoreCapability(
 // onlyIfNew reads the header If-None-Match, whose only value here is *: then nothing
 // that is there is replaced.
 func onlyIfNew(rq *web.Request) (bool, error) {
-	switch rq.Header.Get("If-None-Match") {
+	switch strings.Join(rq.Header.Values("If-None-Match"), ",") {
 	case "":
 		return false, nil
 	case "*":

@@ -379,7 +379,18 @@ func (rq *Request) Fingerprint() ([]byte, error) {
 		h.Write([]byte{0})
 	}
 	if isText {
-		h.Write(rq.read)
+		h.Write(rq.read) // whose length was written
+	}
+	// Last, so that an answer which was kept before they were written is found as ever.
+	for _, name := range []string{"If-Match", "If-None-Match", "Repr-Digest", "Content-Digest"} {
+		lines := rq.Header.Values(name)
+		if len(lines) == 0 || len(lines) == 1 && lines[0] != "" {
+			continue // written above
+		}
+		for _, part := range append([]string{name, strconv.Itoa(len(lines))}, lines...) {
+			_, _ = io.WriteString(h, part)
+			h.Write([]byte{0})
+		}
 	}
 	return h.Sum(nil), nil
 }

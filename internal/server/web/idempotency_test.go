@@ -1,6 +1,10 @@
 package web
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,5 +22,33 @@ func TestAKeyHasAnOrderOnlyWhereItHoldsATime(t *testing.T) {
 		{"x", "", "no UUID"},
 	} {
 		require.Equal(t, c.order, orderOf(c.key), "%s: %s", c.key, c.why)
+	}
+}
+
+func TestAFingerprintHasEveryLineOfConditionsAndDigests(t *testing.T) {
+	of := func(headers ...string) string {
+		rq := &Request{Request: httptest.NewRequest("PUT", "/f", strings.NewReader("body")), Route: &Route{}}
+		for i := 0; i < len(headers); i += 2 {
+			rq.Header.Add(headers[i], headers[i+1])
+		}
+		sum, err := rq.Fingerprint()
+		require.NoError(t, err)
+		return hex.EncodeToString(sum)
+	}
+	before := func(parts ...string) string { // as it was when there was only one line of each
+		sum := sha256.Sum256([]byte(strings.Join(parts, "\x00") + "\x00"))
+		return hex.EncodeToString(sum[:])
+	}
+	require.Equal(t, before("PUT", "/f", "", "", "", "", "", "", "4"), of(), "answers that were kept are found")
+	require.Equal(t, before("PUT", "/f", "", "a", "b", "", "c", "d", "4"),
+		of("If-Match", "a", "If-None-Match", "b", "Repr-Digest", "c", "Content-Digest", "d"))
+	seen := map[string][]string{of(): nil}
+	for _, name := range []string{"If-Match", "If-None-Match", "Repr-Digest", "Content-Digest"} {
+		for _, headers := range [][]string{
+			{name, ""}, {name, "a"}, {name, "a", name, ""}, {name, "", name, "a"}, {name, "a", name, "b"}, {name, "", name, ""},
+		} {
+			require.NotContains(t, seen, of(headers...), "%q and %q", headers, seen[of(headers...)])
+			seen[of(headers...)] = headers
+		}
 	}
 }
