@@ -82,8 +82,8 @@ type CapabilityPolicy struct {
 	MaxResponseBytes int64 `json:"maxResponseBytes,omitempty"`
 	// Redact are the fields of JSON answers whose values are hidden: a name at
 	// any depth, "api_key", or a path from the top, "data.owner.email", which
-	// arrays do not count in. An answer that is no JSON is refused, and one with a line end
-	// in a string breaks off there.
+	// arrays do not count in. An answer that is no JSON, lines of it or server-sent events is
+	// refused, and one with a line end in a string breaks off there.
 	Redact []string `json:"redact,omitempty"`
 }
 

@@ -57,10 +57,10 @@ func (r *Redactor) Reader(body io.Reader, contentType string) (io.Reader, bool) 
 	case media == "text/event-stream":
 		f.step = (&eventLines{text: text}).step
 	case media == "application/x-ndjson", media == "application/jsonl":
+		text.lines = true
 	case media == "application/json-seq":
 		text.sequence = true
 	case media == "application/json", media == "text/json", strings.HasSuffix(media, "+json"):
-		text.whole = true
 	default:
 		return nil, false
 	}
@@ -94,8 +94,8 @@ func (f *byteFilter) Read(p []byte) (int, error) {
 			n, err = 0, fail(ErrAnswer, "a zero byte where fields of JSON are hidden, as UTF-16 has them")
 		}
 		f.out = f.out[:0]
-		for _, b := range f.chunk[:n] {
-			f.out = f.step(f.out, b)
+		for i := 0; i < n && !f.text.broken; i++ {
+			f.out = f.step(f.out, f.chunk[i])
 		}
 		if f.text.broken {
 			err = fail(ErrAnswer, "a line end inside a text of JSON, where fields are hidden")
@@ -123,18 +123,18 @@ const (
 
 // jsonRedactor hides the values of fields. It knows strings and brackets, not all of
 // JSON's grammar: in valid JSON a string before a colon is a field's name and
-// nothing else is. A line end ends a string, as in JSON, so that a broken line
-// hides nothing of the next; but a hidden string ends at its quote alone.
+// nothing else is. A line end in a string is no JSON, and who reads it all the same may
+// take the string to go on: nobody can say which fields follow, and nothing more comes out.
 type jsonRedactor struct {
 	r *Redactor
 	// sequence is set where each text begins behind a [recordSeparator].
 	sequence bool
-	// whole is set where lines are no texts of their own. A line end in a string is no
-	// JSON then, and who reads it all the same may take the string to go on: nobody can
-	// say which fields follow.
-	whole bool
-	// broken is set behind such a line end. Nothing comes out any more.
-	broken bool
+	// lines is set where each line is a text. Some readers begin anew behind one that breaks
+	// off, others read on.
+	lines bool
+	// cut is set behind a line end that no text may hold, and broken where the text goes on
+	// all the same. Nothing comes out any more then.
+	cut, broken bool
 
 	at      jsonPlace
 	escaped bool
@@ -219,25 +219,23 @@ func (x *jsonRedactor) isHidden(name string) bool {
 // step takes the next byte, and appends what comes out.
 func (x *jsonRedactor) step(out []byte, b byte) []byte {
 	switch {
-	case x.broken:
-		return out
 	case x.sequence && b == recordSeparator:
 		*x = jsonRedactor{r: x.r, sequence: true, text: x.text[:0]}
 		return append(out, b)
-	case x.at >= inHiddenText:
+	case b == '\n' || b == '\r':
+		x.cut = x.cut || x.at == inText || x.lines && (x.inString() || b == '\n' && len(x.within) > 0)
+	case x.cut:
+		x.broken = true
+		return out
+	}
+	if x.at >= inHiddenText {
 		return x.stepHidden(out, b)
 	}
 	switch x.at {
 	case inText:
 		x.remember(b)
-		switch {
-		case x.endsText(b):
+		if x.endsText(b) {
 			x.at = afterText
-		case b == '\n' || b == '\r':
-			if x.broken = x.whole; x.broken {
-				return out
-			}
-			x.at = outside
 		}
 		return append(out, b)
 	case beforeHidden:
@@ -261,6 +259,16 @@ func (x *jsonRedactor) step(out []byte, b byte) []byte {
 		x.closeLevel()
 	}
 	return append(out, b)
+}
+
+// inString reports whether the next byte belongs to a string, a hidden one too.
+func (x *jsonRedactor) inString() bool {
+	return x.at == inText || x.at == inHiddenText || x.at == inTextOfHidden
+}
+
+// isOpen reports whether a text has begun and not ended.
+func (x *jsonRedactor) isOpen() bool {
+	return x.inString() || x.at >= beforeHidden || x.below > 0 || len(x.within) > 0
 }
 
 // endsText reports whether b is the quote that ends the text it is in.
@@ -340,7 +348,9 @@ func (x *jsonRedactor) stepHidden(out []byte, b byte) []byte {
 }
 
 // eventLines finds the data in server-sent events (WHATWG HTML §9.2). All data
-// lines of an event are one text.
+// lines of an event are one text, which an empty line ends. Other lines are no part of it,
+// but some readers take no carriage return for a line end, and some a bare line for data: one
+// that breaks into a text, or begins like one, ends what comes out.
 type eventLines struct {
 	text *jsonRedactor
 	// read counts the bytes of the line, as far as it may begin with "data:".
@@ -376,6 +386,7 @@ func (e *eventLines) step(out []byte, b byte) []byte {
 	case second:
 	case b == '\n' || b == '\r':
 		if e.data {
+			e.text.cut = e.text.cut || e.text.inString()
 			e.text.step(nil, '\n')
 		} else if e.read == 0 { // an empty line: the event is over
 			*e.text = jsonRedactor{r: e.text.r, text: e.text.text[:0]}
@@ -387,7 +398,11 @@ func (e *eventLines) step(out []byte, b byte) []byte {
 		e.read++
 		e.data = e.read == len(dataField)
 	default:
+		e.text.broken = e.text.isOpen() || e.read == 0 && strings.IndexByte("{[ \t", b) >= 0
 		e.read = len(dataField) + 1
+		if e.text.broken {
+			return out
+		}
 	}
 	return append(out, b)
 }

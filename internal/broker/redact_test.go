@@ -42,8 +42,10 @@ func TestNamedFieldsAreTakenOut(t *testing.T) {
 			`{"x":{"a":{"c":1}},"a":{"c":` + gone + `}}`},
 		{"lines of JSON", "a.c", "application/x-ndjson", "{\"a\":{\"c\":1}}\n{\"a\":{\"c\":2}}\n", "{\"a\":{\"c\":" + gone +
 			"}}\n{\"a\":{\"c\":" + gone + "}}\n"},
-		{"a broken line hides nothing of the next", "key", "application/x-ndjson", "{\"a\n{\"key\":1}\n",
-			"{\"a\n{\"key\":" + gone + "}\n"},
+		{"a value over several lines", "key", "application/x-ndjson", "{\"a\":\n{\"key\":1}}\n{\"key\":2}\n",
+			"{\"a\":\n{\"key\":" + gone + "}}\n{\"key\":" + gone + "}\n"},
+		{"a line end behind the last string", "key", "application/jsonl", "{\"key\":1}\r\n{\"a\n",
+			"{\"key\":" + gone + "}\r\n{\"a\n"},
 		{"the data of events", "key", "text/event-stream", "event: x\ndata: {\"key\":\"v\"}\n\ndata: [DONE]\n\n",
 			"event: x\ndata: {\"key\":" + gone + "}\n\ndata: [DONE]\n\n"},
 		{"data over several lines", "key", "text/event-stream; charset=utf-8",
@@ -52,6 +54,9 @@ func TestNamedFieldsAreTakenOut(t *testing.T) {
 			"data: {\"key\":" + gone + "}\r\rdata:{\"key\":" + gone + "}\r\n\r\n"},
 		{"an event that breaks off hides nothing of the next", "key", "text/event-stream",
 			"data: {\"key\": \"a\n\ndata: {\"b\":1}\n\n", "data: {\"key\": " + gone + "\n\ndata: {\"b\":1}\n\n"},
+		{"an event that breaks off in a string", "key", "text/event-stream",
+			"data: {\"a\": \"b\r\n\r\ndata: {\"key\":1}\r\n\r\n",
+			"data: {\"a\": \"b\r\n\r\ndata: {\"key\":" + gone + "}\r\n\r\n"},
 		{"events behind a byte order mark", "key", "text/event-stream", "\ufeffdata: {\"key\":1}\n\ndata: {\"key\":2}\n\n",
 			"\ufeffdata: {\"key\":" + gone + "}\n\ndata: {\"key\":" + gone + "}\n\n"},
 		{"what only begins like one", "key", "text/event-stream", "\xef\xbbdata: {\"key\":1}\ndata: {\"key\":2}\n\n",
@@ -63,6 +68,8 @@ func TestNamedFieldsAreTakenOut(t *testing.T) {
 			"\x1e{\"a\":\"b\x1e{\"key\":" + gone + "\x1e{\"key\":" + gone + "}\n"},
 		{"a path behind a text that breaks off", "a.c", "application/json-seq", "\x1e{\"a\":{\x1e{\"a\":{\"c\":1}}\n",
 			"\x1e{\"a\":{\x1e{\"a\":{\"c\":" + gone + "}}\n"},
+		{"a text that breaks off with a line end", "key", "application/json-seq", "\x1e{\"a\":\"b\n\x1e{\"key\":1}\n",
+			"\x1e{\"a\":\"b\n\x1e{\"key\":" + gone + "}\n"},
 		{"other fields of events stay", "key", "text/event-stream", ": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n",
 			": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n"},
 	} {
@@ -80,16 +87,34 @@ func TestNamedFieldsAreTakenOut(t *testing.T) {
 // TestALineEndInAStringEndsTheAnswer: it is no JSON, and who takes it for some would read
 // a field that was not seen.
 func TestALineEndInAStringEndsTheAnswer(t *testing.T) {
-	for media, sends := range map[string]string{
-		"application/json":             "{\"note\":\"a\nb\",\"key\":\"v\"}",
-		"application/vnd.acme+json":    "{\"note\":\"a\\\nb\",\"key\":\"v\"}",
-		"text/json; charset=\"UTF-8\"": "{\"no\rte\":\"b\",\"key\":\"v\"}",
+	for _, c := range []struct{ why, media, sends string }{
+		{"a line feed", "application/json", "{\"note\":\"a\nb\",\"key\":\"v\"}"},
+		{"an escaped one", "application/vnd.acme+json", "{\"note\":\"a\\\nb\",\"key\":\"v\"}"},
+		{"a carriage return in a name", "text/json; charset=\"UTF-8\"", "{\"no\rte\":\"b\",\"key\":\"v\"}"},
+		{"a text of a sequence may have lines", "application/json-seq", "\x1e{\"note\":\"a\nb\",\"key\":\"v\"}\n"},
+		{"a reader of values takes lines for none", "application/x-ndjson", "{\"note\":\"a\nb\",\"key\":\"v\"}\n"},
+		{"a carriage return ends no line", "application/jsonl", "{\"note\":\"a\rb\",\"key\":\"v\"}\n"},
+		{"a reader of lines begins anew", "application/x-ndjson", "{\"key\":\"a\n{\"key\":\"v\"}\n"},
+		{"also behind an object that breaks off", "application/x-ndjson", "{\"a\":{\n{\"a\":{\"c\":\"v\"}}\n"},
+		{"lines of data are one text", "text/event-stream", "data: {\"note\":\"a\ndata: b\",\"key\":\"v\"}\n\n"},
+		{"with other fields between", "text/event-stream", "data: {\"note\":\"a\nid: 1\ndata: b\",\"key\":\"v\"}\n\n"},
+		{"and data without a colon", "text/event-stream", "data: {\"note\":\"a\ndata\ndata: b\",\"key\":\"v\"}\n\n"},
+		{"or texts of their own", "text/event-stream", "data: {\"key\":\"a\ndata: {\"key\":\"v\"}\n\n"},
+		{"a carriage return between them", "text/event-stream", "data: {\"note\":\"a\rdata: b\",\"key\":\"v\"}\n\n"},
+		{"which some take for text", "text/event-stream", "data: {\"note\":\"a\rb\",\"key\":\"v\"}\n\n"},
+		{"a line of JSON that is no data", "text/event-stream", "id: 1\n{\"key\":\"v\"}\n\n"},
+		{"or white space", "text/event-stream", "data: {\"note\":1,\r\"key\":\"v\"}\n\n"},
 	} {
-		r, ok := NewRedactor([]string{"key"}).Reader(iotest.HalfReader(strings.NewReader(sends)), media)
-		require.True(t, ok)
-		got, err := io.ReadAll(r)
-		require.ErrorIs(t, err, ErrAnswer, media)
-		require.NotContains(t, string(got), "v", media)
+		for name, chunk := range map[string]func(io.Reader) io.Reader{
+			"whole":        func(r io.Reader) io.Reader { return r },
+			"byte by byte": iotest.OneByteReader,
+		} {
+			r, ok := NewRedactor([]string{"key", "a.c"}).Reader(chunk(strings.NewReader(c.sends)), c.media)
+			require.True(t, ok)
+			got, err := io.ReadAll(r)
+			require.ErrorIs(t, err, ErrAnswer, "%s, %s", c.why, name)
+			require.NotContains(t, string(got), "v", "%s, %s", c.why, name)
+		}
 	}
 	got := redacted(t, []string{"key"}, "application/json", "{\"key\":\"a\nb\",\"b\":1}",
 		func(r io.Reader) io.Reader { return r })
@@ -157,3 +182,85 @@ func without(v any, fields, at []string) any {
 }
 
 func samePath(a, b []string) bool { return strings.Join(a, "\x00") == strings.Join(b, "\x00") }
+
+// TestNoReaderFindsAHiddenField puts answers together from pieces, broken ones too, and reads
+// what comes through as readers do that take more than JSON has.
+func TestNoReaderFindsAHiddenField(t *testing.T) {
+	begins := rapid.SampledFrom([]string{"", "data: ", "\x1e"})
+	pieces := rapid.SampledFrom([]string{
+		`{"note":"a`, `b","key":"SECRET"}`, `{"key":"SECRET"}`, `{"key":"`, `{"a":{`, `"c":"SECRET"}}`,
+		`{"a":{"c":"SECRET"}}`, `"`, "\\", " ", "\n", "\r", "\r\n", "\n\n",
+		"data", "\ndata: ", "\rdata:", "\n\ndata: ", "\nid: 1", "\x1e",
+	})
+	readers := map[string][]func(string) []string{
+		"application/json":     {all},
+		"application/x-ndjson": {all, linesOf},
+		"application/json-seq": {textsOf},
+		"text/event-stream":    {dataOf},
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		sends := begins.Draw(t, "begins") + strings.Join(rapid.SliceOfN(pieces, 1, 8).Draw(t, "pieces"), "")
+		for media, readers := range readers {
+			r, ok := NewRedactor([]string{"key", "a.c"}).Reader(strings.NewReader(sends), media)
+			require.True(t, ok)
+			got, err := io.ReadAll(r)
+			if err != nil {
+				require.ErrorIs(t, err, ErrAnswer)
+			}
+			for _, read := range readers {
+				for _, text := range read(string(got)) {
+					d := json.NewDecoder(strings.NewReader(escapeLineEnds(text)))
+					for v := any(nil); d.Decode(&v) == nil; v = nil {
+						before, err := json.Marshal(v)
+						require.NoError(t, err)
+						after, err := json.Marshal(without(v, []string{"key", "a.c"}, nil))
+						require.NoError(t, err)
+						require.Equal(t, string(after), string(before), "%s: %q", media, got)
+					}
+				}
+			}
+		}
+	})
+}
+
+func all(s string) []string { return []string{s} }
+
+func linesOf(s string) []string { return strings.Split(s, "\n") }
+
+func textsOf(s string) []string { return strings.Split(s, "\x1e") }
+
+// dataOf reads server-sent events.
+func dataOf(s string) []string {
+	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
+	var texts []string
+	for _, event := range strings.Split(s, "\n\n") {
+		var data []string
+		for _, line := range strings.Split(event, "\n") {
+			if text, ok := strings.CutPrefix(line, "data:"); ok {
+				data = append(data, text)
+			}
+		}
+		texts = append(texts, strings.Join(data, "\n"))
+	}
+	return texts
+}
+
+// escapeLineEnds makes JSON of a text with line ends in strings, as a reader that takes them does.
+func escapeLineEnds(s string) string {
+	var out strings.Builder
+	inString := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case inString && s[i] == '\\' && i+1 < len(s) && s[i+1] != '\n' && s[i+1] != '\r':
+			out.WriteByte(s[i])
+			i++
+		case inString && (s[i] == '\n' || s[i] == '\r'):
+			out.WriteString("\\n")
+			continue
+		case s[i] == '"':
+			inString = !inString
+		}
+		out.WriteByte(s[i])
+	}
+	return out.String()
+}
