@@ -35,22 +35,23 @@ func HostPattern(pattern string) error {
 			return errPort
 		}
 	}
-	labels := strings.Split(name, ".")
-	if len(name) > 253 || len(labels) < 2 {
+	below := strings.Count(name, ".")
+	if len(name) > 253 || below < 1 {
 		return errHost
 	}
-	for i, label := range labels {
-		if label == "*" {
-			if i >= len(labels)-2 {
-				return errWildcard
+	var last string
+	for last = range strings.SplitSeq(name, ".") {
+		switch {
+		case last != "*":
+			if !isLabel(last) {
+				return errHost
 			}
-			continue
+		case below < 2:
+			return errWildcard
 		}
-		if !isLabel(label) {
-			return errHost
-		}
+		below--
 	}
-	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
+	if strings.Trim(last, "0123456789") == "" {
 		return errHost
 	}
 	return nil

@@ -205,7 +205,7 @@ func TestWhatIsNoHostAndNoMethodIsNotInTheLog(t *testing.T) {
 		return c.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, body)
 	}
 	for _, host := range []string{key, "https://u:" + key + "@" + acmeHost + "/v1/things?sig=" + key, acmeHost + ":" + key,
-		key + "@" + acmeHost} {
+		key + "@" + acmeHost, "::1%" + key + "/with?anything=1", "[fe80::1%" + key + "]:443"} {
 		refused(t, invoke("host", host), 403, "invoke.host_not_allowed", host)
 		require.Empty(t, c.last().Host, host)
 		_, code := c.passed("GET", "acme~things", "/v1/things", "BCTRL-Host", host)

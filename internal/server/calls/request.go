@@ -106,7 +106,7 @@ func (r providerRequest) describe(ev *audit.Event) {
 	if isMethod(r.method) {
 		ev.Method = r.method
 	}
-	if isHost(r.host) {
+	if r.host != "" && isHost(r.host) {
 		ev.Host = r.host
 	}
 	if ev.Runtime == "" {
@@ -120,16 +120,20 @@ func isMethod(text string) bool {
 	return len(text) <= longest && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
 }
 
-// isHost reports whether a text can be a host, or its address, with or without a port.
+// isHost reports whether a text can be a host, or its address, with or without a port. An
+// address with a zone, which may be any text, is none.
 func isHost(text string) bool {
+	if registry.Host(strings.ToLower(text)) == nil { // nearly always, and it takes no memory
+		return true
+	}
 	if host, port, err := net.SplitHostPort(text); err == nil {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			return false
 		}
 		text = host
 	}
-	_, err := netip.ParseAddr(text)
-	return err == nil || text == "localhost" || registry.Host(strings.ToLower(text)) == nil
+	addr, err := netip.ParseAddr(text)
+	return err == nil && addr.Zone() == "" || text == "localhost" || registry.Host(strings.ToLower(text)) == nil
 }
 
 // queryOf is the query for what a request is to be made with.
