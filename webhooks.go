@@ -30,7 +30,7 @@ type Webhook struct {
 	// policy holds for it, and it must not redirect.
 	URL         string `json:"url"`
 	Description string `json:"description,omitempty"`
-	// Events are the types that it gets, at most as many as there are; none is all.
+	// Events are the types that it gets, each once; none is all.
 	Events []EventType `json:"events,omitempty"`
 	// WorkspaceID selects the events of one workspace; empty is all.
 	WorkspaceID string `json:"workspaceId,omitempty"`

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,7 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // received is what a receiver of webhooks got.
@@ -161,17 +168,58 @@ func TestTheAddressPolicyHoldsForWebhooks(t *testing.T) {
 	require.Equal(t, "webhooks.address_refused", d.Code)
 }
 
-func TestAWebhookNamesNoMoreEventsThanThereAre(t *testing.T) {
+func TestAWebhookHoldsEachTypeOnce(t *testing.T) {
 	h := newHarness(t)
-	types := append(bctrl.EventTypes(), bctrl.EventGap)
-	hook := object{"url": "https://ops.example.com/", "events": types[:len(types)-1]}
-	var made struct {
-		Webhook struct{ ID string } `json:"webhook"`
+	types := bctrl.EventTypes()
+	var made struct{ Webhook bctrl.Webhook }
+	h.ok("POST", []string{"webhooks"}, object{"url": "https://ops.example.com/", "events": append(types, types...)}, &made)
+	require.Equal(t, types, made.Webhook.Events)
+	var got bctrl.Webhook
+	path := []string{"webhooks", made.Webhook.ID}
+	h.ok("PATCH", path, object{"events": []string{"events.gap", "runtime.crashed", "events.gap"}}, &got)
+	require.Equal(t, []bctrl.EventType{bctrl.EventGap, bctrl.EventCrashed}, got.Events)
+	var all bctrl.Webhook
+	h.ok("PATCH", path, object{"events": []string{}}, &all)
+	require.Empty(t, all.Events)
+	refused(t, h.do("PATCH", path, nil, object{"events": []string{"events.gap", "events.gap", "gaps"}}), 400, "events.unknown_type", "no type")
+}
+
+// TestAWebhookThatWouldNotBeTakenAnyMoreIsDisabled has one of a server that took any number of
+// types, and whose policy permitted an address that this one does not.
+func TestAWebhookThatWouldNotBeTakenAnyMoreIsDisabled(t *testing.T) {
+	h := newHarness(t)
+	var made struct{ Webhook bctrl.Webhook }
+	h.ok("POST", []string{"webhooks"}, object{"url": "https://ops.example.com/"}, &made)
+	org := h.org()
+	row, err := h.db.Read().Webhook(t.Context(), org, made.Webhook.ID)
+	require.NoError(t, err)
+	record := func() seal.Record {
+		return seal.Record{Kind: "webhook", UID: row.UID, Scope: org, Version: row.Version,
+			Meta: tuple.New(len(row.Meta) + 16).Bytes(row.Meta)}
 	}
-	h.ok("POST", []string{"webhooks"}, hook, &made)
-	more := object{"url": hook["url"], "events": types}
-	refused(t, h.do("POST", []string{"webhooks"}, nil, more), 400, "request.too_long", "one of them twice")
-	refused(t, h.do("PATCH", []string{"webhooks", made.Webhook.ID}, nil, more), 400, "request.too_long", "when changed")
+	plain, err := h.server.Keys.Open(record(), row.Sealed)
+	require.NoError(t, err)
+	row.Meta = []byte(`{"events":["events.gap"` + strings.Repeat(`,"events.gap"`, 100) + `],"enabled":true}`)
+	row.Version++
+	row.Sealed, err = h.server.Keys.Seal(record(), bytes.ReplaceAll(plain, []byte("ops.example.com"), []byte("10.0.0.1")))
+	require.NoError(t, err)
+	require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error {
+		ev := web.ServerEvent("webhook.update", row.UID)
+		ev.Org, ev.UID, ev.Version = org, row.UID, row.Version
+		return errors.Join(tx.UpdateWebhook(t.Context(), org, row), audit.Append(tx, ev))
+	}))
+
+	var got bctrl.Webhook
+	path := []string{"webhooks", row.UID}
+	h.ok("PATCH", path, object{"enabled": false}, &got)
+	require.False(t, got.Enabled)
+	require.Equal(t, []bctrl.EventType{bctrl.EventGap}, got.Events)
+	row, err = h.db.Read().Webhook(t.Context(), org, row.UID)
+	require.NoError(t, err)
+	require.Less(t, len(row.Meta), 100, "no transaction reads the others any more")
+	for _, in := range []object{{"url": got.URL}, {"enabled": true}} {
+		refused(t, h.do("PATCH", path, nil, in), 403, "webhooks.address_refused", "it is to be sent to")
+	}
 }
 
 func TestARotatedSecretSignsUntilItsOverlapEnds(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,12 +45,16 @@ func (s *Service) create(ctx context.Context, rq *web.Request, in bctrl.WebhookC
 	if err := rq.Authorize(""); err != nil {
 		return out, err
 	}
-	w := opened{meta: meta{Description: in.Description, Events: in.Events, WorkspaceID: in.WorkspaceID, Enabled: true}}
-	w.URL = in.URL
-	if err := s.check(w); err != nil {
+	given := bctrl.WebhookUpdate{URL: &in.URL, Description: &in.Description, Events: &in.Events}
+	if err := s.check(given); err != nil {
 		return out, err
 	}
+	w := opened{meta: meta{Description: in.Description, Events: distinct(in.Events), WorkspaceID: in.WorkspaceID, Enabled: true}}
+	w.URL = in.URL
 	if in.WorkspaceID != "" {
+		if web.ValidUUID(in.WorkspaceID) != nil {
+			return out, web.Invalid("request.invalid_id", "workspaceId", "workspaceId must be a uuid")
+		}
 		_, err := s.DB.Read().Workspace(ctx, rq.Caller.Org, in.WorkspaceID)
 		if errors.Is(err, store.ErrNotFound) {
 			err = web.WithField(web.NotFound("workspaces.not_found", "there is no such workspace"), "workspaceId")
@@ -83,25 +88,41 @@ func newSecret() wire.Value {
 	return wire.NewValue(wire.NewWebhookSecret(key))
 }
 
-// check refuses what no webhook can be.
-func (s *Service) check(w opened) error {
-	var p web.Problems
-	p.Limit("description", len(w.Description), web.MaxLabel)
-	p.Limit("events", len(w.Events), len(bctrl.EventTypes())) // they are read in each transaction with an event
-	if err := p.Err(); err != nil {
-		return err
+// check refuses what no webhook can be. What is not given stays as it is, whatever it is: a
+// webhook can be disabled although its address would not be taken any more.
+func (s *Service) check(given bctrl.WebhookUpdate) error {
+	if given.Description != nil {
+		var p web.Problems
+		p.Limit("description", len(*given.Description), web.MaxLabel)
+		if err := p.Err(); err != nil {
+			return err
+		}
 	}
-	texts := make([]string, len(w.Events))
-	for i, t := range w.Events {
-		texts[i] = string(t)
+	if given.Events != nil {
+		var texts []string
+		for _, t := range *given.Events {
+			texts = append(texts, string(t))
+		}
+		if _, err := events.TypesOf("events", texts); err != nil {
+			return err
+		}
 	}
-	if _, err := events.TypesOf("events", texts); err != nil {
-		return err
+	if given.URL != nil {
+		return s.checkAddress(*given.URL)
 	}
-	if w.WorkspaceID != "" && web.ValidUUID(w.WorkspaceID) != nil {
-		return web.Invalid("request.invalid_id", "workspaceId", "workspaceId must be a uuid")
+	return nil
+}
+
+// distinct drops types that are named before: all that are stored are read in each
+// transaction with an event.
+func distinct(types []bctrl.EventType) []bctrl.EventType {
+	var out []bctrl.EventType
+	for _, t := range types {
+		if !slices.Contains(out, t) {
+			out = append(out, t)
+		}
 	}
-	return s.checkAddress(w.URL)
+	return out
 }
 
 // maxAddress bounds an address, in bytes.
@@ -217,16 +238,26 @@ func changeOf[Out any](
 
 func (s *Service) update(ctx context.Context, rq *web.Request, in bctrl.WebhookUpdate) (bctrl.Webhook, error) {
 	out, err := changeOf(ctx, s, rq, func(w *opened) error {
+		if err := s.check(in); err != nil {
+			return err
+		}
 		web.SetIfGiven(&w.URL, in.URL)
 		web.SetIfGiven(&w.Description, in.Description)
-		web.SetIfGiven(&w.Events, in.Events)
+		if in.Events != nil {
+			w.Events = distinct(*in.Events)
+		}
+		if in.Enabled != nil && *in.Enabled {
+			if err := s.checkAddress(w.URL); err != nil {
+				return err
+			}
+		}
 		if in.Enabled != nil {
 			w.Enabled, w.DisabledFor = *in.Enabled, ""
 		}
 		if in.URL != nil || in.Enabled != nil {
 			w.FailuresFrom = store.Now()
 		}
-		return s.check(*w)
+		return nil
 	}, describe)
 	if err == nil && (in.URL != nil || in.Enabled != nil) {
 		s.endRest(out.ID)

@@ -102,5 +102,6 @@ func (s *Service) open(org string, row store.Webhook) (w opened, err error) {
 	if err := json.Unmarshal(row.Meta, &w.meta); err != nil {
 		return w, err
 	}
+	w.Events = distinct(w.Events) // as they are stored now, when the webhook is changed
 	return w, json.Unmarshal(plain, &w.sealed)
 }
