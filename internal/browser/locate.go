@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 )
 
 // installHint is the shortest way to a browser: 12 seconds on Debian.
@@ -27,7 +28,7 @@ var candidates = []string{
 	"chromium-browser",
 }
 
-// Locate returns the path of the browser that is started: path
+// Locate returns the whole path of the browser that is started: path
 // itself unless it is empty, else the first that the machine has. The error
 // wraps [ErrNoChromium] and says how to install one.
 func Locate(path string) (string, error) { return locate(path, candidates) }
@@ -36,6 +37,9 @@ func locate(path string, candidates []string) (string, error) {
 	if path != "" {
 		found, err := exec.LookPath(path)
 		if err != nil {
+			return "", fmt.Errorf("%w at %s: %w", ErrNoChromium, path, err)
+		}
+		if found, err = filepath.Abs(found); err != nil { // it is started in a folder of its own
 			return "", fmt.Errorf("%w at %s: %w", ErrNoChromium, path, err)
 		}
 		return found, nil

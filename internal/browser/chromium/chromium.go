@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,6 +76,9 @@ func New(o Options) (*Driver, error) {
 	}
 	if o.TempDir == "" {
 		o.TempDir = os.TempDir()
+	}
+	if o.TempDir, err = filepath.Abs(o.TempDir); err != nil { // browsers have another working directory
+		return nil, fmt.Errorf("find the temporary directory: %w", err)
 	}
 	if err := user.checkReach(o.TempDir); err != nil {
 		return nil, err

@@ -251,6 +251,20 @@ func TestABrowserThatSomebodyKillsSaysSo(t *testing.T) {
 	require.NotErrorIs(t, b.Err(), browser.ErrDiskFull)
 }
 
+// A browser does not run in the folder of the server, from which --browser ./chromium and TMPDIR=tmp are meant.
+func TestPathsOfABrowserMayBeRelative(t *testing.T) {
+	installed, err := browser.Locate("")
+	require.NoError(t, err)
+	t.Chdir(openTempDir(t))
+	require.NoError(t, os.Mkdir("relative", 0o755))
+	require.NoError(t, os.WriteFile("chromium", []byte("#!/bin/sh\nexec "+installed+` "$@"`), 0o755))
+	driver, err := New(Options{Path: "./chromium", TempDir: "relative"})
+	require.NoError(t, err)
+	b, err := driver.Launch(t.Context(), browser.Spec{ID: "relative"})
+	require.NoError(t, err)
+	require.NoError(t, b.Stop(t.Context()))
+}
+
 func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 	temp := openTempDir(t)
 	script := filepath.Join(temp, "broken")
