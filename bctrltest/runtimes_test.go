@@ -116,6 +116,49 @@ func TestACrashIsSeenAndLeavesNothing(t *testing.T) {
 	require.Equal(t, bctrl.RuntimeStopped, again.Status)
 }
 
+// TestABrowserThatIsKilledEndsWhatItWasAskedFor kills the browser while calls wait for it.
+func TestABrowserThatIsKilledEndsWhatItWasAskedFor(t *testing.T) {
+	dir := temporary(t)
+	asked := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", servesHTML(`<script>onbeforeprint = () => {
+		const x = new XMLHttpRequest(); x.open('GET', '/asks', false); x.send() }</script>`))
+	mux.HandleFunc("/asks", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- struct{}{}:
+			<-r.Context().Done()
+		case <-r.Context().Done():
+		}
+	})
+	site := httptest.NewServer(mux)
+	t.Cleanup(site.Close)
+	srv := bctrltest.New(t, bctrltest.WithBrowser())
+	ctx := t.Context()
+	ws, err := srv.Client().Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "w"})
+	require.NoError(t, err)
+	for why, call := range map[string]func(*bctrl.Runtime) error{
+		"a navigation": func(rt *bctrl.Runtime) error { _, err := rt.Page.Goto(ctx, site.URL+"/asks"); return err },
+		"a new tab":    func(rt *bctrl.Runtime) error { _, err := rt.Pages.Open(ctx, site.URL+"/asks"); return err },
+		"printing":     func(rt *bctrl.Runtime) error { _, err := rt.Page.PDF(ctx, bctrl.PDFOptions{}); return err },
+	} {
+		rt, err := ws.Runtimes.Browser("b").Stagehand(ctx, bctrl.Launch{})
+		require.NoError(t, err, why)
+		_, err = rt.Page.Goto(ctx, site.URL)
+		require.NoError(t, err, why)
+		ended := make(chan error, 1)
+		go func() { ended <- call(rt) }()
+		<-asked
+		killBrowser(t)
+		killed := time.Now()
+		require.Equal(t, "runtimes.ended", codeOf(<-ended), why)
+		require.Less(t, time.Since(killed), 4*time.Second, why)
+		require.Eventually(t, func() bool {
+			return rt.Refresh(ctx) == nil && rt.Status == bctrl.RuntimeFailed
+		}, 5*time.Second, 10*time.Millisecond, why)
+		requireNothingLeft(t, dir)
+	}
+}
+
 func TestAProfileKeepsItsCookiesAndHasOneBrowser(t *testing.T) {
 	dir := temporary(t)
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

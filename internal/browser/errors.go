@@ -11,6 +11,9 @@ import (
 // profile.
 var ErrProfileInUse = errors.New("the profile is in use by another browser")
 
+// ErrGone is in the error of what a browser was asked for and cannot answer, since it has ended.
+var ErrGone = errors.New("the browser is gone")
+
 // ErrNoProfile is the error of saving the profile of a browser that has none.
 var ErrNoProfile = errors.New("the browser has no profile")
 

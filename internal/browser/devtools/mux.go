@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
@@ -45,7 +46,7 @@ const (
 )
 
 // ErrBrowserGone answers whoever asks something of a browser whose pipe has ended.
-var ErrBrowserGone = errors.New("the browser is gone")
+var ErrBrowserGone = browser.ErrGone
 
 // The other reasons for the end of a client.
 var (

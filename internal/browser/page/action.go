@@ -183,6 +183,11 @@ func (s *Set) cleanError(ctx context.Context, err error) error {
 	if why := context.Cause(ctx); why != nil {
 		err = why
 	}
+	select {
+	case <-s.conn.Done():
+		err = browser.ErrGone
+	default:
+	}
 	return &pageError{text: s.scrub.Text(err.Error()), cause: err}
 }
 

@@ -200,6 +200,7 @@ func (s *Set) OpenTab(ctx context.Context, address string) error {
 	s.closeTab(closing, t) // nothing is to be seen there
 	select {
 	case <-t.session.gone:
+	case <-s.conn.Done():
 	case <-closing.Done():
 	}
 	return err
@@ -302,6 +303,8 @@ func (s *Set) CloseTab(ctx context.Context, id browser.TabID) (err error) {
 		select {
 		case <-t.session.gone:
 			return nil
+		case <-s.conn.Done():
+			return s.cleanError(ctx, protocol.ErrGone)
 		case <-asked:
 			asked = s.dialogs.asked()
 			if browser.AnswersDialogs(ctx) {

@@ -68,7 +68,7 @@ func (c *Conn) read(ctx context.Context) {
 	for {
 		data, err := c.conn.Read(ctx)
 		if err != nil {
-			c.failAll(fmt.Errorf("the browser is gone: %w", err))
+			c.failAll(fmt.Errorf("%w: %w", browser.ErrGone, err))
 			return
 		}
 		msg := new(cdproto.Message)

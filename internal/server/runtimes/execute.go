@@ -11,6 +11,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/steptime"
@@ -238,6 +239,8 @@ func (s *Service) runStep(ctx context.Context, x *execution, st step, report fun
 		err = s.whyEnded(ctx, x, ctx.Err())
 	case bounded.Err() != nil:
 		err = errTimedOut
+	case errors.Is(err, browser.ErrGone) && x.live.endsSoon(bounded):
+		err = errRuntimeEnded
 	}
 	e := web.AsError(err)
 	if e == web.ErrInternal {

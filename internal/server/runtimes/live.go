@@ -103,6 +103,20 @@ func (lr *liveRuntime) stop(reason string) {
 	}
 }
 
+// goneTime is how long a runtime may take to end once its browser is gone.
+const goneTime = 5 * time.Second
+
+// endsSoon reports whether a runtime whose browser is gone has ended with it, as it does a
+// moment later. It must not be called with mu held.
+func (lr *liveRuntime) endsSoon(ctx context.Context) bool {
+	select {
+	case <-lr.life.Done():
+	case <-ctx.Done():
+	case <-time.After(goneTime):
+	}
+	return lr.life.Err() != nil
+}
+
 // isStopping reports whether somebody asked for the end of the runtime.
 func (lr *liveRuntime) isStopping() bool {
 	stopping, _ := lr.whyStopping()

@@ -47,7 +47,7 @@ func (s *Service) saveProfile(ctx context.Context, rq *web.Request, _ web.None) 
 		ctx, cancelSave := context.WithTimeout(ctx, saveBound)
 		defer cancelSave()
 		if err := lr.browser.SaveProfile(ctx); err != nil {
-			if lr.life.Err() != nil {
+			if lr.life.Err() != nil || errors.Is(err, browser.ErrGone) && lr.endsSoon(ctx) {
 				return web.ErrNotActive
 			}
 			if errors.Is(err, browser.ErrProfileTooLarge) {

@@ -30,6 +30,9 @@ func (lr *liveRuntime) show(ctx context.Context) (*showing, error) {
 		return nil, web.ErrNotActive
 	}
 	screen, err := lr.browser.Screen(ctx)
+	if errors.Is(err, browser.ErrGone) {
+		return nil, web.ErrNotActive // its runtime ends in a moment
+	}
 	if err != nil {
 		return nil, err
 	}
