@@ -49,8 +49,8 @@ func (s *Service) create(ctx context.Context, rq *web.Request, in bctrl.WebhookC
 	if err := s.check(given); err != nil {
 		return out, err
 	}
-	w := opened{meta: meta{Description: in.Description, Events: distinct(in.Events), WorkspaceID: in.WorkspaceID, Enabled: true}}
-	w.URL = in.URL
+	w := opened{meta: meta{Description: in.Description, Events: distinct(in.Events), WorkspaceID: in.WorkspaceID}}
+	w.URL, w.Enabled = in.URL, true
 	if in.WorkspaceID != "" {
 		if web.ValidUUID(in.WorkspaceID) != nil {
 			return out, web.Invalid("request.invalid_id", "workspaceId", "workspaceId must be a uuid")
