@@ -27,8 +27,8 @@ type frame struct {
 	session *session
 	top     *frame // of the tab
 
-	zoomMu sync.Mutex
-	zoom   float64 // see zoomInTab; 0 where it is not known yet
+	pixelsMu sync.Mutex
+	pixels   float64 // see devicePixels; 0 where they are not known yet
 }
 
 // document names the document of the frame.
@@ -128,34 +128,40 @@ func (f *frame) zoomInTab(ctx context.Context) (float64, error) {
 	if f == f.top {
 		return 1, nil
 	}
-	f.zoomMu.Lock()
-	defer f.zoomMu.Unlock()
-	if f.zoom == 0 {
-		own, err := f.devicePixels(ctx)
-		if err != nil {
-			return 0, err
-		}
-		around, err := f.top.devicePixels(ctx)
-		if err != nil {
-			return 0, err
-		}
-		f.zoom = own / around
-	}
-	return f.zoom, nil
-}
-
-// devicePixels returns how many pixels of the screen one of the frame's CSS pixels is long.
-func (f *frame) devicePixels(ctx context.Context) (float64, error) {
-	w, err := isolatedWorld(ctx, f)
+	own, err := f.devicePixels(ctx)
 	if err != nil {
 		return 0, err
 	}
-	var ratio float64
-	err = evaluate(ctx, f, w, &ratio, `function () { return devicePixelRatio; }`)
-	if err == nil && ratio <= 0 {
+	around, err := f.top.devicePixels(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return own / around, nil
+}
+
+// devicePixels returns how many pixels of the screen one of the frame's CSS pixels is long,
+// and asks for it once. Its errors do not say that something is not shown: see [isNotShown].
+func (f *frame) devicePixels(ctx context.Context) (float64, error) {
+	f.pixelsMu.Lock()
+	defer f.pixelsMu.Unlock()
+	if f.pixels > 0 {
+		return f.pixels, nil
+	}
+	w, err := isolatedWorld(ctx, f)
+	if err == nil {
+		err = evaluate(ctx, f, w, &f.pixels, `function () { return devicePixelRatio; }`)
+	}
+	if _, refused := errors.AsType[*cdproto.Error](err); refused || err == nil && f.pixels <= 0 {
 		err = errScript
 	}
-	return ratio, err
+	return f.pixels, err
+}
+
+// isNotShown reports whether the browser itself has said, where it was asked for the place of
+// something, that this has none, or whether what it was in has ended.
+func isNotShown(err error) bool {
+	_, refused := errors.AsType[*cdproto.Error](err)
+	return refused || errors.Is(err, protocol.ErrGone)
 }
 
 // ancestors returns f and every frame above it up to the top; nil when the

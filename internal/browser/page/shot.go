@@ -218,10 +218,10 @@ func (t *tab) masks(ctx context.Context) ([]nodeMask, error) {
 		}
 		x, y, err := t.frameOffset(ctx, tree, f)
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
+			if !isNotShown(err) { // in its parent
+				return nil, fmt.Errorf("locating the frame: %w", err)
 			}
-			continue // not shown in its parent
+			continue
 		}
 		backends, err := t.nodesToMask(ctx, f, painted)
 		if err != nil {
@@ -230,8 +230,8 @@ func (t *tab) masks(ctx context.Context) ([]nodeMask, error) {
 		slices.Sort(backends)
 		for _, backend := range slices.Compact(backends) {
 			all, err := boxesOfNode(ctx, f, backend)
-			if err != nil && ctx.Err() != nil {
-				return nil, ctx.Err()
+			if err != nil && !isNotShown(err) { // it may be, and would not be painted over
+				return nil, fmt.Errorf("locating what is painted over: %w", err)
 			}
 			for i := range all {
 				all[i] = all[i].shifted(x, y)
