@@ -26,8 +26,13 @@ func goesOnUnderItsReader(th *theatre) {
 	s.until("marks.querySelector('button')", "what happened is listed")
 	eval[any](s, "marks.querySelector('button').focus()")
 	before := eval[int](s, "marks.childElementCount")
+	eval[any](s, `(() => { const ask = window.fetch; window.fetch = async () => {
+		window.fetch = ask;
+		return new Response('{"code":"server.stopping","error":"the server stops"}', {status: 503});
+	}; })()`)
+	s.until("document.querySelector('#status').textContent === 'The server cannot be reached'", "it does not answer")
 	th.visit("/second")
-	s.until(fmt.Sprintf("marks.childElementCount > %d", before), "what happens is added")
+	s.until(fmt.Sprintf("marks.childElementCount > %d", before), "what happens is added, once it does")
 	require.True(s, eval[bool](s, "document.activeElement === marks.querySelector('button')"), "the focus stays")
 	th.visit("/")
 }

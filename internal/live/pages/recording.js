@@ -34,6 +34,7 @@
 		try {
 			const known = film ? '?fromFrame=' + film.frames.length + '&fromMark=' + film.marks.length : '';
 			answer = await fetch(path + '/index' + known, {cache: 'no-store', referrerPolicy: 'no-referrer'});
+			if (film && answer.status >= 500) throw new Error('not now');
 			body = await answer.json();
 		} catch {
 			if (!film) return end('live.unreachable', 'the server cannot be reached');
