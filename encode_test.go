@@ -385,6 +385,16 @@ func TestOptionsKeepTextOrRefuseIt(t *testing.T) {
 		require.True(t, errors.As(err, &e) && e.Status == http.StatusBadRequest, "a header would lose the blanks around %v",
 			target)
 	}
+	for range 10 {
+		two := CallTarget{Capability: "a/a", Context: InWorkspace("a "), Consumer: " a"}
+		resp, err := c.Capabilities.HTTPClient(two).Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		var e *Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, "Bctrl-Workspace-Id", e.Field, "of two always the same is named")
+	}
 	require.Empty(t, f.requests())
 }
 

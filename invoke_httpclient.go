@@ -159,19 +159,18 @@ func (p *passage) headers(h http.Header, t *transport, host string) *Error {
 		}
 	}
 	h[wire.HeaderTransparent] = []string{"true"}
-	for name, value := range map[string]string{
-		wire.HeaderHost: host, wire.HeaderWorkspace: p.target.Context.WorkspaceID(),
-		wire.HeaderGroup:    p.target.Context.GroupID(),
-		wire.HeaderConsumer: p.target.Consumer,
+	for _, at := range []struct{ header, value string }{
+		{wire.HeaderHost, host}, {wire.HeaderWorkspace, p.target.Context.WorkspaceID()},
+		{wire.HeaderGroup, p.target.Context.GroupID()}, {wire.HeaderConsumer, p.target.Consumer},
 	} {
 		switch {
-		case value == "":
+		case at.value == "":
 			continue
-		case !printable(value):
-			return refusal(http.StatusBadRequest, "request.invalid_header", name,
+		case !printable(at.value):
+			return refusal(http.StatusBadRequest, "request.invalid_header", at.header,
 				"the header has a blank, a control character or a letter that is not ASCII")
 		}
-		h[name] = []string{value}
+		h[at.header] = []string{at.value}
 	}
 	t.headers(h, p.as, nil)
 	return nil

@@ -80,11 +80,14 @@ func (l *launchFlags) configuration(cmd *cobra.Command) (*bctrl.LaunchConfig, er
 		return nil, err
 	}
 	l.overlay(cmd, c)
-	for name, set := range map[string]func(*bctrl.LaunchConfig) error{
-		"geolocation": l.setPlace, "grant": l.setGrants, "max-memory": l.setMemory,
+	for _, given := range []struct {
+		name string
+		set  func(*bctrl.LaunchConfig) error
+	}{
+		{"geolocation", l.setPlace}, {"grant", l.setGrants}, {"max-memory", l.setMemory},
 	} {
-		if cmd.Flags().Changed(name) {
-			if err := set(c); err != nil {
+		if cmd.Flags().Changed(given.name) {
+			if err := given.set(c); err != nil {
 				return nil, err
 			}
 		}

@@ -43,7 +43,8 @@ func auditFilter(rq *web.Request) (f bctrl.AuditFilter, err error) {
 	if f.Decision != "" && f.Decision != bctrl.AuditAllowed && f.Decision != bctrl.AuditDenied {
 		return f, web.Invalid("request.parameter", "decision", "decision must be allow or deny")
 	}
-	for name, to := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
+	for i, to := range []*time.Time{&f.Since, &f.Until} {
+		name := []string{"since", "until"}[i]
 		if !q.Has(name) {
 			continue
 		}

@@ -193,6 +193,27 @@ func TestARefusalNamesAFieldAsTheRequestDoes(t *testing.T) {
 	require.Equal(t, "BCTRL-Workspace-Id", e.Error.Param)
 }
 
+// TestOfTwoThatAreWrongAlwaysTheSameIsNamed, so that nobody mends by turns.
+func TestOfTwoThatAreWrongAlwaysTheSameIsNamed(t *testing.T) {
+	h := newHarness(t)
+	for range 20 {
+		for want, got := range map[string]answer{
+			"workspaceId": h.do("GET", []string{"secrets"}, url.Values{"workspaceId": {"none"},
+				"attachedWorkspaceId": {"none"}, "attachedGroupId": {"g"}}, nil),
+			"since": h.do("GET", []string{"audit"}, url.Values{"since": {"x"}, "until": {"x"}}, nil),
+			"driver": h.post([]string{"workspace", "s", "path", "f", "target", "\xff", "driver", "\xff",
+				"file", "x"}),
+		} {
+			var e struct {
+				Details struct{ Problems []bctrl.Problem }
+			}
+			decodeInto(t, got, &e)
+			require.Len(t, e.Details.Problems, 1, "%s", got.Body)
+			require.Equal(t, want, e.Details.Problems[0].Field, "%s", got.Body)
+		}
+	}
+}
+
 // launchWith makes the body of a launch whose configuration has one field.
 func launchWith(field string) func(int64) object {
 	return func(value int64) object {

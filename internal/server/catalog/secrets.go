@@ -216,14 +216,17 @@ func (s *Service) secretFilter(ctx context.Context, rq *web.Request) (filter sto
 			return filter, web.WithField(web.AsError(err), "name")
 		}
 	}
-	for workspace, scope := range map[string]*bctrl.Scope{
-		"workspaceId": &filter.Scope, "attachedWorkspaceId": &filter.AttachedTo,
+	for _, at := range []struct {
+		workspace string
+		scope     *bctrl.Scope
+	}{
+		{"workspaceId", &filter.Scope}, {"attachedWorkspaceId", &filter.AttachedTo},
 	} {
-		if scope.IsZero() {
+		if at.scope.IsZero() {
 			continue
 		}
-		if *scope, err = web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, *scope); err != nil {
-			return filter, web.ScopeAt(err, "", workspace, "")
+		if *at.scope, err = web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, *at.scope); err != nil {
+			return filter, web.ScopeAt(err, "", at.workspace, "")
 		}
 	}
 	return filter, nil

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime/multipart"
+	"slices"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -76,7 +78,8 @@ func errForm() error {
 // complete sets the file's fields.
 func (f *form) complete() (err error) {
 	f.file.ContentType = f.part.Header.Get("Content-Type")
-	for name, value := range f.fields {
+	for _, name := range slices.Sorted(maps.Keys(f.fields)) { // of two that are wrong always the same is named
+		value := f.fields[name]
 		switch name {
 		case "workspace":
 			f.file.Namespace = value
