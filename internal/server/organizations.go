@@ -110,6 +110,9 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 		if errors.Is(err, store.ErrNotFound) {
 			return nil // another node has removed the last of it
 		}
+		if errors.Is(err, store.ErrUnavailable) {
+			s.profiles.Doubt(gone.Profiles...)
+		}
 		if err != nil {
 			return err
 		}

@@ -102,12 +102,15 @@ func TestWhatTheDatabaseMayHaveDoneKeepsItsBytes(t *testing.T) {
 		return len(all)
 	}
 	require.Equal(t, 2, folders())
+	refused(t, h.do("POST", []string{"browser-profiles", "bot", "clone"}, nil, object{"id": "copy"}), 503,
+		"server.database_unavailable", "again")
+	require.Equal(t, 2, folders(), "the one before is known not to have been made")
 
 	h.alter("DROP FUNCTION hush() CASCADE")
 	_, err := h.blobs.Sweep(t.Context(), time.Now().Add(time.Hour), h.db.Read().UnknownBlobs)
 	require.NoError(t, err)
 	require.Equal(t, 1, h.kept())
-	require.NoError(t, h.server.profiles.Sweep(t.Context()))
+	require.NoError(t, h.server.Sweep(t.Context()))
 	require.Equal(t, 1, folders())
 	require.Equal(t, "old", string(h.do("GET", file("s", "f"), nil, nil).Body))
 }

@@ -6,13 +6,15 @@ import (
 )
 
 // Sweep removes what serves nobody any more: bytes that a crash left without a
-// file, recordings that are kept no longer, answers that are too old to be repeated, runtime tokens that expired a day
+// file, folders of profiles that were not made, recordings that are kept no longer, answers
+// that are too old to be repeated, runtime tokens that expired a day
 // ago, events that are kept no longer, what nodes hold that are dead, and who they were. It may run beside
 // requests, on one node of a cluster. Each of them is tried, and the error joins theirs.
 func (s *Server) Sweep(ctx context.Context) error {
 	return errors.Join(
 		s.files.SweepRecordings(ctx),
 		s.files.SweepBlobs(ctx),
+		s.profiles.RemoveUnmade(ctx),
 		s.SweepAnswers(ctx),
 		s.runtimes.SweepTokens(ctx),
 		s.events.Sweep(ctx),

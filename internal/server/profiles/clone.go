@@ -20,7 +20,8 @@ import (
 const maxCopyTries = 5
 
 // cloneProfile makes a profile with what another has kept. The folder is copied before
-// the row is there: one that a crash leaves is nobody's, and the next server removes it.
+// the row is there: one that a crash leaves is nobody's, and the next server removes it; one of
+// which the database did not say whether it has the row, the next clone or sweep.
 func (s *Service) cloneProfile(
 	ctx context.Context, rq *web.Request, in bctrl.BrowserProfileCreate,
 ) (out bctrl.BrowserProfile, err error) {
@@ -58,6 +59,9 @@ func (s *Service) cloneProfile(
 	case !errors.Is(err, store.ErrNotFound):
 		return out, err
 	}
+	if err := s.RemoveUnmade(ctx); err != nil { // lest each attempt leaves a copy
+		return out, err
+	}
 	now := store.Now()
 	p := store.Profile{
 		ID:        in.ID,
@@ -77,7 +81,10 @@ func (s *Service) cloneProfile(
 	if err == nil {
 		out, err = s.insert(ctx, rq, p, size)
 	}
-	if err != nil && !errors.Is(err, store.ErrUnavailable) { // else the row may be there: a sweep looks
+	switch {
+	case errors.Is(err, store.ErrUnavailable): // the row may be there
+		s.Doubt(p.UID)
+	case err != nil:
 		s.RemoveFolder(p.UID)
 	}
 	return out, err

@@ -249,6 +249,9 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 		}
 		return web.None{}, tx.DeleteProfile(ctx, rq.Caller.Org, p.UID)
 	})
+	if errors.Is(err, store.ErrUnavailable) && uid != "" {
+		s.Doubt(uid)
+	}
 	if err != nil {
 		return web.None{}, err
 	}
@@ -301,6 +304,46 @@ func (s *Service) RemoveFolder(uid string) {
 	if err != nil {
 		s.Log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
 	}
+}
+
+// Doubt notes profiles of which the database did not say whether they are there.
+func (s *Service) Doubt(uids ...string) {
+	s.inDoubt.mu.Lock()
+	defer s.inDoubt.mu.Unlock()
+	s.inDoubt.uids = append(s.inDoubt.uids, uids...)
+}
+
+// RemoveUnmade removes the folders of profiles that were in doubt and are not there. Errors are of the store.
+func (s *Service) RemoveUnmade(ctx context.Context) error {
+	s.inDoubt.mu.Lock()
+	uids := s.inDoubt.uids
+	s.inDoubt.uids = nil
+	s.inDoubt.mu.Unlock()
+	if len(uids) == 0 {
+		return nil
+	}
+	var unmade []string
+	err := s.DB.Write(ctx, func(tx *store.Tx) error { // which begins once what was in doubt has ended
+		unmade = nil
+		for _, uid := range uids {
+			exists, err := tx.ProfileUIDExists(ctx, uid)
+			if err != nil {
+				return err
+			}
+			if !exists {
+				unmade = append(unmade, uid)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.Doubt(uids...)
+		return err
+	}
+	for _, uid := range unmade {
+		s.RemoveFolder(uid)
+	}
+	return nil
 }
 
 // Sweep removes the folders of profiles that were deleted, and whose server ended

@@ -5,6 +5,8 @@
 package profiles
 
 import (
+	"sync"
+
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -18,6 +20,11 @@ type Service struct {
 	// cloning is held, each by its organization, while a profile is copied: that may be of
 	// a gigabyte, and who asks for many copies at once gets none of them sooner.
 	cloning locks
+	// inDoubt are profiles of which nobody knew, when they were made or deleted, whether that was done.
+	inDoubt struct {
+		mu   sync.Mutex
+		uids []string
+	}
 	// disk is the id of what the folder is on, in a cluster: see [Service.Join].
 	disk string
 	// deriving has room for the one request that makes a key of a passphrase.
