@@ -168,6 +168,23 @@ func TestSmallFieldsOfAnotherUseAreNoBoxesForACode(t *testing.T) {
 	}
 }
 
+// TestACodeThatDoesNotFitSaysSo gives a code to one of two fields that take half of it each,
+// into which it does not go directly either.
+func TestACodeThatDoesNotFitSaysSo(t *testing.T) {
+	ctx, p, b := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<input aria-label=First maxlength=3><input maxlength=3>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	for _, direct := range []bool{false, true} {
+		fill := browsertest.Login("totp", "048151", s.URL)
+		fill.Direct = direct
+		err := p.Fill(ctx, obs.Elements[0].Ref, fill)
+		require.ErrorContains(t, err, "vault.fill_impossible")
+		require.ErrorContains(t, err, "takes 3 characters, and the code has 6")
+		require.NotContains(t, err.Error(), "direct")
+		require.True(t, strings.HasPrefix(browsertest.InputValues(ctx, t, b), "\n\n"))
+	}
+}
+
 // TestEachDigitThatLeavesAloneIsTheCodes has a page send each box in a request of its own, as
 // it is typed or afterwards, in forms, JSON and parts.
 func TestEachDigitThatLeavesAloneIsTheCodes(t *testing.T) {
