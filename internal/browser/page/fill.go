@@ -126,8 +126,9 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 			case state.Longest == 1:
 				return err
 			case longest > 0 && longest < len(value):
-				return browser.Conflict("vault.fill_impossible", fmt.Sprintf("the element %s takes %d characters, and the code has %d",
-					ref, longest, len(value)), "give the input that takes the whole code, or the first of boxes of one digit each")
+				return browser.Conflict("vault.fill_impossible",
+					fmt.Sprintf("the element %s takes %d characters, and the code has %d", ref, longest, len(value)),
+					"give the input that takes the whole code, or the first of boxes of one digit each")
 			}
 		}
 		placeholder := ""
