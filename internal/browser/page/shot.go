@@ -210,6 +210,10 @@ func (t *tab) masks(ctx context.Context) ([]nodeMask, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(tree.order) > maxFrames && t.set.hasFilled() { // any of them may show it
+		return nil, browser.TooLarge("page.too_large",
+			"the page has too many frames to take a picture of after something was filled", "")
+	}
 	var out []nodeMask
 	painted := map[*session]map[cdp.FrameID]paintedTexts{}
 	for i, f := range tree.order {
