@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
@@ -40,25 +41,36 @@ func ExampleNew() {
 }
 
 func ExampleForm() {
+	question := `{"model": "` + modeltest.DefaultModel + `", "messages": [{"role": "user", "content": "Hello"}],
+		"tools": [{"type": "function", "function": {"name": "done", "parameters": {}}}]}`
 	for _, form := range []modeltest.Form{
 		modeltest.RefusesTools, modeltest.CallsInText, modeltest.LooseCalls, modeltest.Events, modeltest.EmptyFirst,
 		modeltest.CutFirst, modeltest.RefusesPictures,
 	} {
-		_, err := modeltest.New(modeltest.Config{
+		model, err := modeltest.New(modeltest.Config{
 			Key:    bctrl.NewSecret("sk-test"),
-			Script: func(modeltest.Turn) modeltest.Call { return modeltest.Say("I have read it.") },
+			Script: func(modeltest.Turn) modeltest.Call { return modeltest.Done(true, "It is done.") },
 			Forms:  []modeltest.Form{form},
 		})
-		fmt.Println(form, err)
+		if err != nil {
+			panic(err)
+		}
+		answer := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(question))
+		r.Header.Set("Authorization", "Bearer sk-test")
+		model.ServeHTTP(answer, r)
+		text := answer.Body.String()
+		fmt.Printf("%s: %d %s, a call %t, all of it in one piece %t\n", form, answer.Code,
+			answer.Header().Get("Content-Type"), strings.Contains(text, `"tool_calls"`), strings.Contains(text, "It is done."))
 	}
 	// Output:
-	// refuses tools <nil>
-	// calls in text <nil>
-	// loose calls <nil>
-	// events <nil>
-	// empty first <nil>
-	// cut first <nil>
-	// refuses pictures <nil>
+	// refuses tools: 400 application/json, a call false, all of it in one piece false
+	// calls in text: 200 application/json, a call false, all of it in one piece true
+	// loose calls: 200 application/json, a call true, all of it in one piece true
+	// events: 200 text/event-stream, a call true, all of it in one piece false
+	// empty first: 200 application/json, a call false, all of it in one piece false
+	// cut first: 200 application/json, a call true, all of it in one piece false
+	// refuses pictures: 200 application/json, a call true, all of it in one piece true
 }
 
 // With the mouse, by the references of elements or by places of the picture.
