@@ -156,6 +156,8 @@ func TestWhatIsRefusedNeverLeaves(t *testing.T) {
 			json.RawMessage(`{"path":"/v1/things","headers":{"X-A":"1","X-A":"2"}}`)},
 		{"a header twice in other letters", "invoke.repeated_header", 400,
 			envelope(object{"headers": object{"X-A": "1", "x-a": "2"}})},
+		{"a type of content twice", "invoke.repeated_header", 400,
+			envelope(object{"headers": object{"Content-Type": "text/plain", "content-type": "text/csv"}, "body": "x"})},
 		{"a key", "invoke.auth_refused", 400, envelope(object{"headers": object{"Authorization": "Bearer x"}})},
 		{"the credential's own header", "invoke.auth_refused", 400, envelope(object{"headers": object{"x-acme": "mine"}})},
 		{"a cookie", "invoke.auth_refused", 400, envelope(object{"headers": object{"cookie": "a=b"}})},

@@ -253,6 +253,12 @@ func TestADigestThatIsSentIsHeld(t *testing.T) {
 		}
 	}
 	require.Equal(t, 400, h.put("s", "f", "content", "Repr-Digest", "sha-256=:AAAA:").Status)
+	other := "sha-256=:" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + ":"
+	for _, headers := range [][]string{{"Repr-Digest", digest, "Content-Digest", other},
+		{"Repr-Digest", digest + ", " + other}} {
+		refused := h.put("s", "f", "content", headers...)
+		require.Equal(t, "storage.invalid_digest", refused.code(), "it cannot have both")
+	}
 	require.Equal(t, 400, h.put("s", "f", "content", "Repr-Digest", "sha-256="+strings.Trim(digest[8:], ":")).Status)
 	got := h.do("GET", file("s", "f"), nil, nil)
 	require.Equal(t, "content", string(got.Body), "what was refused replaced nothing")

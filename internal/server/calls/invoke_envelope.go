@@ -128,11 +128,13 @@ func (in invocation) requestToSend(as bctrl.Capability) (r sentRequest, err erro
 			return r, web.Invalid("invoke.path_required", "path", "the capability's path has parts to fill in: "+r.path)
 		}
 	}
+	given := make(map[string]bool, len(in.Headers))
 	for name, value := range in.Headers {
 		name = http.CanonicalHeaderKey(name)
-		if _, twice := r.header[name]; twice && name != "Content-Type" {
+		if given[name] {
 			return r, errRepeatedHeader()
 		}
+		given[name] = true
 		if name == "Content-Type" && (in.Multipart != nil || in.Content == wire.ContentMultipart) {
 			continue // that of the form names the boundary between its parts
 		}

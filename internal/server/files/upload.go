@@ -79,7 +79,7 @@ func (s *Service) sumOf(content upload) ([]byte, error) {
 
 // digestOf reads the SHA-256 that a client sends with a file (RFC 9530); nil
 // when it sends none. Other algorithms are not checked.
-func digestOf(h http.Header) ([]byte, error) {
+func digestOf(h http.Header) (said []byte, err error) {
 	for _, name := range []string{"Repr-Digest", "Content-Digest"} {
 		for part := range strings.SplitSeq(joinedHeader(h, name), ",") {
 			value, ok := strings.CutPrefix(strings.TrimSpace(part), "sha-256=")
@@ -91,10 +91,13 @@ func digestOf(h http.Header) ([]byte, error) {
 				len(value) < 2 || value[0] != ':' || value[len(value)-1] != ':' {
 				return nil, web.Invalid("storage.invalid_digest", name, name+" must be sha-256=:<base64>:")
 			}
-			return sum, nil
+			if said != nil && !bytes.Equal(said, sum) {
+				return nil, web.Invalid("storage.invalid_digest", name, name+" is not what was said before")
+			}
+			said = sum
 		}
 	}
-	return nil, nil
+	return said, nil
 }
 
 // checkDigest refuses content whose SHA-256 is not the one that was said of it, if any.
