@@ -196,7 +196,7 @@ func (p plan) nodes(ctx context.Context, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cluster.Close()) }()
+	defer func() { err = errors.Join(err, cluster.Close(), pgtest.RemoveInitial()) }()
 	dir := filepath.Join(p.dir, "nodes")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
