@@ -181,7 +181,8 @@ func TestAWebhookHoldsEachTypeOnce(t *testing.T) {
 	var all bctrl.Webhook
 	h.ok("PATCH", path, object{"events": []string{}}, &all)
 	require.Empty(t, all.Events)
-	refused(t, h.do("PATCH", path, nil, object{"events": []string{"events.gap", "events.gap", "gaps"}}), 400, "events.unknown_type", "no type")
+	refused(t, h.do("PATCH", path, nil, object{"events": []string{"events.gap", "events.gap", "gaps"}}), 400,
+		"events.unknown_type", "no type")
 }
 
 // TestAWebhookThatWouldNotBeTakenAnyMoreIsDisabled has one of a server that took any number of
