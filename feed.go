@@ -101,7 +101,7 @@ func (f *feed[T]) follow(ctx context.Context, yield func(T, error) bool) (more b
 	}
 	resp, err := f.via().open(ctx, &r)
 	if err != nil {
-		if e, is := errors.AsType[*Error](err); is && ctx.Err() != nil && outer.Err() == nil { // by the watch
+		if e, is := errors.AsType[*Error](err); is && e.Status == 0 && ctx.Err() != nil && outer.Err() == nil {
 			e.Code, e.Message, e.Retryable, e.cause = "transport.timeout", "no answer in time", true, context.DeadlineExceeded
 		}
 		return true, err

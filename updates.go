@@ -185,8 +185,8 @@ const eventRound = 20 * time.Second
 
 // WaitEvent waits for the next event in the runtime of one of these types, for as long as
 // the context allows. A [GapEvent] ends it too: what was waited for may be in it. Where
-// the runtime ends, and that is not waited for, it is an error. No event is lost with an
-// answer that is.
+// the runtime ends, and that is not waited for, it is an error. Once the server has answered
+// a first time, no event is lost with an answer that is; After is for who needs all.
 //
 // Access: runtime.read
 func (rt *Runtime) WaitEvent(ctx context.Context, o WaitEventOptions, opts ...CallOption) (*Event, error) {

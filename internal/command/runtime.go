@@ -228,32 +228,32 @@ func stopLaunch(
 ) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for asked := 0; ; asked++ {
 		rt, err := ws.Runtimes.Get(ctx, alias)
-		if errors.Is(err, bctrl.ErrNotFound) {
+		unknown := errors.Is(err, bctrl.ErrNotFound)
+		if unknown && asked >= 5 { // what was just sent may not be on record yet
 			return nil
 		}
-		if err != nil {
+		if err != nil && !unknown {
 			return err
 		}
-		switch rt.Status {
-		case bctrl.RuntimeStarting, bctrl.RuntimeActive: // of this launch, or of another that has the alias
+		switch {
+		case unknown, rt.Status == bctrl.RuntimeQueued:
+		case rt.Status != bctrl.RuntimeStarting && rt.Status != bctrl.RuntimeActive:
+			return nil
+		default: // of this launch, or of another that has the alias
 			rt, err = launchAgain(ctx)
 			if err == nil {
 				return rt.Stop(ctx)
 			}
-			switch e, ok := errors.AsType[*bctrl.Error](err); {
-			case !ok:
-				return err
-			case e.Code == "request.in_progress":
-			case e.Retryable:
-				return err
-			default: // it was refused, or it failed: there is no browser
+			e, ok := errors.AsType[*bctrl.Error](err)
+			switch {
+			case ok && e.Code == "request.in_progress":
+			case ok && strings.HasPrefix(e.Code, "runtimes."): // it was refused, or it failed: there is no browser
 				return nil
+			default:
+				return err
 			}
-		case bctrl.RuntimeQueued:
-		default:
-			return nil
 		}
 		select {
 		case <-ctx.Done():

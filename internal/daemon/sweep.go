@@ -30,7 +30,7 @@ func sweepBrowsers(ctx context.Context, sweep func() (left int)) {
 
 // startSweeping removes what serves nobody any more every sweepEvery, beside the requests,
 // until Close. Of the nodes of a cluster the one that leads does, and one that has begun
-// to lead does so at once.
+// to lead does so at once. Each removes the folders that it alone knows to be of no use.
 func (d *Daemon) startSweeping(ctx context.Context, look time.Duration) {
 	ctx, d.stopSweeping = context.WithCancel(context.WithoutCancel(ctx))
 	clocks := clockWatch{compare: d.store.Clocks, log: d.log}
@@ -43,6 +43,7 @@ func (d *Daemon) startSweeping(ctx context.Context, look time.Duration) {
 		defer ticker.Stop()
 		var last time.Time // when this node swept; zero while another leads
 		for ctx.Err() == nil {
+			d.logUnlessStopped(ctx, "folders of profiles that were not made were not removed", d.Server.RemoveUnmade(ctx))
 			switch {
 			case !d.Node().Leads():
 				last = time.Time{}

@@ -110,7 +110,7 @@ func TestWhatTheDatabaseMayHaveDoneKeepsItsBytes(t *testing.T) {
 	_, err := h.blobs.Sweep(t.Context(), time.Now().Add(time.Hour), h.db.Read().UnknownBlobs)
 	require.NoError(t, err)
 	require.Equal(t, 1, h.kept())
-	require.NoError(t, h.server.Sweep(t.Context()))
+	require.NoError(t, h.server.RemoveUnmade(t.Context()))
 	require.Equal(t, 1, folders())
 	require.Equal(t, "old", string(h.do("GET", file("s", "f"), nil, nil).Body))
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Context returns a context that ends at Ctrl-C, at a request to end, when the
@@ -15,10 +17,35 @@ import (
 // head. Started by nohup, the example outlives its terminal. After stop each of
 // them but the last ends the process at once.
 func Context() (ctx context.Context, stop context.CancelFunc) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE}
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // also after stop
-	return signal.NotifyContext(context.Background(), signals...)
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE) // also after stop
+	ctx, stopNotify := signal.NotifyContext(context.Background(), signals...)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for {
+			select {
+			case <-broken: // or a socket is, whose peer has left
+				if isUnread(os.Stdout) {
+					cancel()
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		stopNotify()
+	}
+}
+
+// isUnread reports whether nobody reads from a pipe any more.
+func isUnread(f *os.File) bool {
+	asked := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}} //nolint:gosec // a file's number is small
+	n, err := unix.Poll(asked, 0)
+	return err == nil && n > 0 && asked[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0
 }

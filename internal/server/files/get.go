@@ -119,7 +119,8 @@ func (s *Service) serveContent(
 	if sum, err := hex.DecodeString(o.SHA256); err == nil {
 		h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":") // RFC 9530
 	}
-	if !web.SettleRange(r.Header, etag(o), o.SizeBytes) {
+	servable := web.SettleRange(r.Header, etag(o), o.SizeBytes)
+	if !servable {
 		r.Header.Set("Range", "none") // which http.ServeContent refuses, after the conditions
 	}
 	// http.ServeContent looks at the first line of each, and takes an empty one for none.
@@ -152,8 +153,11 @@ func (s *Service) serveContent(
 	} {
 		h.Del(name)
 	}
-	if cw.refused == http.StatusPreconditionFailed {
+	switch {
+	case cw.refused == http.StatusPreconditionFailed:
 		return web.ErrStale
+	case servable:
+		return s.storeFault(errors.New("the content of the file cannot be sought"))
 	}
 	h.Set("Content-Range", web.NoneOf(o.SizeBytes))
 	return web.Refusal(cw.refused, "storage.invalid_range", "the file has no such range")

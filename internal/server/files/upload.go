@@ -92,7 +92,7 @@ func digestOf(h http.Header) (said []byte, err error) {
 				return nil, web.Invalid("storage.invalid_digest", name, name+" must be sha-256=:<base64>:")
 			}
 			if said != nil && !bytes.Equal(said, sum) {
-				return nil, web.Invalid("storage.invalid_digest", name, name+" is not what was said before")
+				return nil, web.Invalid("storage.invalid_digest", name, "Repr-Digest and Content-Digest must name one SHA-256")
 			}
 			said = sum
 		}

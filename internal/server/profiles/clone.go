@@ -21,7 +21,7 @@ const maxCopyTries = 5
 
 // cloneProfile makes a profile with what another has kept. The folder is copied before
 // the row is there: one that a crash leaves is nobody's, and the next server removes it; one of
-// which the database did not say whether it has the row, the next clone or sweep.
+// which the database did not say whether it has the row, the next clone, or this node within a minute.
 func (s *Service) cloneProfile(
 	ctx context.Context, rq *web.Request, in bctrl.BrowserProfileCreate,
 ) (out bctrl.BrowserProfile, err error) {

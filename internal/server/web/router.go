@@ -76,7 +76,8 @@ func (rr *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // noRoute is the answer where no other route is. A path that has routes comes here too
-// with a method that HTTP does not name, and no route takes one of those.
+// with a method that HTTP does not name: then what answers OPTIONS there, which no route
+// takes, refuses it.
 func (rr *Router) noRoute(w http.ResponseWriter, r *http.Request) {
 	named := *r
 	named.Method = http.MethodOptions
