@@ -45,7 +45,7 @@ func Context() (ctx context.Context, stop context.CancelFunc) {
 
 // isUnread reports whether nobody reads from a pipe any more.
 func isUnread(f *os.File) bool {
-	asked := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}} //nolint:gosec // a file's number is small
+	asked := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}}
 	n, err := unix.Poll(asked, 0)
 	return err == nil && n > 0 && asked[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0
 }
