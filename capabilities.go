@@ -83,7 +83,8 @@ type CapabilityPolicy struct {
 	// Redact are the fields of JSON answers whose values are hidden: a name at
 	// any depth, "api_key", or a path from the top, "data.owner.email", which
 	// arrays do not count in. An answer that is no JSON, lines of it or server-sent events is
-	// refused, and one with a line end in a string breaks off there.
+	// refused. One with a line end in a string breaks off there, and events do where
+	// another line stands inside the JSON of one.
 	Redact []string `json:"redact,omitempty"`
 }
 

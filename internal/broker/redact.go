@@ -98,7 +98,7 @@ func (f *byteFilter) Read(p []byte) (int, error) {
 			f.out = f.step(f.out, f.chunk[i])
 		}
 		if f.text.broken {
-			err = fail(ErrAnswer, "a line end inside a text of JSON, where fields are hidden")
+			err = fail(ErrAnswer, "a line end or a line where nobody can say which fields of JSON are hidden")
 		}
 		f.ready, f.err = f.out, err
 	}

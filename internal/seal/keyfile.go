@@ -72,15 +72,18 @@ func staged(path, id string) (file string, key Key, err error) {
 	if err != nil {
 		return "", Key{}, err
 	}
-	for _, file = range []string{path + stagedSuffix + "-" + id, path + stagedSuffix} {
-		key, err = FromFile(file)
-		if err == nil && key.ID() == id {
-			return file, key, nil
-		}
-		key.Forget()
+	file = path + stagedSuffix + "-" + id
+	if key, err = FromFile(file); err == nil && key.ID() == id {
+		return file, key, nil
 	}
+	key.Forget()
+	before, beforeErr := FromFile(path + stagedSuffix)
+	if beforeErr == nil && before.ID() == id {
+		return path + stagedSuffix, before, nil
+	}
+	before.Forget()
 	if err == nil {
-		err = fmt.Errorf("key file: %w", fs.ErrNotExist)
+		err = fmt.Errorf("key file %s: %w: it holds another one", file, ErrBadKey)
 	}
 	return "", Key{}, err
 }
@@ -118,20 +121,22 @@ func CommitFile(path, id string) error {
 	if err == nil {
 		err = os.Rename(file, path)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		if now, nowErr := FromFile(path); nowErr == nil && now.ID() == id {
-			now.Forget()
-			err = nil
-		}
-	}
-	if err != nil {
+	if err != nil && !holds(path, id) {
 		return fmt.Errorf("replace the key file: %w", err)
 	}
 	return syncDir(filepath.Dir(path))
 }
 
+// holds reports whether a file holds the key of an id.
+func holds(path, id string) bool {
+	key, err := FromFile(path)
+	key.Forget()
+	return err == nil && key.ID() == id
+}
+
 // DropStaged removes staged keys of rotations that did not come to their end, once none
-// can be in one of them any more.
+// can be in one of them any more. What else begins like their names, such as a copy of a
+// key, stays.
 func DropStaged(path string) error {
 	path, err := resolved(path)
 	if err != nil {
@@ -139,7 +144,11 @@ func DropStaged(path string) error {
 	}
 	before := filepath.Base(path) + stagedSuffix
 	return removeOld(filepath.Dir(path), stagedAge, func(name string) bool {
-		return name == before || strings.HasPrefix(name, before+"-")
+		id, is := strings.CutPrefix(name, before+"-")
+		if !is {
+			return name == before
+		}
+		return holds(filepath.Join(filepath.Dir(path), name), id)
 	})
 }
 

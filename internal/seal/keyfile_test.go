@@ -152,7 +152,7 @@ func TestAStagedKeyIsDroppedWhenNoRotationIsInItAnyMore(t *testing.T) {
 	fresh, err := StageFile(path)
 	require.NoError(t, err)
 	long := time.Now().Add(-2 * stagedAge)
-	for _, name := range []string{"key.next", "key.next.mine", "key.nextcloud"} {
+	for _, name := range []string{"key.next", "key.next.mine", "key.nextcloud", "key.next-backup"} {
 		require.NoError(t, os.Link(path, filepath.Join(dir, name)))
 	}
 	require.NoError(t, os.Chtimes(path+".next-"+old.ID(), long, long))
@@ -168,9 +168,15 @@ func TestAStagedKeyIsDroppedWhenNoRotationIsInItAnyMore(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, fresh.ID(), got.ID())
 	require.NoFileExists(t, path+".next")
-	for _, name := range []string{"key", "key.next.mine", "key.nextcloud"} {
+	for _, name := range []string{"key", "key.next.mine", "key.nextcloud", "key.next-backup"} {
 		require.FileExists(t, filepath.Join(dir, name))
 	}
+	require.NoError(t, os.WriteFile(path+".next", []byte("no key"), 0o600))
 	require.NoError(t, CommitFile(path, fresh.ID()))
 	require.NoError(t, CommitFile(path, fresh.ID()), "another server has done it")
+	open, err := StageFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(path+".next-"+open.ID(), 0o644))
+	_, err = StagedFile(path, open.ID())
+	require.ErrorIs(t, err, ErrTooOpen)
 }
